@@ -1,0 +1,49 @@
+using Coppice.Tensors.Simd;
+
+namespace Coppice.Tensors;
+
+/// <summary>softmax(q k^T / sqrt(d)) v, causal, query heads in groups that share keys and values.</summary>
+internal static class GroupedQueryAttention
+{
+    /// <summary>q [tokens, heads * d], k and v [tokens, keyValueHeads * d] to [tokens, heads * d]; each sequence sees itself alone.</summary>
+    public static Tensor Apply(ComputeContext context, Tensor q, Tensor k, Tensor v, ReadOnlyMemory<Sequence> sequences, int heads, int keyValueHeads)
+    {
+        var shape = new AttentionShape(heads, keyValueHeads, q.Shape.Columns / heads);
+        bool records = context.Records(q) || context.Records(k) || context.Records(v);
+        Tensor y = context.Result(q.Shape, records), logSums = context.Arena.Rent([q.Shape.Rows, heads]);
+        CausalAttention.Forward(context.Pool, q.Data, k.Data, v.Data, sequences.Span, shape, y.Data, logSums.Data);
+        if (records)
+            context.Tape!.Record<Node>().Set(context, q, k, v, sequences, shape, y, logSums);
+        return y;
+    }
+
+    /// <summary>q [tokens, heads * d] that follow <paramref name="past"/> tokens, whose keys and values, theirs included, stand in <paramref name="cached"/>.</summary>
+    public static Tensor Continue(ComputeContext context, Tensor q, (Tensor Keys, Tensor Values) cached, int past, int heads, int keyValueHeads)
+    {
+        Tensor y = context.Result(q.Shape, differentiable: false);
+        var shape = new AttentionShape(heads, keyValueHeads, q.Shape.Columns / heads);
+        CausalAttention.Forward(context.Pool, q.Data, cached.Keys.Data, cached.Values.Data, q.Shape.Rows, past, shape, y.Data);
+        return y;
+    }
+
+    sealed class Node : TapeNode
+    {
+        WorkerPool pool = null!;
+        Tensor q = null!, k = null!, v = null!, y = null!, logSums = null!, dq = null!, dk = null!, dv = null!;
+        ReadOnlyMemory<Sequence> sequences;
+        AttentionShape shape;
+
+        public void Set(
+            ComputeContext context, Tensor q, Tensor k, Tensor v, ReadOnlyMemory<Sequence> sequences, AttentionShape shape, Tensor y, Tensor logSums)
+        {
+            (pool, this.q, this.k, this.v, this.sequences, this.shape, this.y, this.logSums) = (context.Pool, q, k, v, sequences, shape, y, logSums);
+            // The kernel gives all three gradients; one that nobody wants goes to scratch.
+            dq = q.Grad ?? context.Arena.Rent(q.Shape);
+            dk = k.Grad ?? context.Arena.Rent(k.Shape);
+            dv = v.Grad ?? context.Arena.Rent(v.Shape);
+        }
+
+        public override void Backward() => CausalAttention.Backward(
+            pool, q.Data, k.Data, v.Data, y.Data, y.Grad!.Data, logSums.Data, sequences.Span, shape, dq.Data, dk.Data, dv.Data);
+    }
+}

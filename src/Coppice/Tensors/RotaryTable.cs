@@ -1,0 +1,76 @@
+using System.Numerics.Tensors;
+using Coppice.Tensors.Simd;
+
+namespace Coppice.Tensors;
+
+/// <summary>Rotary positions (Su et al. 2021) in Hugging Face's layout: number i of a head's first half turns with number i of its second half by position * theta^(-2i/d).</summary>
+public sealed class RotaryTable
+{
+    const int FewestPositions = 256;
+
+    readonly int positions;
+    readonly double theta;
+    readonly Lock growth = new();
+    volatile Angles angles = new([], []);
+
+    /// <summary>Angles for positions 0 to <paramref name="positions"/> - 1, computed in double when a text first reaches them: what a file claims costs nothing.</summary>
+    public RotaryTable(int positions, int headWidth, double theta) => (this.positions, HeadWidth, this.theta) = (positions, headWidth, theta);
+
+    /// <summary>Numbers a head.</summary>
+    public int HeadWidth { get; }
+
+    /// <summary>Turns x [tokens, heads * head width] in place, each token by its position.</summary>
+    internal Tensor Rotate(ComputeContext context, Tensor x, ReadOnlyMemory<int> positions)
+    {
+        Turn(context.Pool, positions.Span, RotaryDirection.Forward, x.Data);
+        if (context.Records(x))
+            context.Tape!.Record<Node>().Set(context.Pool, this, x, positions);
+        return x;
+    }
+
+    void Turn(WorkerPool pool, ReadOnlySpan<int> rows, RotaryDirection direction, Span<float> data)
+    {
+        Angles known = Reach(TensorPrimitives.Max(rows));
+        Rotary.Turn(pool, data, rows, known.Cosines, known.Sines, HeadWidth, direction, Accumulate.Overwrite, data);
+    }
+
+    Angles Reach(int position)
+    {
+        if (position < angles.Count(HeadWidth))
+            return angles;
+        lock (growth)
+        {
+            int count = (int)Math.Min(positions, Math.Max(Math.Max(FewestPositions, 2L * angles.Count(HeadWidth)), position + 1L)), half = HeadWidth / 2;
+            if (position >= count)
+                throw new ArgumentOutOfRangeException(nameof(position), $"RotaryTable: position {position} of {positions}");
+            Angles grown = new(new float[checked(count * half)], new float[count * half]);
+            for (int row = 0; row < count; row++)
+                for (int i = 0; i < half; i++)
+                {
+                    (double sin, double cos) = Math.SinCos(row * Math.Pow(theta, -2.0 * i / HeadWidth));
+                    grown.Cosines[row * half + i] = (float)cos;
+                    grown.Sines[row * half + i] = (float)sin;
+                }
+            return angles = grown;
+        }
+    }
+
+    sealed record Angles(float[] Cosines, float[] Sines)
+    {
+        public int Count(int headWidth) => Cosines.Length / (headWidth / 2);
+    }
+
+    sealed class Node : TapeNode
+    {
+        WorkerPool pool = null!;
+        RotaryTable table = null!;
+        Tensor x = null!;
+        ReadOnlyMemory<int> positions;
+
+        public void Set(WorkerPool pool, RotaryTable table, Tensor x, ReadOnlyMemory<int> positions) =>
+            (this.pool, this.table, this.x, this.positions) = (pool, table, x, positions);
+
+        // A rotation's transpose is the rotation back; x was turned in place, so its gradient is too.
+        public override void Backward() => table.Turn(pool, positions.Span, RotaryDirection.Inverse, x.Grad!.Data);
+    }
+}

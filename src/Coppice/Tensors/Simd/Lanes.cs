@@ -1,0 +1,190 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Coppice.Tensors.Simd;
+
+/// <summary>
+/// A row of floats that are computed side by side. A kernel is written once over <typeparamref name="TV"/> and compiled for each width;
+/// every operation rounds each float on its own, so all widths give the same bits.
+/// </summary>
+internal unsafe interface ILanes<TV> where TV : struct
+{
+    /// <summary>Floats in a <typeparamref name="TV"/>.</summary>
+    static abstract int Count { get; }
+
+    static abstract TV Load(float* source);
+    static abstract void Store(TV value, float* destination);
+
+    /// <summary>IEEE half precision numbers, exact.</summary>
+    static abstract TV LoadHalf(ushort* source);
+
+    /// <summary>bfloat16 numbers, exact.</summary>
+    static abstract TV LoadBFloat16(ushort* source);
+
+    /// <summary>Signed bytes.</summary>
+    static abstract TV LoadInt8(sbyte* source);
+
+    /// <summary>Four bits of each byte, 0 to 15: the low ones with shift 0, the high ones with shift 4.</summary>
+    static abstract TV LoadUInt4(byte* source, int shift);
+
+    static abstract TV Broadcast(float value);
+    static abstract TV Add(TV a, TV b);
+    static abstract TV Subtract(TV a, TV b);
+    static abstract TV Multiply(TV a, TV b);
+    static abstract TV Divide(TV a, TV b);
+    static abstract TV SquareRoot(TV a);
+
+    /// <summary>a where a &gt; b, else b: also where either is not a number.</summary>
+    static abstract TV Max(TV a, TV b);
+
+    /// <summary>a where a &lt; b, else b: also where either is not a number.</summary>
+    static abstract TV Min(TV a, TV b);
+
+    /// <summary>0 where a &lt; limit, else value.</summary>
+    static abstract TV ZeroBelow(TV a, TV limit, TV value);
+
+    /// <summary>value * 2^n, for a normal result: n is the low bits of <paramref name="biased"/>, which is n + 1.5 * 2^23.</summary>
+    static abstract TV Scale(TV value, TV biased);
+
+    /// <summary>a * b + c, rounded once.</summary>
+    static abstract TV MultiplyAdd(TV a, TV b, TV c);
+}
+
+/// <summary>Sixteen floats in 512 bits.</summary>
+internal unsafe readonly struct Lanes512 : ILanes<Vector512<float>>
+{
+    public static int Count => 16;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> Load(float* source) => Vector512.Load(source);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Store(Vector512<float> value, float* destination) => value.Store(destination);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadHalf(ushort* source)
+    {
+        // The magnitude as float bits is 2^112 too small; an exponent of ones stays one of ones.
+        Vector512<int> bits = Vector512.WidenLower(Vector256.Load(source).ToVector512Unsafe()).AsInt32(), magnitude = (bits & Vector512.Create(0x7fff)) << 13;
+        Vector512<int> finite = (Vector512.Create(5.192296858534828e33f) * magnitude.AsSingle()).AsInt32();
+        Vector512<int> special = Vector512.GreaterThanOrEqual(magnitude, Vector512.Create(0x7c00 << 13)) & Vector512.Create(0x7f800000);
+        return (finite | special | ((bits & Vector512.Create(0x8000)) << 16)).AsSingle();
+    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadBFloat16(ushort* source) => (Vector512.WidenLower(Vector256.Load(source).ToVector512Unsafe()) << 16).AsSingle();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadInt8(sbyte* source) => Vector512.ConvertToSingle(Vector512.WidenLower(Vector512.WidenLower(Vector128.Load(source).ToVector256Unsafe().ToVector512Unsafe())));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadUInt4(byte* source, int shift) =>
+        Vector512.ConvertToSingle(((Vector512.WidenLower(Vector512.WidenLower(Vector128.Load(source).ToVector256Unsafe().ToVector512Unsafe())) >>> shift) & Vector512.Create(15u)).AsInt32());
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> Broadcast(float value) => Vector512.Create(value);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> Add(Vector512<float> a, Vector512<float> b) => a + b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> Subtract(Vector512<float> a, Vector512<float> b) => a - b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> Multiply(Vector512<float> a, Vector512<float> b) => a * b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> Divide(Vector512<float> a, Vector512<float> b) => a / b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> Max(Vector512<float> a, Vector512<float> b) => Vector512.MaxNative(a, b);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> Min(Vector512<float> a, Vector512<float> b) => Vector512.MinNative(a, b);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> SquareRoot(Vector512<float> a) => Vector512.Sqrt(a);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> ZeroBelow(Vector512<float> a, Vector512<float> limit, Vector512<float> value) => Vector512.ConditionalSelect(Vector512.LessThan(a, limit), Vector512<float>.Zero, value);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Scale(Vector512<float> value, Vector512<float> biased) => (value.AsInt32() + (biased.AsInt32() << 23)).AsSingle();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> MultiplyAdd(Vector512<float> a, Vector512<float> b, Vector512<float> c) => Vector512.FusedMultiplyAdd(a, b, c);
+}
+
+/// <summary>Eight floats in 256 bits.</summary>
+internal unsafe readonly struct Lanes256 : ILanes<Vector256<float>>
+{
+    public static int Count => 8;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> Load(float* source) => Vector256.Load(source);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Store(Vector256<float> value, float* destination) => value.Store(destination);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> LoadHalf(ushort* source)
+    {
+        // The magnitude as float bits is 2^112 too small; an exponent of ones stays one of ones.
+        Vector256<int> bits = Vector256.WidenLower(Vector128.Load(source).ToVector256Unsafe()).AsInt32(), magnitude = (bits & Vector256.Create(0x7fff)) << 13;
+        Vector256<int> finite = (Vector256.Create(5.192296858534828e33f) * magnitude.AsSingle()).AsInt32();
+        Vector256<int> special = Vector256.GreaterThanOrEqual(magnitude, Vector256.Create(0x7c00 << 13)) & Vector256.Create(0x7f800000);
+        return (finite | special | ((bits & Vector256.Create(0x8000)) << 16)).AsSingle();
+    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> LoadBFloat16(ushort* source) => (Vector256.WidenLower(Vector128.Load(source).ToVector256Unsafe()) << 16).AsSingle();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> LoadInt8(sbyte* source) => Vector256.ConvertToSingle(Vector256.WidenLower(Vector256.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsSByte().ToVector256Unsafe())));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> LoadUInt4(byte* source, int shift) =>
+        Vector256.ConvertToSingle(((Vector256.WidenLower(Vector256.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsByte().ToVector256Unsafe())) >>> shift) & Vector256.Create(15u)).AsInt32());
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> Broadcast(float value) => Vector256.Create(value);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> Add(Vector256<float> a, Vector256<float> b) => a + b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> Subtract(Vector256<float> a, Vector256<float> b) => a - b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> Multiply(Vector256<float> a, Vector256<float> b) => a * b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> Divide(Vector256<float> a, Vector256<float> b) => a / b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> Max(Vector256<float> a, Vector256<float> b) => Vector256.MaxNative(a, b);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> Min(Vector256<float> a, Vector256<float> b) => Vector256.MinNative(a, b);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> SquareRoot(Vector256<float> a) => Vector256.Sqrt(a);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> ZeroBelow(Vector256<float> a, Vector256<float> limit, Vector256<float> value) => Vector256.ConditionalSelect(Vector256.LessThan(a, limit), Vector256<float>.Zero, value);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Scale(Vector256<float> value, Vector256<float> biased) => (value.AsInt32() + (biased.AsInt32() << 23)).AsSingle();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> MultiplyAdd(Vector256<float> a, Vector256<float> b, Vector256<float> c) => Vector256.FusedMultiplyAdd(a, b, c);
+}
+
+/// <summary>Four floats in 128 bits.</summary>
+internal unsafe readonly struct Lanes128 : ILanes<Vector128<float>>
+{
+    public static int Count => 4;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<float> Load(float* source) => Vector128.Load(source);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Store(Vector128<float> value, float* destination) => value.Store(destination);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadHalf(ushort* source)
+    {
+        // The magnitude as float bits is 2^112 too small; an exponent of ones stays one of ones.
+        Vector128<int> bits = Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsUInt16()).AsInt32(), magnitude = (bits & Vector128.Create(0x7fff)) << 13;
+        Vector128<int> finite = (Vector128.Create(5.192296858534828e33f) * magnitude.AsSingle()).AsInt32();
+        Vector128<int> special = Vector128.GreaterThanOrEqual(magnitude, Vector128.Create(0x7c00 << 13)) & Vector128.Create(0x7f800000);
+        return (finite | special | ((bits & Vector128.Create(0x8000)) << 16)).AsSingle();
+    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadBFloat16(ushort* source) => (Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsUInt16()) << 16).AsSingle();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadInt8(sbyte* source) => Vector128.ConvertToSingle(Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(uint*)source).AsSByte())));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadUInt4(byte* source, int shift) =>
+        Vector128.ConvertToSingle(((Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(uint*)source).AsByte())) >>> shift) & Vector128.Create(15u)).AsInt32());
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<float> Broadcast(float value) => Vector128.Create(value);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<float> Add(Vector128<float> a, Vector128<float> b) => a + b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<float> Subtract(Vector128<float> a, Vector128<float> b) => a - b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<float> Multiply(Vector128<float> a, Vector128<float> b) => a * b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<float> Divide(Vector128<float> a, Vector128<float> b) => a / b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<float> Max(Vector128<float> a, Vector128<float> b) => Vector128.MaxNative(a, b);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<float> Min(Vector128<float> a, Vector128<float> b) => Vector128.MinNative(a, b);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<float> SquareRoot(Vector128<float> a) => Vector128.Sqrt(a);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> ZeroBelow(Vector128<float> a, Vector128<float> limit, Vector128<float> value) => Vector128.ConditionalSelect(Vector128.LessThan(a, limit), Vector128<float>.Zero, value);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> Scale(Vector128<float> value, Vector128<float> biased) => (value.AsInt32() + (biased.AsInt32() << 23)).AsSingle();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> MultiplyAdd(Vector128<float> a, Vector128<float> b, Vector128<float> c) => Vector128.FusedMultiplyAdd(a, b, c);
+}
+
+/// <summary>One float: the scalar twin.</summary>
+internal unsafe readonly struct Lanes1 : ILanes<float>
+{
+    public static int Count => 1;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float Load(float* source) => *source;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Store(float value, float* destination) => *destination = value;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float LoadHalf(ushort* source) => (float)*(Half*)source;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float LoadBFloat16(ushort* source) => BitConverter.UInt32BitsToSingle((uint)*source << 16);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float LoadInt8(sbyte* source) => *source;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float LoadUInt4(byte* source, int shift) => (*source >>> shift) & 15;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float Broadcast(float value) => value;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float Add(float a, float b) => a + b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float Subtract(float a, float b) => a - b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float Multiply(float a, float b) => a * b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float Divide(float a, float b) => a / b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float Max(float a, float b) => a > b ? a : b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float Min(float a, float b) => a < b ? a : b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float SquareRoot(float a) => MathF.Sqrt(a);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float ZeroBelow(float a, float limit, float value) => a < limit ? 0 : value;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Scale(float value, float biased) =>
+        BitConverter.Int32BitsToSingle(BitConverter.SingleToInt32Bits(value) + (BitConverter.SingleToInt32Bits(biased) << 23));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float MultiplyAdd(float a, float b, float c) => MathF.FusedMultiplyAdd(a, b, c);
+}

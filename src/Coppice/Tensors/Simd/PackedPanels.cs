@@ -1,0 +1,137 @@
+using System.Runtime.CompilerServices;
+
+namespace Coppice.Tensors.Simd;
+
+/// <summary>Packs plain matrices W [outputs, inputs] for products y = x W^T.</summary>
+internal static class PackedPanels
+{
+    /// <summary>Packs float32 numbers.</summary>
+    public static PackedPanels<Float32Panels> Float32(ReadOnlySpan<float> w, int outputs, int inputs)
+    {
+        var panels = new PackedPanels<Float32Panels>(outputs, inputs);
+        Pack(w, outputs, inputs, panels);
+        return panels;
+    }
+
+    /// <summary>Packs IEEE half precision numbers.</summary>
+    public static PackedPanels<Float16Panels> Float16(ReadOnlySpan<Half> w, int outputs, int inputs)
+    {
+        var panels = new PackedPanels<Float16Panels>(outputs, inputs);
+        Pack(w, outputs, inputs, panels);
+        return panels;
+    }
+
+    /// <summary>Packs bfloat16 numbers, given as their bits.</summary>
+    public static PackedPanels<BFloat16Panels> BFloat16(ReadOnlySpan<ushort> w, int outputs, int inputs)
+    {
+        var panels = new PackedPanels<BFloat16Panels>(outputs, inputs);
+        Pack(w, outputs, inputs, panels);
+        return panels;
+    }
+
+    static void Pack<T, TDecoder>(ReadOnlySpan<T> w, int outputs, int inputs, PackedPanels<TDecoder> panels) where T : unmanaged where TDecoder : struct, IPanelDecoder
+    {
+        const int Columns = MicroKernel.PanelColumns;
+        if (w.Length != (long)outputs * inputs)
+            throw new ArgumentException($"packed weight: {w.Length} numbers for [{outputs}, {inputs}]");
+        for (int panel = 0; panel * Columns < outputs; panel++)
+        {
+            Span<T> to = System.Runtime.InteropServices.MemoryMarshal.Cast<byte, T>(panels.Panel(panel));
+            for (int i = 0; i < Math.Min(Columns, outputs - panel * Columns); i++)
+            {
+                ReadOnlySpan<T> row = w.Slice((panel * Columns + i) * inputs, inputs);
+                for (int step = 0; step < row.Length; step++)
+                    to[step * Columns + i] = row[step];
+            }
+        }
+    }
+}
+
+/// <summary>
+/// A matrix [outputs, inputs] in panels of 16 outputs, stored as <typeparamref name="TDecoder"/> reads them. One row of x streams each panel once; more
+/// rows decode a piece of a panel once and use it for all. Both give the bits of <see cref="Gemm"/> on the same numbers.
+/// </summary>
+internal sealed unsafe class PackedPanels<TDecoder> where TDecoder : struct, IPanelDecoder
+{
+    const int Columns = MicroKernel.PanelColumns, Alignment = 64;
+
+    // Below this many bytes one thread has read a matrix before another one wakes.
+    const long WorthSharing = 256 << 10;
+
+    readonly byte[] memory; // keeps what start points to
+    readonly byte* start;
+    readonly int outputs, inputs;
+
+    /// <summary>Room for a matrix; <see cref="Panel"/> takes its bytes, which are zeros at first.</summary>
+    public PackedPanels(int outputs, int inputs)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(outputs);
+        ArgumentOutOfRangeException.ThrowIfNegative(inputs);
+        (this.outputs, this.inputs) = (outputs, inputs);
+        PanelBytes = checked((inputs + TDecoder.BlockSteps - 1) / TDecoder.BlockSteps * TDecoder.BlockBytes);
+        memory = GC.AllocateArray<byte>(checked(PanelCount * PanelBytes + Alignment), pinned: true);
+        start = (byte*)(((nint)Unsafe.AsPointer(ref memory[0]) + Alignment - 1) & -Alignment);
+    }
+
+    /// <summary>Panels of 16 outputs, the last one padded with zeros.</summary>
+    public int PanelCount => (outputs + Columns - 1) / Columns;
+
+    /// <summary>Bytes of a panel.</summary>
+    public int PanelBytes { get; }
+
+    /// <summary>The bytes of a panel.</summary>
+    public Span<byte> Panel(int panel)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)panel, (uint)PanelCount);
+        return new Span<byte>(start + (nint)panel * PanelBytes, PanelBytes);
+    }
+
+    /// <summary>y = x W^T, for x [rows, inputs] and y [rows, outputs], which do not overlap.</summary>
+    public void Multiply(WorkerPool pool, ReadOnlySpan<float> x, int rows, Span<float> y)
+    {
+        if (rows < 0 || x.Length != (long)rows * inputs || y.Length != (long)rows * outputs)
+            throw new ArgumentException($"product of [{rows}, {inputs}] ({x.Length} numbers) and packed [{outputs}, {inputs}] into [{rows}, {outputs}] ({y.Length} numbers)");
+        fixed (float* px = x, py = y)
+        {
+            var job = new Job { Panels = this, X = px, Y = py, Rows = rows, Parts = (long)rows * PanelCount * PanelBytes < WorthSharing ? 1 : pool.Threads };
+            pool.Run(job.Parts, ref job);
+        }
+        GC.KeepAlive(this);
+    }
+
+    /// <summary>A part is a band of outputs, or of rows where those are more.</summary>
+    struct Job : IJob
+    {
+        public PackedPanels<TDecoder> Panels;
+        public float* X, Y;
+        public int Rows, Parts;
+
+        public readonly void Execute(int part)
+        {
+            int outputs = Panels.outputs, inputs = Panels.inputs;
+            if (Rows == 1)
+            {
+                var (first, count) = Split.Part(outputs, 4 * Columns, Parts, part);
+                RowProduct.Run<TDecoder>(Panels.start + (nint)(first / Columns) * Panels.PanelBytes, Panels.PanelBytes, count, inputs, X, Y + first);
+            }
+            else if (Rows >= outputs)
+            {
+                var (row, count) = Split.Part(Rows, MicroKernel.PanelRows, Parts, part);
+                Multiply(row, count, 0, outputs);
+            }
+            else
+            {
+                var (first, count) = Split.Part(outputs, 2 * Columns, Parts, part);
+                Multiply(0, Rows, first, count);
+            }
+        }
+
+        readonly void Multiply(int row, int rows, int first, int count)
+        {
+            int inputs = Panels.inputs, outputs = Panels.outputs;
+            var right = new DecodedPanels<TDecoder>(Panels.start + (nint)(first / Columns) * Panels.PanelBytes, Panels.PanelBytes, count);
+            var left = Gemm.Left(X + (nint)row * inputs, inputs, Transpose.No);
+            GemmLoops.Run(ref right, left, Y + (nint)row * outputs + first, outputs, rows, count, inputs, Accumulate.Overwrite);
+        }
+    }
+}

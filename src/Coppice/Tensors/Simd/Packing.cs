@@ -1,0 +1,85 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Coppice.Tensors.Simd;
+
+/// <summary>
+/// Rearranges an operand into panels [k][width], so that the micro-kernel reads both operands in order. Panels that stick out of the matrix are
+/// filled with zeros.
+/// </summary>
+internal static unsafe class Packing
+{
+    /// <summary>Packs rows of a matrix whose inner dimension runs along its rows: panel[step, i] = source[i, step].</summary>
+    /// <param name="source">[count, k], rows <paramref name="stride"/> floats apart.</param>
+    /// <param name="stride">Floats from one row to the next.</param>
+    /// <param name="count">Rows.</param>
+    /// <param name="k">Inner dimension.</param>
+    /// <param name="width">Rows of a panel, a multiple of 4.</param>
+    /// <param name="panels">ceil(count / width) panels of [k][width].</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Rows(float* source, int stride, int count, int k, int width, float* panels)
+    {
+        for (; count > 0; count -= width, source += (nint)width * stride, panels += (nint)k * width)
+            for (int i = 0; i < width; i += 4)
+                FourRows(source + (nint)i * stride, stride, Math.Clamp(count - i, 0, 4), k, width, panels + i);
+    }
+
+    /// <summary>Packs columns of a matrix whose inner dimension runs down its columns: panel[step, i] = source[step, i].</summary>
+    /// <inheritdoc cref="Rows"/>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Columns(float* source, int stride, int count, int k, int width, float* panels)
+    {
+        for (; count > 0; count -= width, source += width, panels += (nint)k * width)
+        {
+            int filled = Math.Min(count, width);
+            float* from = source, to = panels;
+            for (int step = 0; step < k; step++, from += stride, to += width)
+            {
+                if (filled == width)
+                {
+                    for (int i = 0; i < width; i += 4)
+                        Vector128.Store(Vector128.Load(from + i), to + i);
+                    continue;
+                }
+                for (int i = 0; i < width; i++)
+                    to[i] = i < filled ? from[i] : 0;
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void FourRows(float* source, int stride, int rows, int k, int width, float* to)
+    {
+        int step = 0;
+        if (rows == 4)
+        {
+            float* r0 = source, r1 = r0 + stride, r2 = r1 + stride, r3 = r2 + stride;
+            for (; step <= k - 4; step += 4, to += 4 * width)
+            {
+                // Two rounds of interleaving transpose a 4 x 4 block.
+                var (a, b) = Interleave(Vector128.Load(r0 + step), Vector128.Load(r2 + step));
+                var (c, d) = Interleave(Vector128.Load(r1 + step), Vector128.Load(r3 + step));
+                var (s0, s1) = Interleave(a, c);
+                var (s2, s3) = Interleave(b, d);
+                s0.Store(to);
+                s1.Store(to + width);
+                s2.Store(to + 2 * width);
+                s3.Store(to + 3 * width);
+            }
+        }
+        for (; step < k; step++, to += width)
+            for (int i = 0; i < 4; i++)
+                to[i] = i < rows ? source[(nint)i * stride + step] : 0;
+    }
+
+    // (x0 y0 x1 y1), (x2 y2 x3 y3)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static (Vector128<float> Low, Vector128<float> High) Interleave(Vector128<float> x, Vector128<float> y)
+    {
+        if (System.Runtime.Intrinsics.X86.Sse.IsSupported)
+            return (System.Runtime.Intrinsics.X86.Sse.UnpackLow(x, y), System.Runtime.Intrinsics.X86.Sse.UnpackHigh(x, y));
+        if (System.Runtime.Intrinsics.Arm.AdvSimd.Arm64.IsSupported)
+            return (System.Runtime.Intrinsics.Arm.AdvSimd.Arm64.ZipLow(x, y), System.Runtime.Intrinsics.Arm.AdvSimd.Arm64.ZipHigh(x, y));
+        return (Vector128.Create(x[0], y[0], x[1], y[1]), Vector128.Create(x[2], y[2], x[3], y[3]));
+    }
+}
