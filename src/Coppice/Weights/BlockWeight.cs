@@ -1,0 +1,77 @@
+using System.Runtime.CompilerServices;
+using Coppice.Tensors;
+
+namespace Coppice.Weights;
+
+/// <summary>A matrix kept as rows of llama.cpp's blocks.</summary>
+public sealed class BlockWeight<TBlock> : PackedWeight where TBlock : unmanaged, IBlock<TBlock>
+{
+    readonly TBlock[] blocks;
+
+    /// <summary>Wraps (does not copy) blocks [outputs, inputs / block size].</summary>
+    /// <exception cref="CoppiceException">The inputs are no multiple of the block size.</exception>
+    public BlockWeight(int rows, int columns, TBlock[] blocks) : base(rows, columns)
+    {
+        CheckColumns(rows, columns);
+        if (blocks.Length != (long)rows * columns / TBlock.Size)
+            throw new ArgumentException($"BlockWeight: {blocks.Length} {TBlock.Name} blocks for [{rows}, {columns}]");
+        this.blocks = blocks;
+    }
+
+    /// <summary>Rounds numbers [outputs, inputs] to blocks.</summary>
+    /// <exception cref="CoppiceException">The inputs are no multiple of the block size.</exception>
+    public static BlockWeight<TBlock> From(int rows, int columns, ReadOnlySpan<float> values)
+    {
+        CheckColumns(rows, columns);
+        TBlock[] blocks = new TBlock[values.Length / TBlock.Size];
+        for (int i = 0; i < blocks.Length; i++)
+            blocks[i] = TBlock.Pack(values.Slice(i * TBlock.Size, TBlock.Size));
+        return new BlockWeight<TBlock>(rows, columns, blocks);
+    }
+
+    /// <summary>The blocks, row-major.</summary>
+    public ReadOnlySpan<TBlock> Blocks => blocks;
+
+    /// <inheritdoc/>
+    public override long ByteCount => (long)blocks.Length * Unsafe.SizeOf<TBlock>();
+
+    /// <inheritdoc/>
+    public override string Kind => TBlock.Name;
+
+    private protected override PanelProduct Pack() => TBlock.Bits switch
+    {
+        <= 4 => IntegerPacking.Pack4(Rows, Columns, 1 << TBlock.Bits - 1, ReadCodes),
+        _ => IntegerPacking.Pack8(Rows, Columns, ReadCodes),
+    };
+
+    void ReadCodes(int row, Span<byte> codes, Span<Half> scales, Span<byte> zeros)
+    {
+        zeros.Fill((byte)(1 << TBlock.Bits - 1));
+        for (int i = 0; i < scales.Length; i++)
+            scales[i] = blocks[row * scales.Length + i].ReadCodes(codes.Slice(i * TBlock.Size, TBlock.Size));
+    }
+
+    /// <inheritdoc/>
+    public override void Unpack(int firstRow, Span<float> dense)
+    {
+        int first = firstRow * (Columns / TBlock.Size);
+        for (int i = 0; i < dense.Length / TBlock.Size; i++)
+            blocks[first + i].Unpack(dense.Slice(i * TBlock.Size, TBlock.Size));
+    }
+
+    /// <inheritdoc/>
+    public override Weight Reorder(ReadOnlySpan<int> order)
+    {
+        int blocksPerRow = Columns / TBlock.Size;
+        TBlock[] reordered = new TBlock[order.Length * blocksPerRow];
+        for (int i = 0; i < order.Length; i++)
+            blocks.AsSpan(order[i] * blocksPerRow, blocksPerRow).CopyTo(reordered.AsSpan(i * blocksPerRow));
+        return new BlockWeight<TBlock>(order.Length, Columns, reordered);
+    }
+
+    static void CheckColumns(int rows, int columns)
+    {
+        if (columns % TBlock.Size != 0)
+            throw new CoppiceException($"{TBlock.Name}: a matrix [{rows}, {columns}] has rows of {columns} numbers, wanted a multiple of {TBlock.Size}; store it as f16");
+    }
+}

@@ -1,0 +1,61 @@
+using System.Runtime.InteropServices;
+using Coppice.Tensors;
+using Coppice.Tensors.Simd;
+
+namespace Coppice.Weights;
+
+/// <summary>A matrix kept in 16 bits a number.</summary>
+public sealed class HalfWeight : PackedWeight
+{
+    readonly ushort[] bits;
+
+    /// <summary>Wraps (does not copy) numbers [outputs, inputs] by their bits.</summary>
+    public HalfWeight(HalfFormat format, int rows, int columns, ushort[] bits) : base(rows, columns)
+    {
+        if (bits.Length != (long)rows * columns)
+            throw new ArgumentException($"HalfWeight: {bits.Length} numbers for [{rows}, {columns}]");
+        this.bits = bits;
+        Format = format;
+    }
+
+    /// <summary>Rounds numbers [outputs, inputs] to nearest, ties to even.</summary>
+    /// <exception cref="CoppiceException">A number is not finite once rounded.</exception>
+    public static HalfWeight From(HalfFormat format, int rows, int columns, ReadOnlySpan<float> values)
+    {
+        ushort[] bits = new ushort[values.Length];
+        HalfConversion.FromSingle(format, values, bits);
+        int wrong = HalfConversion.IndexOfNonFinite(format, bits);
+        if (wrong >= 0)
+            throw new CoppiceException($"HalfWeight: the number {values[wrong]} at [{wrong / columns}, {wrong % columns}] has no finite {format}");
+        return new HalfWeight(format, rows, columns, bits);
+    }
+
+    /// <summary>Which 16 bits.</summary>
+    public HalfFormat Format { get; }
+
+    /// <summary>The stored numbers, row-major [outputs, inputs].</summary>
+    public ReadOnlySpan<ushort> Bits => bits;
+
+    /// <inheritdoc/>
+    public override long ByteCount => 2L * bits.Length;
+
+    /// <inheritdoc/>
+    public override string Kind => Format == HalfFormat.Float16 ? "f16" : "bf16";
+
+    private protected override PanelProduct Pack() => Format == HalfFormat.Float16
+        ? PanelProduct.Of(PackedPanels.Float16(MemoryMarshal.Cast<ushort, Half>(bits), Rows, Columns))
+        : PanelProduct.Of(PackedPanels.BFloat16(bits, Rows, Columns));
+
+    /// <inheritdoc/>
+    public override void Unpack(int firstRow, Span<float> dense) =>
+        HalfConversion.ToSingle(Format, bits.AsSpan(firstRow * Columns, dense.Length), dense);
+
+    /// <inheritdoc/>
+    public override Weight Reorder(ReadOnlySpan<int> order)
+    {
+        ushort[] reordered = new ushort[order.Length * Columns];
+        for (int i = 0; i < order.Length; i++)
+            bits.AsSpan(order[i] * Columns, Columns).CopyTo(reordered.AsSpan(i * Columns));
+        return new HalfWeight(Format, order.Length, Columns, reordered);
+    }
+}

@@ -1,0 +1,29 @@
+namespace Coppice.Weights;
+
+/// <summary>A few neighbouring weights of a row that share a scale, laid out in memory as llama.cpp lays them out in a file.</summary>
+public interface IBlock<TSelf> where TSelf : unmanaged, IBlock<TSelf>
+{
+    /// <summary>Weights in a block.</summary>
+    static abstract int Size { get; }
+
+    /// <summary>The format's short name: <c>q8_0</c>.</summary>
+    static abstract string Name { get; }
+
+    /// <summary>Bits of a code.</summary>
+    static abstract int Bits { get; }
+
+    /// <summary>Rounds <see cref="Size"/> finite numbers as llama.cpp's reference does.</summary>
+    static abstract TSelf Pack(ReadOnlySpan<float> values);
+
+    /// <summary>Whether no number of the block is an infinity or a NaN.</summary>
+    bool IsFinite { get; }
+
+    /// <summary>The <see cref="Size"/> numbers that the block stands for.</summary>
+    void Unpack(Span<float> values);
+
+    /// <summary>The codes in order, 0 to 2^bits - 1, where 2^(bits - 1) stands for zero, and the scale.</summary>
+    Half ReadCodes(Span<byte> codes);
+
+    /// <summary>The inner product with <see cref="Size"/> numbers, in order: the reference for kernels.</summary>
+    float Dot(ReadOnlySpan<float> x);
+}

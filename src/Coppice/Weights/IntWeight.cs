@@ -1,0 +1,153 @@
+using Coppice.Coding;
+using Coppice.Tensors;
+
+namespace Coppice.Weights;
+
+/// <summary>
+/// A matrix kept as integers of 2 to 8 bits: w = (code - zero) scale, where each group of neighbouring inputs of a row has a scale and, when
+/// asymmetric, a zero point; a symmetric matrix has the zero 2^(bits - 1) everywhere.
+/// </summary>
+public sealed class IntWeight : PackedWeight
+{
+    /// <summary>As a group size: one group a row.</summary>
+    public const int WholeRow = -1;
+
+    // A multiple of 32 codes is a whole number of words.
+    const int Chunk = 512;
+
+    readonly uint[] words;
+    readonly Half[] scales;
+    readonly byte[]? zeros;
+    readonly int wordsPerRow;
+
+    /// <summary>Packs codes.</summary>
+    /// <param name="bits">2 to 8.</param>
+    /// <param name="groupSize">Neighbouring inputs that share a scale, or <see cref="WholeRow"/>. The last group of a row may be shorter.</param>
+    /// <param name="rows">Outputs.</param>
+    /// <param name="columns">Inputs.</param>
+    /// <param name="codes">[outputs, inputs], 0 to 2^bits - 1.</param>
+    /// <param name="scales">[outputs, groups].</param>
+    /// <param name="zeros">[outputs, groups], 0 to 2^bits - 1; empty for a symmetric matrix.</param>
+    public IntWeight(int bits, int groupSize, int rows, int columns, ReadOnlySpan<byte> codes, ReadOnlySpan<Half> scales, ReadOnlySpan<byte> zeros)
+        : this(bits, groupSize, rows, columns, PackRows(bits, rows, columns, codes), scales.ToArray(), zeros.IsEmpty ? null : zeros.ToArray())
+    {
+    }
+
+    /// <summary>Wraps codes that are packed already: each row a dense stream of bits that starts on a word.</summary>
+    internal static IntWeight FromWords(int bits, int groupSize, int rows, int columns, uint[] words, Half[] scales, byte[]? zeros) =>
+        new(bits, groupSize, rows, columns, words, scales, zeros);
+
+    IntWeight(int bits, int groupSize, int rows, int columns, uint[] words, Half[] scales, byte[]? zeros) : base(rows, columns)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(bits, 2);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(bits, 8);
+        if (groupSize is < 1 and not WholeRow)
+            throw new ArgumentOutOfRangeException(nameof(groupSize), $"IntWeight: groups of {groupSize}, wanted 1 or more, or {WholeRow} for a whole row");
+        GroupsPerRow = groupSize == WholeRow ? 1 : (columns + groupSize - 1) / groupSize;
+        wordsPerRow = BitPacking.Words(columns, bits);
+        if (words.Length != (long)rows * wordsPerRow || scales.Length != (long)rows * GroupsPerRow || zeros is not null && zeros.Length != scales.Length)
+            throw new ArgumentException($"IntWeight: {words.Length} words, {scales.Length} scales, {zeros?.Length ?? 0} zero points for int{bits} [{rows}, {columns}] in groups of {groupSize}");
+        if (zeros is not null && bits < 8 && zeros.AsSpan().IndexOfAnyExceptInRange((byte)0, (byte)((1 << bits) - 1)) >= 0)
+            throw new ArgumentException($"IntWeight: a zero point past {(1 << bits) - 1}, the largest code of {bits} bits");
+        (Bits, GroupSize, this.words, this.scales, this.zeros) = (bits, groupSize, words, scales, zeros);
+    }
+
+    /// <summary>Bits of a code.</summary>
+    public int Bits { get; }
+
+    /// <summary>Neighbouring inputs that share a scale, or <see cref="WholeRow"/>.</summary>
+    public int GroupSize { get; }
+
+    /// <summary>Scales of a row.</summary>
+    public int GroupsPerRow { get; }
+
+    /// <summary>Whether there are no stored zero points.</summary>
+    public bool IsSymmetric => zeros is null;
+
+    /// <summary>[outputs, groups].</summary>
+    public ReadOnlySpan<Half> Scales => scales;
+
+    /// <summary>[outputs, groups], empty for a symmetric matrix.</summary>
+    public ReadOnlySpan<byte> Zeros => zeros;
+
+    internal uint[] Words => words;
+
+    /// <summary>The zero point of every group of a symmetric matrix.</summary>
+    public int Middle => 1 << Bits - 1;
+
+    /// <inheritdoc/>
+    public override long ByteCount => 4L * words.Length + 2L * scales.Length + (zeros is null ? 0 : ((long)zeros.Length * Bits + 7) / 8);
+
+    /// <inheritdoc/>
+    public override string Kind => $"int{Bits}-{(GroupSize == WholeRow ? "channel" : $"g{GroupSize}")}{(IsSymmetric ? "" : "-asym")}";
+
+    /// <summary>The codes of whole rows from <paramref name="firstRow"/> on.</summary>
+    public void UnpackCodes(int firstRow, Span<byte> codes)
+    {
+        for (int row = firstRow; codes.Length > 0; row++, codes = codes[Columns..])
+            BitPacking.Unpack(words.AsSpan(row * wordsPerRow, wordsPerRow), Bits, codes[..Columns]);
+    }
+
+    private protected override PanelProduct Pack() => ToPanels();
+
+    /// <summary>Groups that the kernels do not know (shorter than 32 or no multiple of it) and zero points of 8 bits are multiplied as float32.</summary>
+    internal PanelProduct ToPanels()
+    {
+        if (GroupSize != WholeRow && GroupSize % IntegerPacking.Steps != 0 || Bits == 8 && !IsSymmetric)
+            return PanelProduct.Float32(this);
+        return Bits > 4 ? IntegerPacking.Pack8(Rows, Columns, ReadCodes)
+            : IsSymmetric ? IntegerPacking.Pack4(Rows, Columns, Middle, ReadCodes)
+            : IntegerPacking.Pack4(Rows, Columns, ReadCodes);
+    }
+
+    void ReadCodes(int row, Span<byte> codes, Span<Half> rowScales, Span<byte> rowZeros)
+    {
+        UnpackCodes(row, codes);
+        for (int i = 0; i < rowScales.Length; i++)
+        {
+            int group = row * GroupsPerRow + (GroupSize == WholeRow ? 0 : i * IntegerPacking.Steps / GroupSize);
+            rowScales[i] = scales[group];
+            rowZeros[i] = zeros is null ? (byte)Middle : zeros[group];
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void Unpack(int firstRow, Span<float> dense)
+    {
+        for (int row = firstRow; dense.Length > 0; row++, dense = dense[Columns..])
+            UnpackRow(row, dense[..Columns]);
+    }
+
+    void UnpackRow(int row, Span<float> dense)
+    {
+        Span<byte> codes = stackalloc byte[Chunk];
+        int groupSize = GroupSize == WholeRow ? Columns : GroupSize;
+        for (int start = 0; start < Columns; start += Chunk)
+        {
+            int count = Math.Min(Chunk, Columns - start);
+            BitPacking.Unpack(words.AsSpan(row * wordsPerRow + start * Bits / 32), Bits, codes[..count]);
+            for (int i = 0; i < count;)
+            {
+                int group = row * GroupsPerRow + (start + i) / groupSize;
+                int end = Math.Min(count, ((start + i) / groupSize + 1) * groupSize - start);
+                int zero = zeros is null ? Middle : zeros[group];
+                float scale = (float)scales[group];
+                for (; i < end; i++)
+                    dense[start + i] = (codes[i] - zero) * scale;
+            }
+        }
+    }
+
+    static uint[] PackRows(int bits, int rows, int columns, ReadOnlySpan<byte> codes)
+    {
+        if (codes.Length != (long)rows * columns)
+            throw new ArgumentException($"IntWeight: {codes.Length} codes for [{rows}, {columns}]");
+        if (bits is >= 2 and < 8 && codes.IndexOfAnyExceptInRange((byte)0, (byte)((1 << bits) - 1)) is >= 0 and int wrong)
+            throw new ArgumentException($"IntWeight: the code {codes[wrong]} at {wrong}, wanted 0 to {(1 << bits) - 1}");
+        int wordsPerRow = BitPacking.Words(columns, bits);
+        uint[] words = new uint[rows * wordsPerRow];
+        for (int row = 0; row < rows; row++)
+            BitPacking.Pack(codes.Slice(row * columns, columns), bits, words.AsSpan(row * wordsPerRow, wordsPerRow));
+        return words;
+    }
+}

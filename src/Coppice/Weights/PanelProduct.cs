@@ -1,0 +1,45 @@
+using System.Runtime.InteropServices;
+using Coppice.Tensors;
+using Coppice.Tensors.Simd;
+
+namespace Coppice.Weights;
+
+/// <summary>A matrix that lies ready for the kernels, whatever its storage.</summary>
+abstract class PanelProduct
+{
+    /// <summary>y = x W^T, for x [rows, inputs] and y [rows, outputs].</summary>
+    public abstract void Multiply(WorkerPool pool, ReadOnlySpan<float> x, int rows, Span<float> y);
+
+    /// <summary>Panels that are filled already.</summary>
+    public static PanelProduct Of<TDecoder>(PackedPanels<TDecoder> panels) where TDecoder : struct, IPanelDecoder => new Panels<TDecoder>(panels);
+
+    /// <summary>Any weight as float32.</summary>
+    public static PanelProduct Float32(Weight weight) => FromRows<Float32Panels, float>(weight, (values, row) => values.CopyTo(row));
+
+    /// <summary>A weight whose numbers are all halves.</summary>
+    public static PanelProduct Float16(Weight weight) =>
+        FromRows<Float16Panels, ushort>(weight, (values, row) => HalfConversion.FromSingle(HalfFormat.Float16, values, row));
+
+    // Both decoders read [step][16].
+    static Panels<TDecoder> FromRows<TDecoder, T>(Weight weight, Action<ReadOnlySpan<float>, Span<T>> convert) where TDecoder : struct, IPanelDecoder where T : unmanaged
+    {
+        const int Columns = MicroKernel.PanelColumns;
+        PackedPanels<TDecoder> panels = new(weight.Rows, weight.Columns);
+        float[] dense = new float[weight.Columns];
+        T[] row = new T[weight.Columns];
+        for (int i = 0; i < weight.Rows; i++)
+        {
+            weight.Unpack(i, dense);
+            convert(dense, row);
+            Span<T> panel = MemoryMarshal.Cast<byte, T>(panels.Panel(i / Columns));
+            for (int step = 0; step < row.Length; step++)
+                panel[step * Columns + i % Columns] = row[step];
+        }
+        return new Panels<TDecoder>(panels);
+    }
+
+    sealed class Panels<TDecoder>(PackedPanels<TDecoder> panels) : PanelProduct where TDecoder : struct, IPanelDecoder
+    {
+        public override void Multiply(WorkerPool pool, ReadOnlySpan<float> x, int rows, Span<float> y) => panels.Multiply(pool, x, rows, y);
+    }
+}

@@ -1,0 +1,166 @@
+using Coppice.Tensors;
+using Coppice.Weights;
+
+namespace Coppice.Tests.Weights;
+
+/// <summary>Every kind of weight against its unpacked numbers and a plain product in double.</summary>
+public class ProductTests
+{
+    public static TheoryData<string> Kinds => ["f32", "f16", "bf16", "q8_0", "q4_0", "int4-g32", "int4-g32-asym", "int4-g8", "int8-channel", "int3-g32", "int4-g128-asym", "int6-g64-asym", "int8-g32-asym", "sparse-f16", "2:4-f16", "2:4-int4-g32"];
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public void Multiply_is_the_product_with_the_unpacked_numbers(string kind)
+    {
+        using WorkerPool pool = new(2);
+        foreach ((int rows, int columns) in Sizes)
+        {
+            Weight weight = Make(kind, rows, columns);
+            double[] dense = [.. weight.ToDense()];
+            foreach (int count in new[] { 1, 2, 7, 33 })
+            {
+                float[] x = Numbers(count * columns, count), y = new float[count * rows];
+                weight.Multiply(pool, new Rows(x, count, columns), new Rows(y, count, rows));
+                for (int m = 0; m < count; m++)
+                    for (int n = 0; n < rows; n++)
+                    {
+                        (double sum, double size) = (0, 0);
+                        for (int k = 0; k < columns; k++)
+                        {
+                            sum += x[m * columns + k] * dense[n * columns + k];
+                            size += Math.Abs(x[m * columns + k] * dense[n * columns + k]);
+                        }
+                        Assert.True(Math.Abs(sum - y[m * rows + n]) <= 1e-6 * Math.Sqrt(columns) * size, $"{kind} [{rows}, {columns}] at [{m}, {n}]: {y[m * rows + n]}, wanted {sum}");
+                    }
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public void MultiplyTransposed_adds_the_product_with_the_unpacked_numbers(string kind)
+    {
+        using WorkerPool pool = new(2);
+        foreach ((int rows, int columns) in Sizes)
+        {
+            Weight weight = Make(kind, rows, columns);
+            double[] dense = [.. weight.ToDense()];
+            foreach (int count in new[] { 1, 5 })
+            {
+                float[] dy = Numbers(count * rows, count), before = Numbers(count * columns, 7), dx = [.. before];
+                weight.MultiplyTransposed(pool, new Rows(dy, count, rows), new Rows(dx, count, columns));
+                for (int m = 0; m < count; m++)
+                    for (int k = 0; k < columns; k++)
+                    {
+                        (double sum, double size) = (before[m * columns + k], 1);
+                        for (int n = 0; n < rows; n++)
+                        {
+                            sum += dy[m * rows + n] * dense[n * columns + k];
+                            size += Math.Abs(dy[m * rows + n] * dense[n * columns + k]);
+                        }
+                        Assert.True(Math.Abs(sum - dx[m * columns + k]) <= 1e-6 * Math.Sqrt(rows) * size, $"{kind} [{rows}, {columns}] at [{m}, {k}]: {dx[m * columns + k]}, wanted {sum}");
+                    }
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public void A_row_alone_gives_the_bits_that_it_gives_in_a_batch_on_any_threads(string kind)
+    {
+        using WorkerPool one = new(1), three = new(3);
+        foreach ((int rows, int columns) in new[] { (50, 64), (333, 544) })
+        {
+            Weight weight = Make(kind, rows, columns);
+            const int Count = 29;
+            float[] x = Numbers(Count * columns, 5), batch = new float[Count * rows], alone = new float[rows];
+            weight.Multiply(three, new Rows(x, Count, columns), new Rows(batch, Count, rows));
+            for (int m = 0; m < Count; m++)
+            {
+                weight.Multiply(one, new Rows(x.AsSpan(m * columns, columns), 1, columns), new Rows(alone, 1, rows));
+                Assert.Equal(batch[(m * rows)..((m + 1) * rows)], alone);
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public void The_kernel_multiplies_exactly_the_unpacked_numbers(string kind)
+    {
+        using WorkerPool pool = new(1);
+        Weight weight = Make(kind, 35, 96), dense = new DenseWeight(Tensor.From([35, 96], weight.ToDense()));
+        float[] x = Numbers(3 * 96, 8), y = new float[3 * 35], wanted = new float[3 * 35];
+        weight.Multiply(pool, new Rows(x, 3, 96), new Rows(y, 3, 35));
+        dense.Multiply(pool, new Rows(x, 3, 96), new Rows(wanted, 3, 35));
+        Assert.Equal(wanted, y);
+    }
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public void Products_after_the_first_allocate_nothing(string kind)
+    {
+        using WorkerPool pool = new(1);
+        Weight weight = Make(kind, 48, 64);
+        float[] x = Numbers(4 * 64, 8), y = new float[4 * 48];
+        Tensors.Simd.Allocations.None(() =>
+        {
+            weight.Multiply(pool, new Rows(x, 4, 64), new Rows(y, 4, 48));
+            weight.MultiplyTransposed(pool, new Rows(y, 4, 48), new Rows(x, 4, 64));
+        });
+    }
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public void Sizes_that_differ_are_refused(string kind)
+    {
+        using WorkerPool pool = new(1);
+        Weight weight = Make(kind, 4, 32);
+        Assert.Throws<ArgumentException>(() => weight.Multiply(pool, new Rows(new float[31], 1, 31), new Rows(new float[4], 1, 4)));
+        Assert.Throws<ArgumentException>(() => weight.Multiply(pool, new Rows(new float[32], 1, 32), new Rows(new float[5], 1, 5)));
+        Assert.Throws<ArgumentException>(() => weight.MultiplyTransposed(pool, new Rows(new float[8], 2, 4), new Rows(new float[32], 1, 32)));
+    }
+
+    static readonly (int Rows, int Columns)[] Sizes = [(1, 32), (15, 32), (16, 64), (17, 96), (70, 160), (33, 544)];
+
+    internal static Weight Make(string kind, int rows, int columns)
+    {
+        Random random = new(rows + columns);
+        float[] values = Numbers(rows * columns, rows), twoFour = [.. values];
+        for (int i = 0; i < twoFour.Length; i += 4)
+        {
+            int drop = random.Next(4);
+            twoFour[i + drop] = twoFour[i + (drop + 1 + random.Next(3)) % 4] = 0;
+        }
+        return kind switch
+        {
+            "f32" => new DenseWeight(Tensor.From([rows, columns], values)),
+            "f16" => HalfWeight.From(HalfFormat.Float16, rows, columns, values),
+            "bf16" => HalfWeight.From(HalfFormat.BFloat16, rows, columns, values),
+            "q8_0" => BlockWeight<Q8_0>.From(rows, columns, values),
+            "q4_0" => BlockWeight<Q4_0>.From(rows, columns, values),
+            "int4-g32" => Int(4, 32, symmetric: true),
+            "int4-g32-asym" => Int(4, 32, symmetric: false),
+            "int4-g8" => Int(4, 8, symmetric: true),
+            "int8-channel" => Int(8, IntWeight.WholeRow, symmetric: true),
+            "int3-g32" => Int(3, 32, symmetric: true),
+            "int4-g128-asym" => Int(4, 128, symmetric: false),
+            "int6-g64-asym" => Int(6, 64, symmetric: false),
+            "int8-g32-asym" => Int(8, 32, symmetric: false),
+            "sparse-f16" => SparseWeight.From(rows, columns, [.. values.Select(value => random.Next(2) == 0 ? 0 : value)]),
+            "2:4-f16" => TwoFourWeight.From(rows, columns, twoFour),
+            "2:4-int4-g32" => TwoFourIntWeight.From(4, 32, rows, columns, twoFour, Codes(4), Scales(32), []),
+            _ => throw new ArgumentOutOfRangeException(nameof(kind), kind),
+        };
+
+        IntWeight Int(int bits, int group, bool symmetric) =>
+            new(bits, group, rows, columns, Codes(bits), Scales(group), symmetric ? [] : [.. Scales(group).Select(_ => (byte)random.Next(1 << bits))]);
+        byte[] Codes(int bits) => [.. values.Select(_ => (byte)random.Next(1 << bits))];
+        Half[] Scales(int group) => [.. Enumerable.Range(0, rows * (group == IntWeight.WholeRow ? 1 : (columns + group - 1) / group)).Select(_ => (Half)(random.NextSingle() * 0.1f))];
+    }
+
+    static float[] Numbers(int count, int seed)
+    {
+        Random random = new(seed);
+        return [.. Enumerable.Range(0, count).Select(_ => random.NextSingle() * 2 - 1)];
+    }
+}
