@@ -1,0 +1,36 @@
+using Coppice.Tensors;
+
+namespace Coppice.Formats;
+
+/// <summary>Files that are written whole or not at all: <c>NAME.partial</c> beside the target, flushed to disk, then renamed over it.</summary>
+public static class AtomicFile
+{
+    /// <summary>Writes a file through <paramref name="write"/>. Whatever fails, an older file at <paramref name="path"/> stays as it was and nothing partial is left.</summary>
+    /// <exception cref="CoppiceException">The file system refused: a full disk, no permission, no such folder.</exception>
+    public static void Write(string path, Action<Stream> write)
+    {
+        string partial = path + ".partial";
+        bool ours = false;
+        try
+        {
+            using (FileStream stream = new(partial, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16))
+            {
+                ours = true;
+                write(stream);
+                stream.Flush(flushToDisk: true);
+            }
+            File.Move(partial, path, overwrite: true);
+        }
+        catch (Exception error)
+        {
+            if (ours)
+                File.Delete(partial);
+            if (error is IOException or UnauthorizedAccessException)
+                throw new CoppiceException($"{path}: could not be written: {error.Message}", error);
+            throw;
+        }
+    }
+
+    /// <summary>Writes a text file as UTF-8 without a byte-order mark.</summary>
+    public static void WriteText(string path, string text) => Write(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text)));
+}

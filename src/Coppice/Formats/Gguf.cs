@@ -1,0 +1,216 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Numerics;
+using System.Runtime.InteropServices;
+using Coppice.Tensors;
+using Coppice.Weights;
+
+namespace Coppice.Formats;
+
+/// <summary>One tensor of a GGUF file.</summary>
+/// <param name="Name">llama.cpp's name for it.</param>
+/// <param name="Type">How it is stored.</param>
+/// <param name="Shape">The sizes of the axes, outermost first (the file has them innermost first).</param>
+/// <param name="ByteCount">Stored bytes.</param>
+public sealed record GgufTensor(string Name, GgmlType Type, ImmutableArray<long> Shape, long ByteCount);
+
+/// <summary>A GGUF file, version 3: metadata and tensors, read on demand.</summary>
+public sealed class Gguf : ICheckpoint
+{
+    /// <summary>"GGUF", little-endian.</summary>
+    internal const uint Magic = 0x46554747;
+
+    /// <summary>The version that is read and written.</summary>
+    internal const uint Version = 3;
+
+    /// <summary>The metadata key for where tensors may start.</summary>
+    internal const string AlignmentKey = "general.alignment";
+
+    /// <summary>Where no <see cref="AlignmentKey"/> says otherwise.</summary>
+    internal const uint DefaultAlignment = 32;
+
+    readonly BinaryFile file;
+    readonly Dictionary<string, object> metadata = new(StringComparer.Ordinal);
+    readonly Dictionary<string, GgufTensor> tensors = new(StringComparer.Ordinal);
+    readonly Dictionary<string, long> begins = new(StringComparer.Ordinal);
+
+    Gguf(BinaryFile file) => this.file = file;
+
+    /// <inheritdoc/>
+    public string Path => file.Path;
+
+    /// <summary>The metadata: numbers, truth values, strings and arrays of these, as the .NET types that GGUF's types are.</summary>
+    public IReadOnlyDictionary<string, object> Metadata => metadata;
+
+    /// <summary>Every tensor by its name.</summary>
+    public IReadOnlyDictionary<string, GgufTensor> Tensors => tensors;
+
+    /// <inheritdoc/>
+    public IReadOnlyCollection<string> Names => tensors.Keys;
+
+    /// <summary>Opens a file. Only its header is read.</summary>
+    /// <exception cref="CoppiceException">The file is absent, unreadable or breaks the format's rules.</exception>
+    public static Gguf Open(string path)
+    {
+        Gguf gguf = new(new BinaryFile(path));
+        try
+        {
+            gguf.ReadHeader();
+            return gguf;
+        }
+        catch
+        {
+            gguf.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A metadata value: a whole number of any width as the <typeparamref name="T"/> asked for, everything else by its exact type.</summary>
+    /// <exception cref="CoppiceException">There is no such key, or its value is no <typeparamref name="T"/>.</exception>
+    public T Get<T>(string key)
+    {
+        if (!metadata.TryGetValue(key, out object? value))
+            throw file.Error($"has no key '{key}'");
+        if (value is T exact)
+            return exact;
+        try
+        {
+            if (IsWhole(value.GetType()) && IsWhole(typeof(T)))
+                return (T)Convert.ChangeType(value, typeof(T), CultureInfo.InvariantCulture);
+        }
+        catch (OverflowException)
+        {
+        }
+        throw file.Error($"key '{key}' is {(value is Array ? value.GetType().Name : $"{value.GetType().Name} {value}")}, wanted {typeof(T).Name}");
+    }
+
+    /// <inheritdoc/>
+    public ImmutableArray<long> ShapeOf(string name) => Find(name).Shape;
+
+    /// <summary>The matrix as it is stored: F32 as a <see cref="DenseWeight"/>, F16 and BF16 as a <see cref="HalfWeight"/>, Q8_0 and Q4_0 as a <see cref="BlockWeight{TBlock}"/>.</summary>
+    /// <exception cref="CoppiceException">There is no such tensor, it is no matrix, it is of another type, or it holds a number that is not finite.</exception>
+    public Weight ReadWeight(string name)
+    {
+        GgufTensor tensor = Find(name);
+        if (tensor.Shape.Length != 2)
+            throw Error(tensor, $"is {TensorEntry.Describe(tensor.Shape)}, wanted a matrix");
+        CheckLength(tensor);
+        (int rows, int columns) = ((int)tensor.Shape[0], (int)tensor.Shape[1]);
+        return tensor.Type.Name switch
+        {
+            "F32" => new DenseWeight(ReadTensor(name)),
+            "F16" or "BF16" => new HalfWeight(Half(tensor), rows, columns, ReadHalves(tensor)),
+            "Q8_0" => new BlockWeight<Q8_0>(rows, columns, ReadBlocks<Q8_0>(tensor)),
+            "Q4_0" => new BlockWeight<Q4_0>(rows, columns, ReadBlocks<Q4_0>(tensor)),
+            _ => throw Unsupported(tensor),
+        };
+    }
+
+    /// <inheritdoc/>
+    public Tensor ReadTensor(string name)
+    {
+        GgufTensor tensor = Find(name);
+        CheckLength(tensor);
+        Tensor result = new(Shape.Create([.. tensor.Shape.Select(size => (int)size)]));
+        if (tensor.Type == GgmlType.F32)
+        {
+            ReadBytes(tensor, MemoryMarshal.AsBytes(result.Data));
+            int wrong = HalfConversion.IndexOfNonFinite(result.Data);
+            if (wrong >= 0)
+                throw NotFinite(tensor, wrong);
+        }
+        else if (tensor.Type == GgmlType.F16 || tensor.Type == GgmlType.BF16)
+            HalfConversion.ToSingle(Half(tensor), ReadHalves(tensor), result.Data);
+        else if (tensor.Shape.Length == 2)
+            ReadWeight(name).Unpack(0, result.Data);
+        else
+            throw Unsupported(tensor);
+        return result;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => file.Dispose();
+
+    GgufTensor Find(string name) => tensors.TryGetValue(name, out GgufTensor? tensor) ? tensor : throw file.Error($"has no tensor '{name}' among its {tensors.Count}");
+
+    void ReadHeader()
+    {
+        GgufReader reader = new(file);
+        if (reader.Read<uint>("the magic") != Magic)
+            throw file.Error("does not start with GGUF; is it another format?");
+        uint version = reader.Read<uint>("the version");
+        if (version != Version)
+            throw file.Error($"is GGUF version {version}, wanted {Version}{(version == 0x03000000 ? "; it is big-endian" : "")}");
+        // A tensor's info has at least 32 bytes, a key and its value 13.
+        int tensorCount = reader.ReadCount(32, "the tensors"), keyCount = reader.ReadCount(13, "the keys");
+        for (int i = 0; i < keyCount; i++)
+        {
+            string key = reader.ReadString("a key");
+            if (!metadata.TryAdd(key, reader.ReadValue(key)))
+                throw file.Error($"key '{key}' is there twice");
+        }
+        List<(GgufTensor Tensor, ulong Offset)> infos = [];
+        for (int i = 0; i < tensorCount; i++)
+            infos.Add(reader.ReadTensor());
+        uint alignment = metadata.ContainsKey(AlignmentKey) ? Get<uint>(AlignmentKey) : DefaultAlignment;
+        if (!BitOperations.IsPow2(alignment))
+            throw file.Error($"{AlignmentKey} is {alignment}, wanted a power of two");
+        Place(infos, Align(reader.Position, alignment), alignment);
+    }
+
+    // Tensors follow one another, each padded to the alignment; llama.cpp refuses anything else.
+    void Place(List<(GgufTensor Tensor, ulong Offset)> infos, long dataStart, long alignment)
+    {
+        long at = 0;
+        foreach ((GgufTensor tensor, ulong offset) in infos)
+        {
+            if (offset != (ulong)at)
+                throw Error(tensor, $"begins at {offset:N0} of the data, wanted {at:N0}");
+            if (tensor.ByteCount > file.Length - dataStart - at)
+                throw Error(tensor, $"has {tensor.ByteCount:N0} bytes at {dataStart + at:N0} but the file has {file.Length:N0}; is it cut short?");
+            if (!tensors.TryAdd(tensor.Name, tensor))
+                throw Error(tensor, "is there twice");
+            begins.Add(tensor.Name, dataStart + at);
+            at = Align(at + tensor.ByteCount, alignment);
+        }
+    }
+
+    internal static long Align(long position, long alignment) => (position + alignment - 1) / alignment * alignment;
+
+    void ReadBytes(GgufTensor tensor, Span<byte> destination) => file.Read(begins[tensor.Name], destination, $"tensor '{tensor.Name}'");
+
+    ushort[] ReadHalves(GgufTensor tensor)
+    {
+        ushort[] bits = new ushort[tensor.ByteCount / 2];
+        ReadBytes(tensor, MemoryMarshal.AsBytes(bits.AsSpan()));
+        int wrong = HalfConversion.IndexOfNonFinite(Half(tensor), bits);
+        return wrong < 0 ? bits : throw NotFinite(tensor, wrong);
+    }
+
+    TBlock[] ReadBlocks<TBlock>(GgufTensor tensor) where TBlock : unmanaged, IBlock<TBlock>
+    {
+        TBlock[] blocks = new TBlock[tensor.ByteCount / tensor.Type.BlockBytes];
+        ReadBytes(tensor, MemoryMarshal.AsBytes(blocks.AsSpan()));
+        for (int i = 0; i < blocks.Length; i++)
+            if (!blocks[i].IsFinite)
+                throw NotFinite(tensor, (long)i * TBlock.Size);
+        return blocks;
+    }
+
+    static HalfFormat Half(GgufTensor tensor) => tensor.Type == GgmlType.F16 ? HalfFormat.Float16 : HalfFormat.BFloat16;
+
+    static bool IsWhole(Type type) => Type.GetTypeCode(type) is >= TypeCode.SByte and <= TypeCode.UInt64;
+
+    void CheckLength(GgufTensor tensor)
+    {
+        // As float32 in one tensor, and as bytes in one read.
+        if (tensor.Shape.Aggregate(1L, (product, size) => product * size) > Array.MaxLength || tensor.ByteCount > Array.MaxLength)
+            throw Error(tensor, $"is {TensorEntry.Describe(tensor.Shape)}, more than fits one tensor");
+    }
+
+    CoppiceException Unsupported(GgufTensor tensor) => Error(tensor, $"is {tensor.Type}, which is not read yet; wanted F32, F16, BF16, Q8_0 or Q4_0");
+
+    CoppiceException NotFinite(GgufTensor tensor, long index) => Error(tensor, $"holds a number that is not finite at {index:N0}; the model is damaged");
+
+    CoppiceException Error(GgufTensor tensor, string message) => file.Error($"tensor '{tensor.Name}' {message}");
+}

@@ -1,0 +1,136 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using Coppice.Tensors;
+using Coppice.Weights;
+
+namespace Coppice.Formats;
+
+/// <summary>Writes GGUF version 3. The same input gives the same bytes; keys and tensors stay in the order given.</summary>
+public static class GgufWriter
+{
+    // ggml keeps names in 64 bytes, the last of them 0.
+    const int MaxNameBytes = 63;
+
+    /// <summary>A tensor to be written.</summary>
+    /// <param name="Entry">Its name and numbers.</param>
+    /// <param name="Type">How to store it: F32, F16, BF16, Q8_0 or Q4_0.</param>
+    public sealed record Source(CheckpointEntry Entry, GgmlType Type);
+
+    /// <summary>Writes a file, whole or not at all.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="metadata">Numbers, truth values, strings and arrays of these; the .NET type decides the GGUF type.</param>
+    /// <param name="tensors">Blocks that are stored in the wanted type already are copied, anything else is rounded as llama.cpp does.</param>
+    /// <exception cref="CoppiceException">A tensor does not fit its type, or the file system refused.</exception>
+    public static void Write(string path, IReadOnlyList<KeyValuePair<string, object>> metadata, IReadOnlyList<Source> tensors)
+    {
+        foreach (Source tensor in tensors)
+            Check(tensor);
+        object? stated = metadata.FirstOrDefault(pair => pair.Key == Gguf.AlignmentKey).Value;
+        long alignment = stated is null ? Gguf.DefaultAlignment : (uint)stated;
+        AtomicFile.Write(path, stream =>
+        {
+            using BinaryWriter writer = new(stream, Encoding.UTF8, leaveOpen: true);
+            WriteHeader(writer, metadata, tensors, alignment);
+            foreach (Source tensor in tensors)
+            {
+                long end = stream.Position + ByteCount(tensor);
+                WriteData(stream, tensor);
+                if (stream.Position != end)
+                    throw new InvalidOperationException($"tensor '{tensor.Entry.Name}' ended at {stream.Position}, wanted {end}");
+                Pad(writer, alignment);
+            }
+        });
+    }
+
+    static void WriteHeader(BinaryWriter writer, IReadOnlyList<KeyValuePair<string, object>> metadata, IReadOnlyList<Source> tensors, long alignment)
+    {
+        writer.Write(Gguf.Magic);
+        writer.Write(Gguf.Version);
+        writer.Write((long)tensors.Count);
+        writer.Write((long)metadata.Count);
+        foreach ((string key, object value) in metadata)
+        {
+            GgufValues.WriteString(writer, key);
+            GgufValues.Write(writer, key, value);
+        }
+        long offset = 0;
+        foreach (Source tensor in tensors)
+        {
+            GgufValues.WriteString(writer, tensor.Entry.Name);
+            Shape shape = tensor.Entry.Shape;
+            writer.Write((uint)shape.Rank);
+            for (int axis = shape.Rank - 1; axis >= 0; axis--)
+                writer.Write((long)shape[axis]);
+            writer.Write(tensor.Type.Id);
+            writer.Write(offset);
+            offset = Gguf.Align(offset + ByteCount(tensor), alignment);
+        }
+        Pad(writer, alignment);
+    }
+
+    static void WriteData(Stream stream, Source tensor)
+    {
+        if (tensor is { Type.Name: "Q8_0", Entry.Weight: BlockWeight<Q8_0> q8 })
+            stream.Write(MemoryMarshal.AsBytes(q8.Blocks));
+        else if (tensor is { Type.Name: "Q4_0", Entry.Weight: BlockWeight<Q4_0> q4 })
+            stream.Write(MemoryMarshal.AsBytes(q4.Blocks));
+        else if (tensor.Entry.Weight is Weight weight)
+        {
+            float[] row = new float[weight.Columns];
+            for (int i = 0; i < weight.Rows; i++)
+            {
+                weight.Unpack(i, row);
+                WriteNumbers(stream, tensor, row);
+            }
+        }
+        else
+            WriteNumbers(stream, tensor, tensor.Entry.Tensor!.Data);
+    }
+
+    static void WriteNumbers(Stream stream, Source tensor, ReadOnlySpan<float> values)
+    {
+        if (tensor.Type == GgmlType.F32)
+            TensorSource.WriteFloats(stream, tensor.Entry.Name, DType.F32, values);
+        else if (tensor.Type == GgmlType.F16)
+            TensorSource.WriteFloats(stream, tensor.Entry.Name, DType.F16, values);
+        else if (tensor.Type == GgmlType.BF16)
+            TensorSource.WriteFloats(stream, tensor.Entry.Name, DType.BF16, values);
+        else if (tensor.Type == GgmlType.Q8_0)
+            WriteBlocks<Q8_0>(stream, tensor, values);
+        else
+            WriteBlocks<Q4_0>(stream, tensor, values);
+    }
+
+    static void WriteBlocks<TBlock>(Stream stream, Source tensor, ReadOnlySpan<float> values) where TBlock : unmanaged, IBlock<TBlock>
+    {
+        TBlock[] blocks = new TBlock[values.Length / TBlock.Size];
+        for (int i = 0; i < blocks.Length; i++)
+        {
+            blocks[i] = TBlock.Pack(values.Slice(i * TBlock.Size, TBlock.Size));
+            if (!blocks[i].IsFinite)
+                throw new CoppiceException($"tensor '{tensor.Entry.Name}' holds numbers too large for {tensor.Type}, whose scale is a half; write it as F32 or BF16");
+        }
+        stream.Write(MemoryMarshal.AsBytes(blocks.AsSpan()));
+    }
+
+    static long ByteCount(Source tensor) => (long)tensor.Entry.Shape.Length / tensor.Type.BlockSize * tensor.Type.BlockBytes;
+
+    static void Check(Source tensor)
+    {
+        string name = tensor.Entry.Name;
+        if (tensor.Type.Name is not ("F32" or "F16" or "BF16" or "Q8_0" or "Q4_0"))
+            throw new CoppiceException($"tensor '{name}': {tensor.Type} is not written yet; wanted F32, F16, BF16, Q8_0 or Q4_0");
+        if (tensor.Entry.Shape.Columns % tensor.Type.BlockSize != 0)
+            throw new CoppiceException($"tensor '{name}' is {tensor.Entry.Shape}: rows of {tensor.Entry.Shape.Columns} numbers, wanted a multiple of {tensor.Type.BlockSize} for {tensor.Type}; write it as F16");
+        if (Encoding.UTF8.GetByteCount(name) > MaxNameBytes)
+            throw new CoppiceException($"tensor '{name}' has a name of more than {MaxNameBytes} bytes, which llama.cpp refuses");
+    }
+
+    static void Pad(BinaryWriter writer, long alignment)
+    {
+        writer.Flush();
+        for (long at = writer.BaseStream.Position, end = Gguf.Align(at, alignment); at < end; at++)
+            writer.Write((byte)0);
+        writer.Flush();
+    }
+}

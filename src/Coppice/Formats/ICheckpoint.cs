@@ -1,0 +1,52 @@
+using System.Collections.Immutable;
+using Coppice.Tensors;
+using Coppice.Weights;
+
+namespace Coppice.Formats;
+
+/// <summary>The named tensors of a model on disk, read one at a time. Names are the container's own; a model family knows what they mean.</summary>
+public interface ICheckpoint : IDisposable
+{
+    /// <summary>The file or folder.</summary>
+    string Path { get; }
+
+    /// <summary>Every tensor's name; a weight stored in several parts (codes, scales) has one.</summary>
+    IReadOnlyCollection<string> Names { get; }
+
+    /// <summary>The sizes of a tensor's axes, outermost first; a matrix is [outputs, inputs].</summary>
+    /// <exception cref="CoppiceException">There is no such tensor.</exception>
+    ImmutableArray<long> ShapeOf(string name);
+
+    /// <summary>A matrix as it is stored, nothing converted.</summary>
+    /// <exception cref="CoppiceException">There is no such tensor, it is no matrix, or it holds a number that is not finite.</exception>
+    Weight ReadWeight(string name);
+
+    /// <summary>A vector or a matrix as float32.</summary>
+    /// <exception cref="CoppiceException">There is no such tensor, it has no float32 form, or it holds a number that is not finite.</exception>
+    Tensor ReadTensor(string name);
+}
+
+/// <summary>One named tensor to be written: a matrix as a <see cref="Weights.Weight"/>, anything else (a norm, a bias) as a float32 <see cref="Tensors.Tensor"/>.</summary>
+public sealed record CheckpointEntry
+{
+    /// <summary>A matrix.</summary>
+    public CheckpointEntry(string name, Weight weight) => (Name, Weight) = (name, weight);
+
+    /// <summary>A vector.</summary>
+    public CheckpointEntry(string name, Tensor tensor) => (Name, Tensor) = (name, tensor);
+
+    /// <summary>The container's name for it.</summary>
+    public string Name { get; private init; }
+
+    /// <summary>The same under another name.</summary>
+    public CheckpointEntry Rename(string name) => this with { Name = name };
+
+    /// <summary>The matrix, or null.</summary>
+    public Weight? Weight { get; }
+
+    /// <summary>The vector, or null.</summary>
+    public Tensor? Tensor { get; }
+
+    /// <summary>The sizes of its axes, outermost first.</summary>
+    public Shape Shape => Weight?.Shape ?? Tensor!.Shape;
+}

@@ -1,0 +1,147 @@
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+using Coppice.Tensors;
+using Coppice.Weights;
+
+namespace Coppice.Formats;
+
+/// <summary>One tensor of a safetensors file: where it lies and what it is. Its numbers are read on demand.</summary>
+public sealed class TensorEntry
+{
+    readonly BinaryFile file;
+    readonly long begin;
+
+    internal TensorEntry(BinaryFile file, string name, DType type, ImmutableArray<long> shape, long begin, long byteCount)
+    {
+        this.file = file;
+        this.begin = begin;
+        (Name, DType, Shape, ByteCount) = (name, type, shape, byteCount);
+    }
+
+    /// <summary>The name in the file.</summary>
+    public string Name { get; }
+
+    /// <summary>How one number is stored.</summary>
+    public DType DType { get; }
+
+    /// <summary>The sizes of the axes, outermost first; none for a single number.</summary>
+    public ImmutableArray<long> Shape { get; }
+
+    /// <summary>Stored bytes.</summary>
+    public long ByteCount { get; }
+
+    /// <summary>How many numbers.</summary>
+    public long Count => ByteCount / DType.Size();
+
+    /// <summary>Raw little-endian bytes from byte <paramref name="offset"/> of the tensor on.</summary>
+    public void ReadBytes(long offset, Span<byte> destination)
+    {
+        if (offset < 0 || offset > ByteCount - destination.Length)
+            throw new ArgumentOutOfRangeException(nameof(offset), $"{Name}: {destination.Length} bytes at {offset} of {ByteCount}");
+        file.Read(begin + offset, destination, $"tensor '{Name}'");
+    }
+
+    /// <summary>Numbers from the <paramref name="first"/> on, as float32. F64 is rounded to nearest.</summary>
+    /// <exception cref="CoppiceException">The tensor holds no floating-point numbers that we read.</exception>
+    public void ReadFloats(long first, Span<float> destination)
+    {
+        if (DType is not (DType.F32 or DType.F64 or DType.F16 or DType.BF16))
+            throw Error($"is {DType}, wanted F32, F16, BF16 or F64");
+        if (DType == DType.F32)
+        {
+            ReadBytes(4 * first, MemoryMarshal.AsBytes(destination));
+            return;
+        }
+        int size = DType.Size();
+        Span<byte> buffer = new byte[Math.Min(1 << 16, destination.Length * size)];
+        while (destination.Length > 0)
+        {
+            int count = Math.Min(buffer.Length / size, destination.Length);
+            Span<byte> bytes = buffer[..(count * size)];
+            ReadBytes(first * size, bytes);
+            if (DType == DType.F64)
+                for (int i = 0; i < count; i++)
+                    destination[i] = (float)MemoryMarshal.Cast<byte, double>(bytes)[i];
+            else
+                HalfConversion.ToSingle(Half, MemoryMarshal.Cast<byte, ushort>(bytes), destination);
+            first += count;
+            destination = destination[count..];
+        }
+    }
+
+    /// <summary>All raw bytes.</summary>
+    public byte[] ToBytes()
+    {
+        if (ByteCount > Array.MaxLength)
+            throw Error($"has {ByteCount:N0} bytes, more than the {Array.MaxLength:N0} that fit one array");
+        byte[] bytes = new byte[ByteCount];
+        ReadBytes(0, bytes);
+        return bytes;
+    }
+
+    /// <summary>All numbers as integers, from any integer type of at most 32 bits, or I64 whose values fit.</summary>
+    public int[] ToInts()
+    {
+        byte[] bytes = ToBytes();
+        int[] ints = new int[Count];
+        for (int i = 0; i < ints.Length; i++)
+            ints[i] = DType switch
+            {
+                DType.I32 => MemoryMarshal.Cast<byte, int>(bytes)[i],
+                DType.I64 when MemoryMarshal.Cast<byte, long>(bytes)[i] is >= int.MinValue and <= int.MaxValue and var value => (int)value,
+                DType.I16 => MemoryMarshal.Cast<byte, short>(bytes)[i],
+                DType.I8 => (sbyte)bytes[i],
+                DType.U8 => bytes[i],
+                _ => throw Error($"is {DType}, wanted integers of at most 32 bits"),
+            };
+        return ints;
+    }
+
+    /// <summary>The matrix as it is stored: F32 and F64 become a <see cref="DenseWeight"/>, F16 and BF16 a <see cref="HalfWeight"/>.</summary>
+    public Weight ReadWeight()
+    {
+        if (Shape.Length != 2)
+            throw Error($"is {Describe(Shape)}, wanted a matrix");
+        if (DType is not (DType.F16 or DType.BF16))
+            return new DenseWeight(ReadTensor());
+        CheckLength();
+        ushort[] bits = new ushort[Count];
+        ReadBytes(0, MemoryMarshal.AsBytes(bits.AsSpan()));
+        int wrong = HalfConversion.IndexOfNonFinite(Half, bits);
+        return wrong < 0 ? new HalfWeight(Half, (int)Shape[0], (int)Shape[1], bits) : throw NotFinite(wrong);
+    }
+
+    /// <summary>The numbers as float32; a tensor of no axes becomes one of one number.</summary>
+    public Tensor ReadTensor()
+    {
+        CheckLength();
+        Tensor tensor = new(Shape.Length switch
+        {
+            0 => [1],
+            1 => [(int)Shape[0]],
+            2 => [(int)Shape[0], (int)Shape[1]],
+            3 => [(int)Shape[0], (int)Shape[1], (int)Shape[2]],
+            4 => [(int)Shape[0], (int)Shape[1], (int)Shape[2], (int)Shape[3]],
+            _ => throw Error($"has {Shape.Length} axes, wanted at most 4"),
+        });
+        ReadFloats(0, tensor.Data);
+        int wrong = HalfConversion.IndexOfNonFinite(tensor.Data);
+        return wrong < 0 ? tensor : throw NotFinite(wrong);
+    }
+
+    HalfFormat Half => DType == DType.F16 ? HalfFormat.Float16 : HalfFormat.BFloat16;
+
+    /// <summary>A failure that names the file and this tensor.</summary>
+    internal CoppiceException Error(string message) => file.Error($"tensor '{Name}' {message}");
+
+    CoppiceException NotFinite(int index) => Error($"holds a number that is not finite at {index:N0} of {Count:N0}; the model is damaged");
+
+    // An axis may be as long as it likes beside one of 0, so each is checked as well as their product.
+    void CheckLength()
+    {
+        if (Count > Array.MaxLength || Shape.Any(size => size > Array.MaxLength))
+            throw Error($"is {Describe(Shape)}, more than the {Array.MaxLength:N0} numbers that fit one tensor");
+    }
+
+    internal static string Describe(ImmutableArray<long> shape) => $"[{string.Join(", ", shape)}]";
+}
