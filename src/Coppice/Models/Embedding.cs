@@ -1,0 +1,49 @@
+using System.Numerics.Tensors;
+using Coppice.Tensors;
+using Coppice.Weights;
+using Tensor = Coppice.Tensors.Tensor;
+
+namespace Coppice.Models;
+
+/// <summary>Token ids to their rows of a table.</summary>
+public sealed class Embedding(Weight weight) : MatrixLayer(weight)
+{
+    /// <summary>[tokens] to [tokens, width].</summary>
+    public Tensor Forward(Batch batch, ForwardContext context)
+    {
+        ReadOnlySpan<int> tokens = batch.Tokens;
+        bool trains = context.Tape is not null && Weight is DenseWeight { Values.RequiresGrad: true };
+        Tensor y = context.Result([tokens.Length, Weight.Columns], trains);
+        for (int i = 0; i < tokens.Length; i++)
+        {
+            if ((uint)tokens[i] >= (uint)Weight.Rows)
+                throw new CoppiceException($"Token id {tokens[i]} at position {i}: the model's vocabulary has {Weight.Rows}; its tokenizer does not match");
+            Weight.Unpack(tokens[i], y.Data.Slice(i * Weight.Columns, Weight.Columns));
+        }
+        if (trains)
+            context.Tape!.Record<Node>().Set((DenseWeight)Weight, batch, y);
+        return y;
+    }
+
+    sealed class Node : TapeNode
+    {
+        DenseWeight table = null!;
+        Batch batch = null!;
+        Tensor y = null!;
+
+        public void Set(DenseWeight table, Batch batch, Tensor y) => (this.table, this.batch, this.y) = (table, batch, y);
+
+        public override void Backward()
+        {
+            int width = table.Columns;
+            Span<float> gradient = table.Values.Grad!.Data;
+            ReadOnlySpan<float> dy = y.Grad!.Data;
+            ReadOnlySpan<int> tokens = batch.Tokens;
+            for (int i = 0; i < tokens.Length; i++)
+            {
+                Span<float> row = gradient.Slice(tokens[i] * width, width);
+                TensorPrimitives.Add(row, dy.Slice(i * width, width), row);
+            }
+        }
+    }
+}

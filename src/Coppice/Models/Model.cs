@@ -1,0 +1,91 @@
+using Coppice.Tensors;
+
+namespace Coppice.Models;
+
+/// <summary>A language model: token ids in, logits out. One definition serves training, calibration, evaluation and generation.</summary>
+public abstract class Model : Layer
+{
+    /// <summary>The family's name: <c>llama</c>.</summary>
+    public abstract string Family { get; }
+
+    /// <summary>Token ids run from 0 to this, exclusive.</summary>
+    public abstract int VocabularySize { get; }
+
+    /// <summary>The most tokens that a sequence may have.</summary>
+    public abstract int ContextLength { get; }
+
+    /// <summary>Width of the hidden states.</summary>
+    public abstract int Width { get; }
+
+    /// <summary>The blocks, first to last.</summary>
+    public abstract IReadOnlyList<TransformerBlock> Blocks { get; }
+
+    /// <summary>Ids to the hidden states [tokens, width] that enter the first block.</summary>
+    public abstract Tensor Embed(Batch batch, ForwardContext context);
+
+    /// <summary>Hidden states [tokens, width] of the last block to logits [tokens, vocabulary].</summary>
+    public abstract Tensor Head(Tensor hidden, ForwardContext context);
+
+    /// <summary>Logits [tokens, vocabulary]; with a cache in the context, the batch is one sequence that continues it.</summary>
+    public Tensor Forward(Batch batch, ForwardContext context) => Head(Hidden(batch, context), context);
+
+    /// <summary>Logits [1, vocabulary] of the last token alone, the rest of the head's work spared.</summary>
+    public Tensor ForwardLast(Batch batch, ForwardContext context)
+    {
+        Tensor hidden = Hidden(batch, context);
+        Tensor last = context.Arena.Rent([1, Width]);
+        hidden.Data[^Width..].CopyTo(last.Data);
+        return Head(last, context);
+    }
+
+    /// <summary>Hidden states after the last block, given those that enter the first.</summary>
+    public Tensor Blockwise(Tensor hidden, Batch batch, ForwardContext context)
+    {
+        Place(batch, context);
+        for (int i = 0; i < Blocks.Count; i++)
+        {
+            // Without a tape nothing inside a block outlives it but its result, which is kept in the block's first rental.
+            hidden = context.Tape is null ? Settled(Blocks[i], hidden, batch, i, context) : Blocks[i].Forward(hidden, batch, i, context);
+        }
+        context.Cache?.Advance(batch.Count);
+        return hidden;
+    }
+
+    /// <summary>Every stored matrix once, with its full name (without <c>.weight</c>), in the order in which they compute; a tied head does not count.</summary>
+    public IEnumerable<(string Name, MatrixLayer Layer)> Matrices() =>
+        Walk().Where(part => part.Layer is MatrixLayer).Select(part => (part.Name, (MatrixLayer)part.Layer));
+
+    /// <summary>Every float32 vector with its full checkpoint name.</summary>
+    public IEnumerable<(string Name, Tensor Vector)> AllVectors() =>
+        Walk().SelectMany(part => part.Layer.Vectors.Select(vector => ($"{part.Name}.{vector.Name}", vector.Vector)));
+
+    /// <summary>How many numbers the model has.</summary>
+    public long ParameterCount => Matrices().Sum(part => (long)part.Layer.Weight.Shape.Length) + AllVectors().Sum(part => (long)part.Vector.Shape.Length);
+
+    /// <summary>Bytes of all matrices as they are stored, and of the vectors at four bytes a number.</summary>
+    public long ByteCount => Matrices().Sum(part => part.Layer.Weight.ByteCount) + AllVectors().Sum(part => 4L * part.Vector.Shape.Length);
+
+    /// <summary>Stored bits a parameter, everything included.</summary>
+    public double BitsPerWeight => 8.0 * ByteCount / ParameterCount;
+
+    Tensor Hidden(Batch batch, ForwardContext context) => Blockwise(Embed(batch, context), batch, context);
+
+    static Tensor Settled(TransformerBlock block, Tensor hidden, Batch batch, int index, ForwardContext context)
+    {
+        int mark = context.Arena.Mark;
+        block.Forward(hidden, batch, index, context).Data.CopyTo(hidden.Data);
+        context.Arena.Release(mark);
+        return hidden;
+    }
+
+    void Place(Batch batch, ForwardContext context)
+    {
+        int past = context.Cache?.Length ?? 0;
+        if (context.Cache is not null && batch.Sequences.Length != 1)
+            throw new ArgumentException($"Model: {batch.Sequences.Length} sequences with one cache, wanted one");
+        foreach (Sequence sequence in batch.Sequences.Span)
+            if (past + sequence.Length > ContextLength)
+                throw new CoppiceException($"{past + sequence.Length} tokens in a sequence, the model's context holds {ContextLength}");
+        batch.PlaceAfter(past);
+    }
+}
