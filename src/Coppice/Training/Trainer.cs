@@ -1,0 +1,92 @@
+using System.Numerics.Tensors;
+using Coppice.Models;
+using Coppice.Tensors;
+using Tensor = Coppice.Tensors.Tensor;
+
+namespace Coppice.Training;
+
+/// <summary>What one optimizer step did: mean nats a token before it, the gradient's 2-norm before clipping, the rate.</summary>
+public readonly record struct StepResult(int Step, double Loss, double GradientNorm, double Rate);
+
+/// <summary>Takes optimizer steps on a model. A step depends on the parameters, the optimizer's state, the text, the seed and its number, and on nothing else.</summary>
+public sealed class Trainer
+{
+    readonly Model model;
+    readonly TokenWindows windows;
+    readonly TrainingOptions options;
+    readonly ForwardContext context;
+    readonly Batch batch = new();
+    readonly int[] targets;
+
+    /// <summary>Makes the model's parameters trainable and stands before the first step.</summary>
+    public Trainer(Model model, TokenWindows windows, TrainingOptions options, WorkerPool pool)
+    {
+        options.Validate();
+        if (options.ContextLength > model.ContextLength)
+            throw new CoppiceException($"Training: sequences of {options.ContextLength} tokens, the model's context holds {model.ContextLength}");
+        (this.model, this.windows, this.options) = (model, windows, options);
+        context = new ForwardContext(pool, new Tape());
+        targets = new int[options.BatchSize * options.ContextLength];
+        Optimizer = Optimizer.Create(Parameter.Of(model), options);
+    }
+
+    /// <summary>What moves the parameters; its step count is the trainer's place.</summary>
+    public Optimizer Optimizer { get; }
+
+    /// <summary>One optimizer step over <see cref="TrainingOptions.Accumulation"/> batches, at the schedule's rate.</summary>
+    public StepResult Step() => Step(options.RateAt(Optimizer.StepsTaken));
+
+    /// <summary>The same at a rate of the caller's.</summary>
+    public StepResult Step(double rate)
+    {
+        int step = Optimizer.StepsTaken;
+        double loss = 0;
+        for (int part = 0; part < options.Accumulation; part++)
+        {
+            windows.Fill(((long)step * options.Accumulation + part) * options.BatchSize, options.BatchSize, batch, targets);
+            Tensor nats = CrossEntropy.Apply(context, model.Forward(batch, context), targets, targets.Length * options.Accumulation);
+            loss += nats.Data[0];
+            context.Tape!.Backward(nats);
+            context.Reset();
+        }
+        double norm = GradientNorm();
+        if (!double.IsFinite(loss) || !double.IsFinite(norm))
+            throw new CoppiceException($"Training: step {step + 1} has loss {loss} and gradient norm {norm}; lower the learning rate {rate} or check the weights for NaN");
+        Optimizer.Step(context.Pool, rate, options.GradientClip > 0 && norm > options.GradientClip ? options.GradientClip / norm : 1, options);
+        return new StepResult(step + 1, loss, norm, rate);
+    }
+
+    /// <summary>Mean nats a token over held-out windows, at most <paramref name="limit"/> of them, without a gradient.</summary>
+    public double Measure(TokenWindows heldOut, int limit = 64)
+    {
+        ForwardContext plain = new(context.Pool);
+        int count = Math.Min(limit, heldOut.Count), length = options.ContextLength;
+        int[] next = new int[length];
+        Batch one = new();
+        double nats = 0;
+        for (int i = 0; i < count; i++)
+        {
+            heldOut.Fill(i, 1, one, next);
+            ReadOnlySpan<float> logits = model.Forward(one, plain).Data;
+            for (int t = 0; t < length; t++)
+                nats += CrossEntropy.Row(logits.Slice(t * model.VocabularySize, model.VocabularySize), next[t]);
+            plain.Reset();
+        }
+        return nats / ((long)count * length);
+    }
+
+    /// <summary>Frees the gradients: the model is for use now.</summary>
+    public void Finish()
+    {
+        foreach (Parameter parameter in Optimizer.Parameters)
+            parameter.Tensor.DropGradient();
+    }
+
+    double GradientNorm()
+    {
+        double sum = 0;
+        foreach (Parameter parameter in Optimizer.Parameters)
+            sum += TensorPrimitives.SumOfSquares<float>(parameter.Tensor.Grad!.Data);
+        return Math.Sqrt(sum);
+    }
+}

@@ -1,0 +1,49 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
+using Coppice.Formats;
+using Coppice.Tensors;
+
+namespace Coppice.Training;
+
+/// <summary>A run's whole state in one safetensors file: parameters, optimizer, step, and a signature of what was asked for.</summary>
+static class TrainingCheckpoint
+{
+    /// <summary>Names a run: another text, tokenizer, start model or option is another run. Taken before the first step.</summary>
+    public static string Signature(Optimizer optimizer, TokenWindows windows, TrainingOptions options)
+    {
+        StringBuilder text = new();
+        text.Append(options with { CheckpointEvery = 0, ValidateEvery = 0 }).Append('\n').Append(windows.Hash()).Append('\n');
+        foreach (Parameter parameter in optimizer.Parameters)
+            text.Append(parameter.Name).Append(parameter.Tensor.Shape).Append(' ')
+                .Append(Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes(parameter.Tensor.Data)))).Append('\n');
+        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text.ToString())));
+    }
+
+    /// <summary>Writes the state, whole or not at all.</summary>
+    public static void Save(string path, Optimizer optimizer, string signature) =>
+        SafeTensorsWriter.WriteFile(path, Tensors(optimizer).Select(part => TensorSource.Floats(part.Name, DType.F32, part.Tensor)), new Dictionary<string, string>
+        {
+            ["step"] = optimizer.StepsTaken.ToString(CultureInfo.InvariantCulture),
+            ["signature"] = signature,
+        });
+
+    /// <summary>Reads the state back.</summary>
+    /// <exception cref="CoppiceException">The file is damaged or belongs to another run.</exception>
+    public static void Restore(string path, Optimizer optimizer, string signature)
+    {
+        using SafeTensors file = SafeTensors.Open(path);
+        if (file.Metadata.GetValueOrDefault("signature") != signature)
+            throw new CoppiceException($"{path}: this checkpoint is of another run (other text, model, seed or options); delete it or name another output");
+        foreach ((string name, Tensor tensor) in Tensors(optimizer))
+        {
+            file.Find(name).ReadFloats(0, tensor.Data);
+            tensor.MarkChanged();
+        }
+        optimizer.StepsTaken = int.Parse(file.Metadata["step"], CultureInfo.InvariantCulture);
+    }
+
+    static IEnumerable<(string Name, Tensor Tensor)> Tensors(Optimizer optimizer) =>
+        optimizer.Parameters.Select(parameter => (parameter.Name, parameter.Tensor)).Concat(optimizer.State);
+}
