@@ -1,0 +1,113 @@
+using Coppice.Models;
+using Coppice.Tensors;
+
+namespace Coppice.Compression;
+
+/// <summary>Calibration text on its way through a model: the hidden states that enter the block in hand, and nothing of what came before.</summary>
+internal sealed class Calibration
+{
+    const int BatchTokens = 2048, HeadRows = 128;
+
+    readonly Model model;
+    readonly ForwardContext context;
+    readonly List<(Batch Tokens, Tensor Hidden)> batches = [];
+
+    /// <summary>Embeds the sequences, in batches of about 2,048 tokens.</summary>
+    public Calibration(Model model, IReadOnlyList<int[]> sequences, WorkerPool pool)
+    {
+        this.model = model;
+        context = new ForwardContext(pool);
+        Batch batch = new();
+        foreach (int[] sequence in sequences)
+        {
+            if (sequence.Length == 0 || sequence.Length > model.ContextLength)
+                throw new CoppiceException($"a calibration sequence has {sequence.Length} tokens, wanted 1 to the model's context of {model.ContextLength}");
+            if (batch.Count > 0 && batch.Count + sequence.Length > BatchTokens)
+            {
+                Embed(batch);
+                batch = new Batch();
+            }
+            batch.Add(sequence);
+        }
+        if (batch.Count > 0)
+            Embed(batch);
+    }
+
+    /// <summary>Tokens in all sequences.</summary>
+    public long Tokens { get; private set; }
+
+    /// <summary>Runs the block and gathers what enters the stage's matrices, which read one and the same input.</summary>
+    public InputStatistics Measure(TransformerBlock block, int index, Linear reader, Statistics kind, CancellationToken cancel)
+    {
+        InputStatistics statistics = new(reader.Weight.Columns, kind);
+        context.OnLinearInput = (linear, x) =>
+        {
+            if (ReferenceEquals(linear, reader))
+                statistics.Add(context.Pool, x.Data);
+        };
+        foreach ((Batch tokens, Tensor hidden) in batches)
+        {
+            cancel.ThrowIfCancellationRequested();
+            block.Forward(hidden, tokens, index, context);
+            context.Reset();
+        }
+        context.OnLinearInput = null;
+        return statistics;
+    }
+
+    /// <summary>Whether the head multiplies by a matrix.</summary>
+    public bool HeadReads(MatrixLayer layer)
+    {
+        bool reads = false;
+        RunHead(batches[0].Hidden, new Sequence(0, 1), (linear, _) => reads |= ReferenceEquals(linear.Weight, layer.Weight));
+        return reads;
+    }
+
+    /// <summary>Gathers what enters the head's product with a matrix; null where there is no such product.</summary>
+    public InputStatistics? MeasureHead(MatrixLayer layer, Statistics kind, CancellationToken cancel)
+    {
+        if (!HeadReads(layer))
+            return null;
+        InputStatistics statistics = new(layer.Weight.Columns, kind);
+        // A few rows at a time: logits are as wide as the vocabulary.
+        foreach ((Batch _, Tensor hidden) in batches)
+            for (int row = 0; row < hidden.Shape.Rows; row += HeadRows)
+            {
+                cancel.ThrowIfCancellationRequested();
+                RunHead(hidden, new Sequence(row, Math.Min(HeadRows, hidden.Shape.Rows - row)), (linear, x) =>
+                {
+                    if (ReferenceEquals(linear.Weight, layer.Weight))
+                        statistics.Add(context.Pool, x.Data);
+                });
+            }
+        return statistics;
+    }
+
+    /// <summary>Moves all hidden states past the block, as it is now.</summary>
+    public void Advance(TransformerBlock block, int index, CancellationToken cancel)
+    {
+        foreach ((Batch tokens, Tensor hidden) in batches)
+        {
+            cancel.ThrowIfCancellationRequested();
+            block.Forward(hidden, tokens, index, context).Data.CopyTo(hidden.Data);
+            context.Reset();
+        }
+    }
+
+    void RunHead(Tensor hidden, Sequence rows, Action<Linear, Tensor> see)
+    {
+        context.OnLinearInput = see;
+        model.Head(Tensor.From([rows.Length, hidden.Shape.Columns], hidden.Rows(rows)), context);
+        context.OnLinearInput = null;
+        context.Reset();
+    }
+
+    void Embed(Batch batch)
+    {
+        batch.PlaceAfter(0);
+        Tensor hidden = model.Embed(batch, context);
+        batches.Add((batch, Tensor.From(hidden.Shape, hidden.Data)));
+        Tokens += batch.Count;
+        context.Reset();
+    }
+}

@@ -1,0 +1,160 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using System.Numerics.Tensors;
+using System.Text;
+using Coppice.Models;
+using Coppice.Tensors;
+using Coppice.Weights;
+
+namespace Coppice.Compression;
+
+/// <summary>
+/// Runs a recipe over a model, block after block and, within one, stage after stage (q, k, v; o; gate, up; down): each stage's statistics are
+/// those of its inputs in the model as compressed so far. Embedding and head come last. Memory beside the model: one stage's statistics and the calibration's hidden states.
+/// </summary>
+public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
+{
+    /// <summary>Fixes every draw.</summary>
+    public int Seed { get; init; }
+
+    /// <summary>Replaces the model's matrices by packed ones; those that no step edits become f16 where they were f32. If it throws, the model is part changed and to be loaded again.</summary>
+    /// <param name="model">Dense, f32 or 16 bits a number.</param>
+    /// <param name="calibration">Token sequences, each at most the model's context long; empty where no step needs them, but then outputs' errors are not measured.</param>
+    /// <param name="journal">Where finished blocks are kept and found again, or null.</param>
+    /// <param name="progress">Told after every matrix.</param>
+    /// <param name="cancel">Stops the run.</param>
+    /// <exception cref="CoppiceException">The recipe does not fit the model, or a weight or an activation is not finite.</exception>
+    public CompressionReport Run(Model model, IReadOnlyList<int[]> calibration, Journal? journal = null, IProgress<CompressionProgress>? progress = null, CancellationToken cancel = default)
+    {
+        CompressionPlan plan = new(recipe, model);
+        if (calibration.Count == 0 && plan.MostNeeded != Statistics.None)
+            throw new CoppiceException($"recipe '{recipe.Name}' needs calibration text and there is none");
+        return new Pass(this, model, plan, calibration.Count == 0 ? null : new Calibration(model, calibration, pool), journal, progress, cancel).Run();
+    }
+
+    /// <summary>One run over one model.</summary>
+    sealed class Pass(CompressionPipeline pipeline, Model model, CompressionPlan plan, Calibration? calibration, Journal? journal, IProgress<CompressionProgress>? progress, CancellationToken cancel)
+    {
+        readonly List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
+        readonly List<LayerResult> results = [];
+        int resumed;
+
+        public CompressionReport Run()
+        {
+            long start = Stopwatch.GetTimestamp(), bytesBefore = model.ByteCount;
+            Dictionary<MatrixLayer, string> names = matrices.ToDictionary(matrix => matrix.Layer, matrix => matrix.Name);
+            HashSet<MatrixLayer> inBlocks = [.. model.Blocks.SelectMany(block => block.Stages).SelectMany(stage => stage)];
+            List<(string Name, MatrixLayer Layer)> others = [.. matrices.Where(matrix => !inBlocks.Contains(matrix.Layer))];
+            CheckFinite();
+            CheckHead(others);
+
+            for (int i = 0; i < model.Blocks.Count; i++)
+            {
+                TransformerBlock block = model.Blocks[i];
+                int index = i;
+                Part(i, [.. block.Stages.SelectMany(stage => stage).Select(linear => (names[linear], (MatrixLayer)linear))], () =>
+                {
+                    foreach (IReadOnlyList<Linear> stage in block.Stages)
+                    {
+                        bool wanted = calibration is not null && stage.Any(linear => plan.For(names[linear]).Count > 0);
+                        InputStatistics? inputs = wanted ? calibration!.Measure(block, index, stage[0], Statistics.Gram, cancel) : null;
+                        foreach (Linear linear in stage)
+                            Compress(names[linear], linear, inputs);
+                    }
+                });
+                calibration?.Advance(block, i, cancel);
+            }
+            Part(model.Blocks.Count, others, () =>
+            {
+                foreach ((string name, MatrixLayer layer) in others)
+                    Compress(name, layer, plan.For(name).Count > 0 ? calibration?.MeasureHead(layer, Statistics.Gram, cancel) : null);
+            });
+            double zeros = results.Sum(layer => layer.Sparsity * layer.Rows * layer.Columns), all = results.Sum(layer => (double)layer.Rows * layer.Columns);
+            return new CompressionReport(pipeline.Recipe.ToYaml(), [.. results], calibration?.Tokens ?? 0, bytesBefore, model.ByteCount, model.BitsPerWeight,
+                zeros / all, resumed, Stopwatch.GetElapsedTime(start).TotalSeconds);
+        }
+
+        // One part of the journal: read if it is there, else done and written.
+        void Part(int part, IReadOnlyList<(string Name, MatrixLayer Layer)> own, Action work)
+        {
+            cancel.ThrowIfCancellationRequested();
+            if (journal?.Read(part, own) is { } earlier)
+            {
+                resumed++;
+                results.AddRange(earlier);
+                return;
+            }
+            List<Weight> before = [.. own.Select(matrix => matrix.Layer.Weight)];
+            int first = results.Count;
+            work();
+            journal?.Write(part, own.Where((matrix, i) => !ReferenceEquals(matrix.Layer.Weight, before[i])).Select(matrix => (matrix.Name, matrix.Layer.Weight)), [.. results.Skip(first)]);
+        }
+
+        void Compress(string name, MatrixLayer layer, InputStatistics? inputs)
+        {
+            cancel.ThrowIfCancellationRequested();
+            long start = Stopwatch.GetTimestamp();
+            if (inputs?.FirstNonFinite() is >= 0 and int channel)
+                throw new CoppiceException($"{name}: calibration's activations are not finite in input channel {channel}; the model is damaged, or numbers in it are too large");
+            IReadOnlyList<WeightStep> steps = plan.For(name);
+            Weight before = layer.Weight;
+            float[] original = before.ToDense();
+            LayerWork work = new(name, before.Rows, before.Columns, original, pipeline.Pool)
+            {
+                Inputs = inputs,
+                Random = new Random(SeedOf(name)),
+                Cancel = cancel,
+            };
+            foreach (WeightStep step in steps)
+                step.Apply(work);
+            layer.Weight = steps.Count == 0 && before is not DenseWeight ? before : Packing.Pack(work);
+            double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+
+            float[] stored = layer.Weight.ToDense();
+            double norm = TensorPrimitives.SumOfSquares<float>(original), distance = TensorPrimitives.Distance<float>(original, stored);
+            results.Add(new LayerResult(name, [.. steps.Select(step => step.Key)], layer.Weight.Kind, layer.Weight.Rows, layer.Weight.Columns, layer.Weight.ByteCount,
+                layer.Weight.BitsPerWeight, (double)stored.AsSpan().Count(0f) / stored.Length, norm == 0 ? 0 : distance * distance / norm,
+                inputs is null ? null : LayerObjective.Relative(pipeline.Pool, original, stored, inputs.Gram, before.Columns), seconds, [.. work.Warnings]));
+            progress?.Report(new CompressionProgress(name, results.Count, matrices.Count));
+        }
+
+        // Past the largest f16 neither a stored number nor a scale could hold; before any work, so that hours are not lost.
+        void CheckFinite()
+        {
+            foreach ((string name, MatrixLayer layer) in matrices)
+            {
+                if (layer.Weight is not DenseWeight && plan.For(name).Count == 0)
+                    continue;
+                float[] row = new float[layer.Weight.Columns];
+                for (int i = 0; i < layer.Weight.Rows; i++)
+                {
+                    layer.Weight.Unpack(i, row);
+                    for (int j = 0; j < row.Length; j++)
+                        if (!(Math.Abs(row[j]) <= (float)Half.MaxValue))
+                            throw new CoppiceException($"{name}: the weight at row {i}, column {j} is {row[j]}, wanted a finite number of at most {(float)Half.MaxValue}; the model is damaged or cannot be stored in halves");
+                }
+            }
+        }
+
+        // A table that is only looked up has no inputs to gather.
+        void CheckHead(IEnumerable<(string Name, MatrixLayer Layer)> others)
+        {
+            foreach ((string name, MatrixLayer layer) in others)
+                if (plan.Needs(name) != Statistics.None && !calibration!.HeadReads(layer))
+                    throw new CoppiceException($"recipe '{pipeline.Recipe.Name}': {name} enters no product, so that {plan.For(name)[0].Key} has no inputs to look at; use roundToNearest for it");
+        }
+
+        // FNV-1a: the same on every machine and in every process, whichever matrices are done in this one.
+        int SeedOf(string name)
+        {
+            uint hash = 2166136261;
+            foreach (byte value in Encoding.UTF8.GetBytes($"{pipeline.Seed} {name}"))
+                hash = (hash ^ value) * 16777619;
+            return (int)hash;
+        }
+    }
+
+    Recipe Recipe => recipe;
+
+    WorkerPool Pool => pool;
+}

@@ -1,0 +1,64 @@
+using Coppice.Models;
+using Coppice.Tensors;
+using Coppice.Weights;
+
+namespace Coppice.Compression;
+
+/// <summary>Which steps each matrix of a model gets. Making it finds everything that can be wrong before any work.</summary>
+public sealed class CompressionPlan
+{
+    readonly Dictionary<string, List<WeightStep>> steps = new(StringComparer.Ordinal);
+
+    /// <summary>Lays a recipe over a model.</summary>
+    /// <exception cref="CoppiceException">A target names nothing, steps contradict each other, or a matrix does not fit its step.</exception>
+    public CompressionPlan(Recipe recipe, Model model)
+    {
+        List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
+        HashSet<MatrixLayer> inBlocks = [.. model.Blocks.SelectMany(block => block.Stages).SelectMany(stage => stage)];
+        for (int i = 0; i < recipe.Steps.Length; i++)
+        {
+            Step step = recipe.Steps[i];
+            string place = $"recipe '{recipe.Name}', step {i + 1} ({step.Key})";
+            if (step is not WeightStep weightStep)
+                throw new CoppiceException($"{place}: edits no single matrix, which is all that this pipeline does");
+            foreach (string target in step.Targets)
+                if (!matrices.Any(matrix => Glob.Matches(target, matrix.Name)))
+                    throw new CoppiceException($"{place}: target '{target}' matches none of the model's {matrices.Count} matrices; the nearest is '{NearestName.Of(target, matrices.Select(matrix => matrix.Name))}'");
+            List<(string Name, MatrixLayer Layer)> chosen = [.. matrices.Where(matrix =>
+                (step.Targets.IsEmpty ? inBlocks.Contains(matrix.Layer) : step.Targets.Any(target => Glob.Matches(target, matrix.Name)))
+                && !step.Ignore.Any(ignored => Glob.Matches(ignored, matrix.Name)))];
+            if (chosen.Count == 0)
+                throw new CoppiceException($"{place}: nothing is left to do, 'ignore' takes out every target");
+            foreach ((string name, MatrixLayer layer) in chosen)
+                Add(place, name, layer.Weight, weightStep);
+        }
+    }
+
+    /// <summary>The steps for a matrix, in order; none where it is left alone.</summary>
+    public IReadOnlyList<WeightStep> For(string name) => steps.TryGetValue(name, out List<WeightStep>? list) ? list : [];
+
+    /// <summary>How many matrices have at least one step.</summary>
+    public int Count => steps.Count;
+
+    /// <summary>The most that any step of a matrix has to know.</summary>
+    public Statistics Needs(string name) => For(name).Select(step => step.Needs).DefaultIfEmpty(Statistics.None).Max();
+
+    /// <summary>The most that any step has to know: with <see cref="Statistics.None"/> no calibration text is needed.</summary>
+    public Statistics MostNeeded => steps.Keys.Select(Needs).DefaultIfEmpty(Statistics.None).Max();
+
+    void Add(string place, string name, Weight weight, WeightStep step)
+    {
+        if (weight is not (DenseWeight or HalfWeight))
+            throw new CoppiceException($"{place}: {name} is stored as {weight.Kind} already; compress the model that it was made from");
+        if (step.Refuses(weight.Rows, weight.Columns) is { } reason)
+            throw new CoppiceException($"{place}: {name} {weight.Shape}: {reason}");
+        if (!steps.TryGetValue(name, out List<WeightStep>? earlier))
+            steps.Add(name, earlier = []);
+        foreach (WeightStep before in earlier)
+            if (before.Effect == StepEffect.Quantize || step.Effect == StepEffect.Prune)
+                throw new CoppiceException($"{place}: {name} is {Past(before)} by {before.Key} already, and is not to be {Past(step)} after that");
+        earlier.Add(step);
+    }
+
+    static string Past(WeightStep step) => step.Effect == StepEffect.Prune ? "pruned" : "quantized";
+}

@@ -1,0 +1,39 @@
+using System.Collections.Immutable;
+
+namespace Coppice.Compression;
+
+/// <summary>What became of one matrix.</summary>
+/// <param name="Name">Its full name, without <c>.weight</c>.</param>
+/// <param name="Steps">The keys of the steps that it got; none where it was left alone.</param>
+/// <param name="Kind">How it is stored now.</param>
+/// <param name="Rows">Outputs.</param>
+/// <param name="Columns">Inputs.</param>
+/// <param name="Bytes">Stored bytes, with scales and masks.</param>
+/// <param name="BitsPerWeight">Stored bits a weight, with scales and masks.</param>
+/// <param name="Sparsity">The share of stored numbers that are 0.</param>
+/// <param name="WeightError">||W - Q||^2 / ||W||^2.</param>
+/// <param name="OutputError">||W x - Q x||^2 / ||W x||^2 over the calibration inputs; null where none were measured.</param>
+/// <param name="Seconds">Time of its own steps, statistics not included.</param>
+/// <param name="Warnings">What the user should know.</param>
+public sealed record LayerResult(string Name, ImmutableArray<string> Steps, string Kind, int Rows, int Columns, long Bytes, double BitsPerWeight,
+    double Sparsity, double WeightError, double? OutputError, double Seconds, ImmutableArray<string> Warnings);
+
+/// <summary>What a recipe did to a model.</summary>
+/// <param name="Recipe">The recipe's canonical YAML.</param>
+/// <param name="Layers">Every matrix, in the order in which they were worked on.</param>
+/// <param name="CalibrationTokens">Tokens that statistics were gathered from.</param>
+/// <param name="BytesBefore">The model's stored bytes before.</param>
+/// <param name="BytesAfter">The model's stored bytes now, vectors included.</param>
+/// <param name="BitsPerWeight">Stored bits a parameter now, everything included.</param>
+/// <param name="Sparsity">The share of all matrices' numbers that are 0.</param>
+/// <param name="ResumedBlocks">Blocks that an earlier, interrupted run had done.</param>
+/// <param name="Seconds">Time of this run.</param>
+public sealed record CompressionReport(string Recipe, ImmutableArray<LayerResult> Layers, long CalibrationTokens, long BytesBefore, long BytesAfter,
+    double BitsPerWeight, double Sparsity, int ResumedBlocks, double Seconds)
+{
+    /// <summary>All layers' warnings.</summary>
+    public IEnumerable<string> Warnings => Layers.SelectMany(layer => layer.Warnings);
+}
+
+/// <summary>How far a run is: <paramref name="Done"/> of <paramref name="Total"/> matrices, the last of them <paramref name="Layer"/>.</summary>
+public readonly record struct CompressionProgress(string Layer, int Done, int Total);

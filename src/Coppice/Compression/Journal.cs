@@ -1,0 +1,107 @@
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Coppice.Formats;
+using Coppice.Models;
+using Coppice.Tensors;
+using Coppice.Weights;
+
+namespace Coppice.Compression;
+
+/// <summary>The blocks that a run has finished, kept in the folder <c>OUT.journal</c> until the run's output is written, so that an interrupted run goes on after the last whole one.</summary>
+public sealed class Journal
+{
+    const string SignatureName = "signature.txt", ResultsKey = "layers";
+
+    readonly string folder;
+
+    Journal(string folder) => this.folder = folder;
+
+    /// <summary>The journal of an output, new or left by an interrupted run. The run is told by model, recipe, calibration text, seed and the CPU's vector width.</summary>
+    /// <exception cref="CoppiceException">The folder holds another run's work.</exception>
+    public static Journal Open(string output, Model model, Recipe recipe, IReadOnlyList<int[]> calibration, int seed)
+    {
+        string folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output)) + ".journal";
+        string file = Path.Combine(folder, SignatureName), signature = Signature(model, recipe, calibration, seed);
+        try
+        {
+            Directory.CreateDirectory(folder);
+            if (File.Exists(file) ? File.ReadAllText(file) != signature : Directory.EnumerateFileSystemEntries(folder).Any(path => !path.EndsWith(".partial", StringComparison.Ordinal)))
+                throw new CoppiceException($"{folder}: holds the work of another run (model, recipe, calibration text, seed or machine differ); delete it, or name another output");
+            AtomicFile.WriteText(file, signature);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new CoppiceException($"{folder}: could not be used as a journal: {error.Message}", error);
+        }
+        return new Journal(folder);
+    }
+
+    /// <summary>A path inside the journal, on the output's own file system, where the output can be built before it is moved to its place.</summary>
+    public string PlaceFor(string name) => Path.Combine(folder, name);
+
+    /// <summary>Ends the journal, once the output is safe.</summary>
+    public void Delete() => Directory.Delete(folder, recursive: true);
+
+    /// <summary>Ends a journal that keeps no finished block; otherwise leaves it to a later run.</summary>
+    public void DeleteIfEmpty()
+    {
+        if (Directory.Exists(folder) && !Directory.EnumerateFiles(folder, "part-*.safetensors").Any())
+            Delete();
+    }
+
+    /// <summary>Keeps a finished part of the work: its matrices that changed, and what is to be reported.</summary>
+    internal void Write(int part, IEnumerable<(string Name, Weight Weight)> changed, ImmutableArray<LayerResult> results) =>
+        SafeTensorsWriter.WriteFile(PathOf(part), changed.SelectMany(matrix => JournalWeights.Parts(matrix.Name, matrix.Weight)),
+            new Dictionary<string, string> { [ResultsKey] = JsonSerializer.Serialize(results, JournalJson.Default.ImmutableArrayLayerResult) });
+
+    /// <summary>Puts a finished part's matrices into the model; null where the part is not there.</summary>
+    internal ImmutableArray<LayerResult>? Read(int part, IReadOnlyList<(string Name, MatrixLayer Layer)> matrices)
+    {
+        if (!File.Exists(PathOf(part)))
+            return null;
+        using SafeTensors file = SafeTensors.Open(PathOf(part));
+        foreach ((string name, MatrixLayer layer) in matrices)
+            if (JournalWeights.Read(file, name, layer.Weight.Rows, layer.Weight.Columns) is { } weight)
+                layer.Weight = weight;
+        return JsonSerializer.Deserialize(file.Metadata[ResultsKey], JournalJson.Default.ImmutableArrayLayerResult);
+    }
+
+    string PathOf(int part) => Path.Combine(folder, $"part-{part:D5}.safetensors");
+
+    static string Signature(Model model, Recipe recipe, IReadOnlyList<int[]> calibration, int seed)
+    {
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach ((string name, MatrixLayer layer) in model.Matrices())
+        {
+            hash.AppendData(Encoding.UTF8.GetBytes($"{name} {layer.Weight.Kind} {layer.Weight.Shape}\n"));
+            float[] row = new float[layer.Weight.Columns];
+            for (int i = 0; i < layer.Weight.Rows; i++)
+            {
+                layer.Weight.Unpack(i, row);
+                hash.AppendData(MemoryMarshal.AsBytes(row.AsSpan()));
+            }
+        }
+        foreach ((string name, Tensor vector) in model.AllVectors())
+        {
+            hash.AppendData(Encoding.UTF8.GetBytes($"{name} {vector.Shape}\n"));
+            hash.AppendData(MemoryMarshal.AsBytes(vector.Data));
+        }
+        string modelHash = Convert.ToHexStringLower(hash.GetHashAndReset());
+        foreach (int[] sequence in calibration)
+        {
+            hash.AppendData(BitConverter.GetBytes(sequence.Length));
+            hash.AppendData(MemoryMarshal.AsBytes(sequence.AsSpan()));
+        }
+        int width = Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128;
+        return $"journal 1\nmodel {modelHash}\ncalibration {Convert.ToHexStringLower(hash.GetHashAndReset())}\nseed {seed}\nvectors {width}\n{recipe.ToYaml()}";
+    }
+}
+
+/// <summary>Reports in a journal, written and read without reflection.</summary>
+[JsonSerializable(typeof(ImmutableArray<LayerResult>))]
+internal sealed partial class JournalJson : JsonSerializerContext;

@@ -1,0 +1,65 @@
+using Coppice.Tensors;
+
+namespace Coppice.Compression;
+
+/// <summary>One matrix on the bench: the steps of a recipe edit it in turn, and it is packed once, at the end.</summary>
+public sealed class LayerWork
+{
+    /// <summary>Work on a matrix [rows, columns] whose numbers are <paramref name="dense"/>.</summary>
+    public LayerWork(string name, int rows, int columns, float[] dense, WorkerPool pool)
+    {
+        if (dense.Length != (long)rows * columns)
+            throw new ArgumentException($"LayerWork: {dense.Length} numbers for {name} [{rows}, {columns}]");
+        (Name, Rows, Columns, Dense, Pool) = (name, rows, columns, dense, pool);
+    }
+
+    /// <summary>The matrix's full name.</summary>
+    public string Name { get; }
+
+    /// <summary>Outputs.</summary>
+    public int Rows { get; }
+
+    /// <summary>Inputs.</summary>
+    public int Columns { get; }
+
+    /// <summary>The numbers before any rounding, row-major [rows, columns]. What is masked is still here, so that a later step can make up for it.</summary>
+    public float[] Dense { get; }
+
+    /// <summary>What is kept, one a number; null while nothing is pruned.</summary>
+    public bool[]? Mask { get; set; }
+
+    /// <summary>The pattern that <see cref="Mask"/> follows, or null.</summary>
+    public SparsityPattern? Pattern { get; set; }
+
+    /// <summary>Codes, scales and zero points; null while nothing is quantized.</summary>
+    public Grid? Grid { get; set; }
+
+    /// <summary>The GGUF block type to store, or null.</summary>
+    public GgufType? Block { get; set; }
+
+    /// <summary>What calibration saw; null where no step and no report needs it.</summary>
+    public InputStatistics? Inputs { get; init; }
+
+    /// <summary>Threads for the work.</summary>
+    public WorkerPool Pool { get; }
+
+    /// <summary>Draws that depend on the run's seed and the matrix's name alone.</summary>
+    public Random Random { get; init; } = new(0);
+
+    /// <summary>What the user should know.</summary>
+    public List<string> Warnings { get; } = [];
+
+    /// <summary>Stops the work.</summary>
+    public CancellationToken Cancel { get; init; }
+
+    /// <summary>A copy of <see cref="Dense"/> with zeros where the mask prunes.</summary>
+    public float[] Masked()
+    {
+        float[] masked = [.. Dense];
+        if (Mask is not null)
+            for (int i = 0; i < masked.Length; i++)
+                if (!Mask[i])
+                    masked[i] = 0;
+        return masked;
+    }
+}

@@ -1,0 +1,39 @@
+using Coppice.Weights;
+
+namespace Coppice.Compression;
+
+/// <summary>From a bench to storage: the smallest kind that keeps exactly what the steps decided.</summary>
+internal static class Packing
+{
+    static readonly SparsityPattern TwoOfFour = new(2, 4);
+
+    /// <summary>Packs what the steps left; f16 where there is no grid.</summary>
+    public static Weight Pack(LayerWork work)
+    {
+        float[] values = work.Masked();
+        if (work.Block is { } block)
+            return block == GgufType.Q8_0
+                ? BlockWeight<Q8_0>.From(work.Rows, work.Columns, values)
+                : BlockWeight<Q4_0>.From(work.Rows, work.Columns, values);
+        if (work.Grid is { } grid)
+            return Pack(grid, work);
+        if (work.Mask is not null && work.Pattern == TwoOfFour)
+            return TwoFourWeight.From(work.Rows, work.Columns, values);
+        HalfWeight half = HalfWeight.From(HalfFormat.Float16, work.Rows, work.Columns, values);
+        if (work.Mask is null)
+            return half;
+        SparseWeight sparse = SparseWeight.From(work.Rows, work.Columns, values);
+        return sparse.ByteCount < half.ByteCount ? sparse : half;
+    }
+
+    static Weight Pack(Grid grid, LayerWork work)
+    {
+        int groupSize = grid.IsPerRow ? IntWeight.WholeRow : grid.GroupSize;
+        ReadOnlySpan<byte> zeros = grid.Symmetric ? [] : grid.Zeros;
+        if (work.Mask is not { } mask || work.Pattern != TwoOfFour || grid.GroupSize % 4 != 0)
+            return new IntWeight(grid.Bits, groupSize, grid.Rows, grid.Columns, grid.Codes, grid.Scales, zeros);
+        // The mask decides what is kept, not the numbers: a kept one may have been 0 before it took up its neighbours' errors.
+        float[] kept = Array.ConvertAll(mask, keep => keep ? 1f : 0f);
+        return TwoFourIntWeight.From(grid.Bits, groupSize, grid.Rows, grid.Columns, kept, grid.Codes, grid.Scales, zeros);
+    }
+}

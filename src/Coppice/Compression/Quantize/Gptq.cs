@@ -1,0 +1,116 @@
+using System.Globalization;
+using Coppice.Tensors;
+
+namespace Coppice.Compression.Quantize;
+
+/// <summary>Rounds column after column and spreads each error over the columns that are left, weighed by the inputs' Gram matrix (Frantar et al. 2022).</summary>
+/// <remarks>What an earlier step pruned counts as rounded to 0, so that the rest makes up for pruning too (Frantar and Alistarh 2023, joint form). A row that plain
+/// rounding serves better keeps plain rounding: the layer's objective is never worse than that of <see cref="RoundToNearest"/>.</remarks>
+public sealed record Gptq : QuantizeStep
+{
+    /// <inheritdoc/>
+    public override string Key => "gptq";
+
+    /// <inheritdoc/>
+    public override Statistics Needs => Statistics.Gram;
+
+    /// <summary>As the paper, but scales are searched and, when all codes stand, fitted once more: a small model keeps more that way.</summary>
+    public Gptq() => Range = RangeFit.SquaredError;
+
+    /// <summary>In which order columns are rounded. With <see cref="ColumnOrder.ActOrder"/> scales are fitted before, to groups of neighbours, so that no index of groups is stored.</summary>
+    public ColumnOrder Order { get; init; } = ColumnOrder.ActOrder;
+
+    /// <summary>What is added to the Gram matrix's diagonal, as a share of its mean; above 0. Raised tenfold, with a warning, while the matrix has no Cholesky factor.</summary>
+    public double Dampening { get; init; } = 0.01;
+
+    /// <inheritdoc/>
+    public override IEnumerable<(string Name, string Value)> Options =>
+    [
+        .. base.Options,
+        ("order", Order == ColumnOrder.ActOrder ? "actOrder" : "natural"),
+        ("dampening", Dampening.ToString("R", CultureInfo.InvariantCulture)),
+    ];
+
+    /// <inheritdoc/>
+    public override void Apply(LayerWork work)
+    {
+        InputStatistics inputs = InputsOf(work);
+        int[] order = GptqSolver.OrderOf(inputs, Order);
+        float[] factor = Factor(work, inputs, order);
+
+        Grid plain = NewGrid(work), grid = NewGrid(work);
+        RoundToNearest.Round(work.Pool, work.Masked(), GridRange.AbsMax, plain);
+        GridRange range = RangeOf(work);
+        if (Order == ColumnOrder.ActOrder)
+            SolveOnFixedScales(work, factor, order, range, grid);
+        else
+            GptqSolver.Solve(work.Pool, work.Dense, factor, order, BlockFor(grid.GroupSize), new ToFittedGrid(grid, range, work.Mask), work.Cancel);
+        if (Range == RangeFit.SquaredError)
+            ScaleRefit.Fit(work.Pool, work.Dense, inputs.Gram.ToArray(), grid);
+        work.Grid = grid;
+        KeepBetterRows(work, inputs.Gram, plain, grid);
+    }
+
+    // Weights that make up for pruned ones grow: scales are fitted to what they grow to.
+    static void SolveOnFixedScales(LayerWork work, float[] factor, int[] order, GridRange range, Grid grid)
+    {
+        float[] weights = work.Dense;
+        if (work.Mask is { } mask)
+            GptqSolver.Solve(work.Pool, work.Dense, factor, order, GptqSolver.Block, new ToMask(mask, work.Columns, weights = new float[weights.Length]), work.Cancel);
+        RoundToNearest.Round(work.Pool, weights, range, grid);
+        GptqSolver.Solve(work.Pool, work.Dense, factor, order, GptqSolver.Block, new ToGrid(grid, work.Mask), work.Cancel);
+    }
+
+    // A group must be fitted when all earlier errors have arrived in it, and within a block: blocks are made of whole groups.
+    static int BlockFor(int groupSize) => Math.Max(1, GptqSolver.Block / groupSize) * groupSize;
+
+    // The upper triangular U with (H + damping)^-1 = U^T U, rows and columns in the given order.
+    float[] Factor(LayerWork work, InputStatistics inputs, int[] order)
+    {
+        int n = order.Length;
+        double mean = 0;
+        for (int i = 0; i < n; i++)
+            mean += inputs.MeanSquare(i) / n;
+        if (mean == 0)
+        {
+            work.Warnings.Add($"{work.Name}: all its calibration inputs are 0, so that gptq rounds to nearest");
+            mean = 1;
+        }
+        if (!double.IsFinite(mean))
+            throw new CoppiceException($"{work.Name}: calibration's activations are not finite");
+        double[] h = new double[n * n];
+        float[] factor = new float[n * n];
+        for (double dampening = Dampening; ; dampening *= 10)
+        {
+            for (int i = 0; i < n; i++)
+                for (int j = 0; j < n; j++)
+                    h[i * n + j] = inputs.MeanProduct(order[i], order[j]) + (i == j ? dampening * mean : 0);
+            if (Cholesky.InverseFactor(work.Pool, h, n, factor, work.Cancel))
+            {
+                if (dampening > Dampening)
+                    work.Warnings.Add(string.Create(CultureInfo.InvariantCulture, $"{work.Name}: the inputs' Gram matrix has no Cholesky factor at dampening {Dampening:R}; raised to {dampening:R}"));
+                return factor;
+            }
+        }
+    }
+
+    static void KeepBetterRows(LayerWork work, ReadOnlySpan<float> gram, Grid plain, Grid grid)
+    {
+        double[] plainError = new double[work.Rows], error = new double[work.Rows];
+        LayerObjective.Rows(work.Pool, work.Dense, plain.ToDense(), gram, work.Columns, plainError);
+        LayerObjective.Rows(work.Pool, work.Dense, grid.ToDense(), gram, work.Columns, error);
+        for (int row = 0; row < work.Rows; row++)
+            if (plainError[row] <= error[row])
+                grid.CopyRow(plain, row);
+    }
+}
+
+/// <summary>In which order GPTQ rounds columns.</summary>
+public enum ColumnOrder
+{
+    /// <summary>As they are stored; the paper's.</summary>
+    Natural,
+
+    /// <summary>Those with the largest inputs first, while the most columns are left to make up for them.</summary>
+    ActOrder,
+}

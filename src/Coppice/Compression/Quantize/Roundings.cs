@@ -1,0 +1,55 @@
+namespace Coppice.Compression.Quantize;
+
+/// <summary>Where a weight ends, as the solver reaches it.</summary>
+internal interface IRounding
+{
+    /// <summary>Settles the weight at a place, whose current value is the first of <paramref name="current"/>; the rest are those that the block settles after it.</summary>
+    float Round(int row, int column, ReadOnlySpan<float> current);
+}
+
+/// <summary>To the grid, whose scales are given; what is pruned goes to 0.</summary>
+internal readonly struct ToGrid(Grid grid, bool[]? mask) : IRounding
+{
+    public float Round(int row, int column, ReadOnlySpan<float> current)
+    {
+        int place = row * grid.Columns + column, group = row * grid.Groups + column / grid.GroupSize;
+        float scale = (float)grid.Scales[group];
+        byte zero = grid.Zeros[group];
+        byte code = mask is null || mask[place] ? UniformGrid.Code(current[0], scale, zero, grid.Bits) : zero;
+        grid.Codes[place] = code;
+        return scale * (code - zero);
+    }
+}
+
+/// <summary>To the grid, whose scales are fitted to each group as it is reached, with the errors so far in it. For the natural order and blocks that hold whole groups.</summary>
+internal readonly struct ToFittedGrid(Grid grid, GridRange range, bool[]? mask) : IRounding
+{
+    readonly ToGrid toGrid = new(grid, mask);
+
+    public float Round(int row, int column, ReadOnlySpan<float> current)
+    {
+        if (column % grid.GroupSize == 0)
+        {
+            // What is pruned stays 0 and so does not widen the range.
+            Span<float> values = grid.GroupSize <= 1024 ? stackalloc float[grid.GroupSize] : new float[grid.GroupSize];
+            current[..grid.GroupSize].CopyTo(values);
+            if (mask is not null)
+                for (int i = 0; i < values.Length; i++)
+                    if (!mask[row * grid.Columns + column + i])
+                        values[i] = 0;
+            int group = row * grid.Groups + column / grid.GroupSize;
+            (grid.Scales[group], grid.Zeros[group]) = range.Fit(values, column, grid.Bits, grid.Symmetric);
+        }
+        return toGrid.Round(row, column, current);
+    }
+}
+
+/// <summary>Nowhere but for what is pruned, which goes to 0: the rest make up for it unrounded (Frantar and Alistarh 2023). Values go to <paramref name="settled"/>.</summary>
+internal readonly struct ToMask(bool[] mask, int columns, float[] settled) : IRounding
+{
+    public float Round(int row, int column, ReadOnlySpan<float> current)
+    {
+        int place = row * columns + column;
+        return settled[place] = mask[place] ? current[0] : 0;
+    }
+}

@@ -1,0 +1,50 @@
+using System.Collections.Immutable;
+using Coppice.Tensors;
+
+namespace Coppice.Compression;
+
+/// <summary>One line of a recipe.</summary>
+public abstract record Step
+{
+    /// <summary>Its key in YAML: the method's name in lower camel case.</summary>
+    public abstract string Key { get; }
+
+    /// <summary>Globs over the matrices' full names (<c>*.mlp.*</c>); none means every matrix of the blocks, but neither embedding nor head.</summary>
+    public ImmutableArray<string> Targets { get; init; } = [];
+
+    /// <summary>Globs of what is left out.</summary>
+    public ImmutableArray<string> Ignore { get; init; } = [];
+
+    /// <summary>Every option of its own with its value as YAML, in a fixed order.</summary>
+    public abstract IEnumerable<(string Name, string Value)> Options { get; }
+}
+
+/// <summary>A step that edits one matrix at a time.</summary>
+public abstract record WeightStep : Step
+{
+    /// <summary>What it makes of a matrix.</summary>
+    public abstract StepEffect Effect { get; }
+
+    /// <summary>What it has to know about the inputs.</summary>
+    public virtual Statistics Needs => Statistics.None;
+
+    /// <summary>Says why it cannot do a matrix of this size, or null where it can; asked before any work.</summary>
+    public virtual string? Refuses(int rows, int columns) => null;
+
+    /// <summary>Edits the mask, or the grid.</summary>
+    public abstract void Apply(LayerWork work);
+
+    /// <summary>The inputs' statistics, or a failure that says what is missing.</summary>
+    protected InputStatistics InputsOf(LayerWork work) =>
+        work.Inputs ?? throw new CoppiceException($"{work.Name}: {Key} needs calibration text and there is none");
+}
+
+/// <summary>What a step makes of a matrix.</summary>
+public enum StepEffect
+{
+    /// <summary>It sets numbers to zero.</summary>
+    Prune,
+
+    /// <summary>It moves numbers to a grid.</summary>
+    Quantize,
+}

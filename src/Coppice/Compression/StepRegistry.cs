@@ -1,0 +1,67 @@
+using Coppice.Compression.Prune;
+using Coppice.Compression.Quantize;
+using Coppice.Weights;
+
+namespace Coppice.Compression;
+
+/// <summary>Every step by its key in YAML: one row a method.</summary>
+internal static class StepRegistry
+{
+    static readonly Dictionary<string, Func<OptionReader, Step>> Rows = new(StringComparer.Ordinal)
+    {
+        ["magnitude"] = options => Prune(options, new Magnitude
+        {
+            Scope = options.Choice("scope", PruneScope.Tensor, ("tensor", PruneScope.Tensor), ("row", PruneScope.Row)),
+        }),
+        ["wanda"] = options => Prune(options, new Wanda()),
+        ["random"] = options => Prune(options, new RandomPruning()),
+        ["roundToNearest"] = options => Quantize(options, new RoundToNearest()),
+        ["gptq"] = options => Quantize(options, new Gptq
+        {
+            Order = options.Choice("order", ColumnOrder.ActOrder, ("actOrder", ColumnOrder.ActOrder), ("natural", ColumnOrder.Natural)),
+            Dampening = options.Between("dampening", 0.01, 0, 1),
+        }),
+        ["ggufBlock"] = options => new GgufBlock
+        {
+            Type = options.Choice("type", GgufType.Q8_0, ("q8_0", GgufType.Q8_0), ("q4_0", GgufType.Q4_0)),
+        },
+    };
+
+    /// <summary>All keys.</summary>
+    public static IReadOnlyCollection<string> Keys => Rows.Keys;
+
+    /// <summary>The step with its options, or null where the key is unknown.</summary>
+    public static Step? Create(string key, OptionReader options)
+    {
+        if (!Rows.TryGetValue(key, out Func<OptionReader, Step>? factory))
+            return null;
+        Step step = factory(options) with { Targets = options.Names("targets"), Ignore = options.Names("ignore") };
+        options.Finish();
+        return step;
+    }
+
+    static PruneStep Prune(OptionReader options, PruneStep step)
+    {
+        SparsityPattern? pattern = options.Pattern("pattern");
+        double sparsity = options.Between("sparsity", pattern?.Sparsity ?? step.Sparsity, 0, 1);
+        if (pattern is { } p && Math.Abs(sparsity - p.Sparsity) > 1e-6)
+            throw options.Wrong("sparsity", $"nothing beside pattern {p}, or its {p.Sparsity:0.####}");
+        if (pattern is not null && options.Has("scope") && step is Magnitude)
+            throw options.Wrong("scope", "nothing beside a pattern, which looks within its own groups");
+        return step with { Sparsity = sparsity, Pattern = pattern };
+    }
+
+    static QuantizeStep Quantize(OptionReader options, QuantizeStep step)
+    {
+        int groupSize = options.Int("groupSize", step.GroupSize, IntWeight.WholeRow, 1 << 20);
+        if (groupSize == 0)
+            throw options.Wrong("groupSize", $"{IntWeight.WholeRow} for whole rows, or 1 and more");
+        return step with
+        {
+            Bits = options.Int("bits", step.Bits, 2, 8),
+            GroupSize = groupSize,
+            Symmetric = options.Choice("symmetric", step.Symmetric, ("true", true), ("false", false)),
+            Range = options.Choice("range", step.Range, ("absMax", RangeFit.AbsMax), ("squaredError", RangeFit.SquaredError)),
+        };
+    }
+}

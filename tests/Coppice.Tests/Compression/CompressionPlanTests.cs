@@ -1,0 +1,70 @@
+using Coppice.Compression;
+using Coppice.Compression.Prune;
+using Coppice.Compression.Quantize;
+using Coppice.Models;
+using Coppice.Tensors;
+using Coppice.Weights;
+
+namespace Coppice.Tests.Compression;
+
+public class CompressionPlanTests
+{
+    [Fact]
+    public void Without_targets_a_step_takes_every_matrix_of_the_blocks_and_no_other()
+    {
+        LlamaModel model = Samples.Model(head: HeadKind.Untied);
+        CompressionPlan plan = new(new Recipe("r", [new Wanda()]), model);
+        Assert.Equal(2 * 7, plan.Count);
+        Assert.Empty(plan.For("model.embed_tokens"));
+        Assert.Empty(plan.For("lm_head"));
+    }
+
+    [Fact]
+    public void Embedding_and_head_are_taken_where_they_are_named()
+    {
+        CompressionPlan plan = new(new Recipe("r", [new Magnitude { Targets = ["model.embed_tokens", "lm_head"] }]), Samples.Model(head: HeadKind.Untied));
+        Assert.Equal(2, plan.Count);
+    }
+
+    [Fact]
+    public void A_target_that_matches_nothing_is_an_error() => Fails("r', step 1 (wanda): target '*.mpl.*' matches none of the model's 15 matrices", new Wanda { Targets = ["*.mlp.*", "*.mpl.*"] });
+
+    [Fact]
+    public void Ignoring_every_target_is_an_error() => Fails("nothing is left to do", new Wanda { Targets = ["*.mlp.*"], Ignore = ["model.*"] });
+
+    [Fact]
+    public void Two_quantizers_on_one_matrix_contradict_each_other() =>
+        Fails("step 2 (gptq): model.layers.0.self_attn.q_proj is quantized by roundToNearest already, and is not to be quantized after that", new RoundToNearest { GroupSize = 32 }, new Gptq { GroupSize = 32 });
+
+    [Fact]
+    public void Pruning_what_is_quantized_contradicts_itself() => Fails("quantized by roundToNearest already, and is not to be pruned after that", new RoundToNearest { GroupSize = 32 }, new Wanda());
+
+    [Fact]
+    public void Pruning_twice_contradicts_itself() => Fails("pruned by magnitude already, and is not to be pruned after that", new Magnitude(), new Wanda());
+
+    [Fact]
+    public void Steps_on_different_matrices_do_not_contradict_each_other() =>
+        Assert.Equal(2 * 7, new CompressionPlan(new Recipe("r", [new RoundToNearest { GroupSize = 32, Targets = ["*.mlp.*"] }, new Wanda { Targets = ["*.self_attn.*"] }]), Samples.Model()).Count);
+
+    [Fact]
+    public void A_group_that_does_not_divide_the_inputs_is_an_error_with_those_that_do() =>
+        Fails("model.layers.0.self_attn.q_proj [32, 32]: groupSize 48 does not divide its 32 inputs; use 32, 16, -1", new RoundToNearest { GroupSize = 48 });
+
+    [Fact]
+    public void A_pattern_that_does_not_divide_the_inputs_is_an_error() => Fails("pattern 2:5 needs a number of inputs that 5 divides, found 32", new Magnitude { Pattern = new SparsityPattern(2, 5) });
+
+    [Fact]
+    public void What_is_compressed_already_is_not_compressed_again_in_silence()
+    {
+        LlamaModel model = Samples.Model();
+        model.Blocks[0].Attention.Query.Weight = BlockWeight<Q8_0>.From(32, 32, model.Blocks[0].Attention.Query.Weight.ToDense());
+        string message = Assert.Throws<CoppiceException>(() => new CompressionPlan(new Recipe("r", [new Wanda()]), model)).Message;
+        Assert.Contains("model.layers.0.self_attn.q_proj is stored as q8_0 already", message);
+    }
+
+    static void Fails(string part, params Step[] steps)
+    {
+        string message = Assert.Throws<CoppiceException>(() => new CompressionPlan(new Recipe("r", [.. steps]), Samples.Model())).Message;
+        Assert.Contains(part, message);
+    }
+}

@@ -1,0 +1,54 @@
+using Coppice.Compression.Quantize;
+using MathNet.Numerics.LinearAlgebra;
+
+namespace Coppice.Tests.Compression.Quantize;
+
+public class CholeskyTests
+{
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(63)]
+    [InlineData(64)]
+    [InlineData(65)]
+    [InlineData(150)]
+    public void The_inverse_is_the_product_of_its_upper_factor(int n)
+    {
+        double[] h = Positive(n, rank: n + 10);
+        float[] u = new float[n * n];
+        Assert.True(Cholesky.InverseFactor(Samples.Pool, [.. h], n, u));
+
+        Matrix<double> factor = Matrix<double>.Build.Dense(n, n, (i, j) => u[i * n + j]);
+        Matrix<double> identity = factor.TransposeThisAndMultiply(factor) * Matrix<double>.Build.Dense(n, n, (i, j) => h[i * n + j]);
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < n; j++)
+            {
+                Assert.Equal(i == j ? 1 : 0, identity[i, j], 1e-3);
+                if (j < i)
+                    Assert.Equal(0, u[i * n + j]);
+            }
+    }
+
+    [Fact]
+    public void A_matrix_that_is_not_positive_definite_is_refused() =>
+        Assert.False(Cholesky.Factor(Samples.Pool, Positive(80, rank: 40), 80));
+
+    [Fact]
+    public void A_matrix_with_a_NaN_is_refused()
+    {
+        double[] h = Positive(70, rank: 90);
+        h[69 * 70 + 3] = double.NaN;
+        Assert.False(Cholesky.Factor(Samples.Pool, h, 70));
+    }
+
+    static double[] Positive(int n, int rank)
+    {
+        float[] x = Samples.Gaussian(rank * n, n);
+        double[] h = new double[n * n];
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < n; j++)
+                for (int t = 0; t < rank; t++)
+                    h[i * n + j] += (double)x[t * n + i] * x[t * n + j];
+        return h;
+    }
+}

@@ -1,0 +1,106 @@
+using Coppice.Compression;
+using Coppice.Compression.Prune;
+using Coppice.Compression.Quantize;
+using Coppice.Tensors;
+
+namespace Coppice.Tests.Compression;
+
+public class RecipeTests
+{
+    [Fact]
+    public void The_documented_example_reads_as_written()
+    {
+        Recipe recipe = RecipeReader.Parse("""
+            name: prune-then-quantize
+            steps:
+              - wanda: { sparsity: 0.5, pattern: "2:4", targets: "*.mlp.*" }
+              - gptq:  { bits: 4, groupSize: 128, symmetric: false, ignore: ["lm_head"] }
+            """, "recipe.yaml");
+        Assert.Equal("prune-then-quantize", recipe.Name);
+        Wanda wanda = Assert.IsType<Wanda>(recipe.Steps[0]);
+        Assert.Equal(new SparsityPattern(2, 4), wanda.Pattern);
+        Assert.Equal(["*.mlp.*"], wanda.Targets.AsEnumerable());
+        Gptq gptq = Assert.IsType<Gptq>(recipe.Steps[1]);
+        Assert.Equal((4, 128, false, ColumnOrder.ActOrder, 0.01), (gptq.Bits, gptq.GroupSize, gptq.Symmetric, gptq.Order, gptq.Dampening));
+        Assert.Equal(["lm_head"], gptq.Ignore.AsEnumerable());
+    }
+
+    [Fact]
+    public void A_step_may_have_no_options()
+    {
+        Recipe recipe = RecipeReader.Parse("steps:\n- wanda\n- gptq:\n", "plain.yaml");
+        Assert.Equal(["wanda", "gptq"], recipe.Steps.Select(step => step.Key));
+        Assert.Equal("plain", recipe.Name);
+    }
+
+    [Theory]
+    [InlineData("name: x\nsteps:\n  - wandy: { }", "r.yaml:3: unknown step 'wandy'; the nearest is 'wanda'")]
+    [InlineData("steps:\n  - gptq:\n      bits: 4\n      gruopSize: 8", "r.yaml:4: step 'gptq' has no option 'gruopSize'; the nearest is 'groupSize'")]
+    [InlineData("steps:\n  - gptq: { bits: four }", "r.yaml:2: gptq.bits is four, wanted a whole number from 2 to 8")]
+    [InlineData("steps:\n  - gptq: { bits: 9 }", "r.yaml:2: gptq.bits is 9, wanted a whole number from 2 to 8")]
+    [InlineData("steps:\n  - gptq: { bits: [4] }", "r.yaml:2: gptq.bits is a list, wanted a whole number from 2 to 8")]
+    [InlineData("steps:\n  - gptq: { groupSize: 0 }", "r.yaml:2: gptq.groupSize is 0, wanted -1 for whole rows, or 1 and more")]
+    [InlineData("steps:\n  - gptq: { symmetric: yes }", "r.yaml:2: gptq.symmetric is yes, wanted true or false")]
+    [InlineData("steps:\n  - gptq: { dampening: 0 }", "r.yaml:2: gptq.dampening is 0, wanted a number above 0 and below 1")]
+    [InlineData("steps:\n  - wanda: { sparsity: 1.5 }", "r.yaml:2: wanda.sparsity is 1.5, wanted a number above 0 and below 1")]
+    [InlineData("steps:\n  - wanda: { sparsity: .nan }", "r.yaml:2: wanda.sparsity is .nan, wanted a number above 0 and below 1")]
+    [InlineData("steps:\n  - wanda: { pattern: \"4:2\" }", "r.yaml:2: wanda.pattern is 4:2, wanted \"N:M\" with 0 < N < M <= 64, such as \"2:4\"")]
+    [InlineData("steps:\n  - wanda: { pattern: \"2:4\", sparsity: 0.6 }", "r.yaml:2: wanda.sparsity is 0.6, wanted nothing beside pattern 2:4, or its 0.5")]
+    [InlineData("steps:\n  - magnitude: { scope: colum }", "r.yaml:2: magnitude.scope is colum, wanted tensor or row")]
+    [InlineData("steps:\n  - wanda: { targets: [] }", "r.yaml:2: wanda.targets is a list, wanted a name or a list of names")]
+    [InlineData("steps:\n  - { wanda: {}, gptq: {} }", "r.yaml:2: a step is one key with its options, found 2 keys")]
+    [InlineData("steps:\n  - wanda: 0.5", "r.yaml:2: the options of step 'wanda' are 0.5, wanted a mapping")]
+    [InlineData("stepz: []", "r.yaml:1: a recipe has no 'stepz'; the nearest is 'steps'")]
+    [InlineData("name: x\nsteps: []", "r.yaml:2: 'steps' is no list of at least one step")]
+    [InlineData("- wanda", "r.yaml:1: a recipe is a mapping with 'name' and 'steps'")]
+    [InlineData("", "r.yaml: 0 YAML documents, wanted one")]
+    public void What_is_wrong_is_one_line_that_names_the_place(string yaml, string message) =>
+        Assert.Equal(message, Assert.Throws<CoppiceException>(() => RecipeReader.Parse(yaml, "r.yaml")).Message);
+
+    [Theory]
+    [InlineData("steps: [")]
+    [InlineData("a: b: c")]
+    [InlineData("steps:\n- wanda: { sparsity: 0.5, sparsity: 0.6 }")]
+    [InlineData("steps: *unknown")]
+    public void What_is_no_YAML_says_so_in_one_line(string yaml)
+    {
+        string message = Assert.Throws<CoppiceException>(() => RecipeReader.Parse(yaml, "r.yaml")).Message;
+        Assert.StartsWith("r.yaml:", message);
+        Assert.DoesNotContain('\n', message);
+    }
+
+    [Fact]
+    public void Deep_nesting_is_refused_before_it_can_exhaust_the_stack() =>
+        Assert.Contains("nested more than", Assert.Throws<CoppiceException>(() => RecipeReader.Parse(new string('[', 50_000), "r.yaml")).Message);
+
+    [Fact]
+    public void Canonical_text_reads_back_to_itself()
+    {
+        foreach (string name in Presets.Names)
+        {
+            string yaml = Presets.Get(name).ToYaml();
+            Assert.Equal(yaml, RecipeReader.Parse(yaml, "again").ToYaml());
+        }
+        Recipe odd = new("a \"b\"\\\n: c", [new Wanda { Sparsity = 0.1234567890123, Targets = ["*.mlp.*", "x: {y}"] }, new RandomPruning { Ignore = ["#"] }]);
+        Recipe again = RecipeReader.Parse(odd.ToYaml(), "again");
+        Assert.Equal((odd.Name, odd.ToYaml()), (again.Name, again.ToYaml()));
+    }
+
+    [Theory]
+    [InlineData("int4-awq", "preset 'int4-awq' is not available in this version; the closest that is: 'int4-gptq'")]
+    [InlineData("q4_k_m", "preset 'q4_k_m' is not available in this version; the closest that is: 'q4_0'")]
+    [InlineData("int5", "unknown preset 'int5'; the nearest is 'int8' of int8, int4, int4-gptq, q8_0, q4_0, sparse50, 2:4, 2:4-int4")]
+    public void A_preset_that_is_not_there_is_refused(string name, string message) =>
+        Assert.Equal(message, Assert.Throws<CoppiceException>(() => Presets.Get(name)).Message);
+
+    [Theory]
+    [InlineData("*.mlp.*", "model.layers.0.mlp.up_proj", true)]
+    [InlineData("*.mlp.*", "model.layers.0.self_attn.q_proj", false)]
+    [InlineData("*", "lm_head", true)]
+    [InlineData("model.layers.?.mlp.up_proj", "model.layers.7.mlp.up_proj", true)]
+    [InlineData("model.layers.?.mlp.up_proj", "model.layers.17.mlp.up_proj", false)]
+    [InlineData("lm_head", "lm_head2", false)]
+    [InlineData("*a*b", "aabab", true)]
+    [InlineData("a*", "", false)]
+    public void A_glob_matches_whole_names(string pattern, string name, bool matches) => Assert.Equal(matches, Glob.Matches(pattern, name));
+}
