@@ -1,0 +1,22 @@
+namespace Coppice.Federation;
+
+/// <summary>The way to one client and back: bytes out, bytes in, and nothing else passes.</summary>
+public interface IClientChannel
+{
+    /// <summary>The client's name, unique in a run.</summary>
+    string Client { get; }
+
+    /// <summary>Sends a task and waits for the update.</summary>
+    /// <exception cref="Tensors.CoppiceException">The client failed or could not be reached; the round goes on without it.</exception>
+    ReadOnlyMemory<byte> Exchange(ReadOnlyMemory<byte> task, CancellationToken cancel);
+}
+
+/// <summary>A client in this process.</summary>
+public sealed class LocalChannel(Client client) : IClientChannel
+{
+    /// <inheritdoc/>
+    public string Client => client.Id;
+
+    /// <inheritdoc/>
+    public ReadOnlyMemory<byte> Exchange(ReadOnlyMemory<byte> task, CancellationToken cancel) => client.Answer(task, cancel);
+}

@@ -1,0 +1,63 @@
+using System.Buffers.Binary;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
+using Coppice.Formats;
+using Coppice.Tensors;
+
+namespace Coppice.Federation;
+
+/// <summary>The frame of every message: u64 (little-endian) length of the JSON, the JSON as UTF-8, then safetensors to the end.</summary>
+static class Message
+{
+    /// <summary>Longer control parts are refused unread.</summary>
+    public const int MaxControlBytes = 1 << 20;
+
+    const int Prefix = sizeof(ulong);
+
+    public static byte[] Write<T>(T control, JsonTypeInfo<T> type, ReadOnlySpan<byte> tensors)
+    {
+        byte[] json = JsonSerializer.SerializeToUtf8Bytes(control, type);
+        if (json.Length > MaxControlBytes)
+            throw new CoppiceException($"message: a control part of {json.Length:N0} bytes, wanted at most {MaxControlBytes:N0}");
+        byte[] message = new byte[checked(Prefix + json.Length + tensors.Length)];
+        BinaryPrimitives.WriteUInt64LittleEndian(message, (ulong)json.Length);
+        json.CopyTo(message, Prefix);
+        tensors.CopyTo(message.AsSpan(Prefix + json.Length));
+        return message;
+    }
+
+    /// <summary>Takes a message apart; <paramref name="name"/> says in errors whose it is.</summary>
+    /// <exception cref="CoppiceException">The frame or the JSON is not what is wanted.</exception>
+    public static T Read<T>(string name, ReadOnlyMemory<byte> message, JsonTypeInfo<T> type, out ReadOnlyMemory<byte> tensors)
+    {
+        if (message.Length < Prefix)
+            throw FormatError.At(name, $"has {message.Length} bytes, too short for a message");
+        ulong length = BinaryPrimitives.ReadUInt64LittleEndian(message.Span);
+        if (length > MaxControlBytes || length > (ulong)(message.Length - Prefix))
+            throw FormatError.At(name, $"claims {length:N0} bytes of JSON; the message has {message.Length:N0} in all and at most {MaxControlBytes:N0} are taken");
+        tensors = message[(Prefix + (int)length)..];
+        return Parse(name, message.Span.Slice(Prefix, (int)length), type);
+    }
+
+    /// <summary>JSON that is not trusted, into a record.</summary>
+    public static T Parse<T>(string name, ReadOnlySpan<byte> json, JsonTypeInfo<T> type)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(json, type) ?? throw FormatError.At(name, "the control part is null");
+        }
+        catch (Exception error) when (error is JsonException or InvalidOperationException or ArgumentException)
+        {
+            throw FormatError.At(name, $"the control part is not what is wanted: {error.Message}", error);
+        }
+    }
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, UseStringEnumConverter = true, IgnoreReadOnlyProperties = true, AllowDuplicateProperties = false)]
+[JsonSerializable(typeof(RoundTask))]
+[JsonSerializable(typeof(ClientUpdate))]
+[JsonSerializable(typeof(RoundRecord[]))]
+[JsonSerializable(typeof(LocalTraining))]
+sealed partial class FederationJson : JsonSerializerContext;

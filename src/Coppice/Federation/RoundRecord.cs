@@ -1,0 +1,29 @@
+using System.Collections.Immutable;
+
+namespace Coppice.Federation;
+
+/// <summary>A client's part in a round.</summary>
+/// <param name="Client">Its name.</param>
+/// <param name="Samples">Training windows in its text: its weight.</param>
+/// <param name="LossBefore">Mean nats a token of the round's model on the client's windows.</param>
+/// <param name="LossAfter">The same windows after its local steps.</param>
+/// <param name="Norm">2-norm of its change to the weights, as decoded.</param>
+/// <param name="BytesUp">Length of its update message.</param>
+public sealed record ClientRecord(string Client, int Samples, double LossBefore, double LossAfter, double Norm, long BytesUp);
+
+/// <summary>A client that was asked and has no part in the result, and why.</summary>
+public sealed record DroppedClient(string Client, string Reason);
+
+/// <summary>What happened in a round.</summary>
+/// <param name="Round">1-based.</param>
+/// <param name="Clients">Those whose updates were averaged, by name.</param>
+/// <param name="Dropped">Those that did not answer, failed, or were refused.</param>
+/// <param name="BytesUp">Lengths of all messages from clients, refused ones included.</param>
+/// <param name="BytesDown">Lengths of all messages to clients.</param>
+/// <param name="Float32BytesUp">What the same messages would hold with 4 bytes a number, without any framing.</param>
+/// <param name="Float32BytesDown">The same for messages to clients.</param>
+/// <param name="LossBefore">Mean nats a token of the round's model over its clients' windows, weighted by samples.</param>
+/// <param name="LossAfter">The same of each client's own model after its local steps.</param>
+/// <param name="Seconds">Wall-clock time.</param>
+public sealed record RoundRecord(int Round, ImmutableArray<ClientRecord> Clients, ImmutableArray<DroppedClient> Dropped, long BytesUp, long BytesDown,
+    long Float32BytesUp, long Float32BytesDown, double LossBefore, double LossAfter, double Seconds);

@@ -1,0 +1,64 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text.Json;
+using Coppice.Formats;
+using Coppice.Tensors;
+
+namespace Coppice.Federation;
+
+/// <summary>A run on disk: <c>run.safetensors</c> holds the model after the last closed round, <c>rounds.json</c> what happened, <c>clients/</c> a file of state for each client in this process.</summary>
+public sealed class RunJournal
+{
+    readonly string folder;
+
+    /// <summary>A run kept in a folder, which is made.</summary>
+    /// <exception cref="CoppiceException">The folder cannot be made.</exception>
+    public RunJournal(string folder)
+    {
+        this.folder = folder;
+        if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any() && !Directory.Exists(Path.Combine(folder, "clients")))
+            throw new CoppiceException($"{folder}: holds something else than a federated run; remove it, or name another output");
+        try
+        {
+            Directory.CreateDirectory(Path.Combine(folder, "clients"));
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new CoppiceException($"{folder}: could not be made: {error.Message}", error);
+        }
+    }
+
+    /// <summary>The file for a client's state.</summary>
+    public string ClientFile(string client) => Path.Combine(folder, "clients", Uri.EscapeDataString(client) + ".safetensors");
+
+    string ModelFile => Path.Combine(folder, "run.safetensors");
+
+    string RecordsFile => Path.Combine(folder, "rounds.json");
+
+    /// <summary>Commits a closed round. The model is last: until it is there, the round is not closed.</summary>
+    internal void Save(string run, ParameterSet model, ImmutableArray<RoundRecord> records)
+    {
+        AtomicFile.Write(RecordsFile, stream => JsonSerializer.Serialize(stream, [.. records], FederationJson.Default.RoundRecordArray));
+        SafeTensorsWriter.WriteFile(ModelFile, model.Sources(DType.F32), new Dictionary<string, string>
+        {
+            ["run"] = run,
+            ["round"] = records[^1].Round.ToString(CultureInfo.InvariantCulture),
+        });
+    }
+
+    /// <summary>The model and the records of the last closed round, or null where there is none.</summary>
+    /// <exception cref="CoppiceException">The folder holds another run, or is damaged.</exception>
+    internal (ParameterSet Model, ImmutableArray<RoundRecord> Records)? Load(string run, ParameterSet like)
+    {
+        if (!File.Exists(ModelFile))
+            return null;
+        using SafeTensors file = SafeTensors.Open(ModelFile);
+        if (file.Metadata.GetValueOrDefault("run") != run)
+            throw new CoppiceException($"{folder}: holds another run (other model, clients or options); delete it or name another folder");
+        CodecChecks.Check(file, like.Tensors.Select(part => (part.Key, DType.F32, part.Value.Shape)));
+        RoundRecord[] records = Message.Parse(RecordsFile, File.ReadAllBytes(RecordsFile), FederationJson.Default.RoundRecordArray);
+        if (!int.TryParse(file.Metadata.GetValueOrDefault("round"), NumberStyles.None, CultureInfo.InvariantCulture, out int round) || round < 1 || records.Length < round)
+            throw new CoppiceException($"{folder}: run.safetensors is of round '{file.Metadata.GetValueOrDefault("round")}', rounds.json has {records.Length}; delete the folder to start anew");
+        return (like.Map((name, _) => file.ReadTensor(name)), [.. records[..round]]);
+    }
+}

@@ -1,0 +1,80 @@
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Coppice.Formats;
+using Coppice.Models;
+using Coppice.Tensors;
+
+namespace Coppice.Federation;
+
+/// <summary>A whole federated run with one caller: every round asks its clients one after the other, with faults by seed.</summary>
+public static class Simulation
+{
+    /// <summary>Trains <paramref name="model"/> in place and returns what happened in every round, those of an earlier call that the journal holds included.</summary>
+    /// <param name="journal">Where the run is kept; stopped at any moment and called again with the same arguments, it ends with the bytes of an undisturbed run. The clients must keep their state there as well.</param>
+    /// <exception cref="CoppiceException">An option cannot be, two clients have one name, a round is left without any update, or the journal is of another run.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled; with a journal, at most the local training in hand is lost.</exception>
+    public static ImmutableArray<RoundRecord> Run(LlamaModel model, IReadOnlyList<IClientChannel> clients, FederatedOptions options, RunJournal? journal = null,
+        IProgress<RoundRecord>? progress = null, CancellationToken cancel = default)
+    {
+        options.Validate();
+        Dictionary<string, IClientChannel> channels = new(StringComparer.Ordinal);
+        foreach (IClientChannel client in clients)
+            if (!channels.TryAdd(client.Client, client))
+                throw new CoppiceException($"Federation: two clients are named '{client.Client}'");
+        if (options.ClientsPerRound > channels.Count || channels.Count == 0)
+            throw new CoppiceException($"Federation: {options.ClientsPerRound} clients a round of {channels.Count}");
+        int count = options.ClientsPerRound == 0 ? channels.Count : options.ClientsPerRound;
+
+        ParameterSet current = ParameterSet.Copy(model);
+        string run = Signature(model.Config, current, channels.Keys, options);
+        ImmutableArray<RoundRecord> records = [];
+        if (journal?.Load(run, current) is { } saved)
+            (current, records) = saved;
+        while (records.Length < options.Rounds)
+        {
+            Round round = new(run, records.Length + 1, model.Config, current, options);
+            foreach (string client in options.Strategy.Select([.. channels.Keys], count, records.Length + 1, options.Seed))
+                Ask(round, records.Length + 1, channels[client], options, cancel);
+            (current, RoundRecord record) = round.Close();
+            records = records.Add(record);
+            journal?.Save(run, current, records);
+            progress?.Report(record);
+        }
+        current.CopyTo(model);
+        return records;
+    }
+
+    static void Ask(Round round, int index, IClientChannel channel, FederatedOptions options, CancellationToken cancel)
+    {
+        cancel.ThrowIfCancellationRequested();
+        ReadOnlyMemory<byte> task = round.TaskFor(channel.Client);
+        if (Seeds.Generator(options.Seed, "dropout", index, channel.Client).NextDouble() < options.Dropout)
+        {
+            round.Drop(channel.Client, "did not answer (simulated)");
+            return;
+        }
+        try
+        {
+            round.Accept(channel.Client, channel.Exchange(task, cancel));
+        }
+        catch (CoppiceException error)
+        {
+            round.Drop(channel.Client, error.Message);
+        }
+    }
+
+    // Names a run by all that decides its result: another model, other clients or another option is another run.
+    static string Signature(LlamaConfig config, ParameterSet model, IEnumerable<string> clients, FederatedOptions options)
+    {
+        using IncrementalHash sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        sha.AppendData(SafeTensorsWriter.ToBytes(model.Sources(DType.F32)));
+        sha.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant(
+            $"{config}|{options.Rounds}|{options.ClientsPerRound}|{options.LocalSteps}|{options.Strategy.Name}|{options.Codec.Name}|{options.Download}|{options.Dropout}|{options.Seed}|{options.EvaluationWindows}|")));
+        sha.AppendData(JsonSerializer.SerializeToUtf8Bytes(LocalTraining.Of(options.Training), FederationJson.Default.LocalTraining));
+        foreach (string client in clients.Order(StringComparer.Ordinal))
+            sha.AppendData(Encoding.UTF8.GetBytes("|" + client));
+        return Convert.ToHexStringLower(sha.GetHashAndReset());
+    }
+}
