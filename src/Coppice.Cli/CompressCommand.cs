@@ -1,0 +1,84 @@
+using System.CommandLine;
+using Coppice.Compression;
+using Coppice.Compression.Quantize;
+using Coppice.Models;
+
+namespace Coppice.Cli;
+
+/// <summary>coppice compress: runs a recipe over a model and writes the result.</summary>
+static class CompressCommand
+{
+    const int DefaultCalibrationTokens = 16_384;
+
+    static readonly Option<string?> RecipePath = Options.Text("--recipe", "FILE", "The recipe, in YAML");
+    static readonly Option<string?> Preset = Options.Text("--to", "PRESET", $"A recipe by name: {string.Join(", ", Presets.Names)}");
+    static readonly Option<string?> Calibrate = Options.Text("--calibrate", "TEXT", $"Text that methods look at activations on: {TextArgument.Specs}; sdk:train for grove");
+    static readonly Option<int> CalibrationTokens = Options.Integer("--calibration-tokens", "Tokens of it, drawn with --seed", value: DefaultCalibrationTokens, least: 1);
+    static readonly Option<string> Output = new("--output", "-o") { Description = "What to write: NAME.gguf, or a Hugging Face folder", HelpName = "OUT", Required = true };
+    static readonly Option<bool> AllowRequantize = new("--allow-requantize") { Description = "Round again what OUT's format cannot hold exactly, instead of failing" };
+
+    public static Command Create()
+    {
+        Command command = new("compress", "Runs a recipe over a model; interrupted, the same command goes on after the last finished block")
+        {
+            ModelArgument.Model, RecipePath, Preset, Calibrate, CalibrationTokens, Output, AllowRequantize,
+            Gates.MaxKl, Gates.MaxSize, Gates.Measure, Gates.MeasureTokens, TextArgument.Documents, TextArgument.Sdk,
+        };
+        command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
+        return command;
+    }
+
+    static int Run(ParseResult parsed, CancellationToken cancel)
+    {
+        using Session session = new(parsed);
+        Recipe recipe = ReadRecipe(parsed);
+        string name = parsed.GetRequiredValue(ModelArgument.Model);
+        CompressedOutput output = new(parsed.GetRequiredValue(Output), parsed.GetValue(AllowRequantize));
+        output.CheckTarget(name);
+        output.CheckBlocks(recipe.Steps.OfType<GgufBlock>().Count(), "steps");
+        string? calibrationSpec = parsed.GetValue(Calibrate) ?? (ModelArgument.IsGrove(name) ? "sdk:train" : null);
+        Gates gates = new(parsed, calibrationSpec);
+
+        LanguageModel language = ModelArgument.Load(name);
+        bool looks = new CompressionPlan(recipe, language.Model).MostNeeded != Statistics.None;
+        if (looks && calibrationSpec is null)
+            throw new MisuseException($"recipe '{recipe.Name}' looks at activations; --calibrate is missing: {TextArgument.Specs}");
+        IReadOnlyList<int[]> calibration = looks || parsed.GetValue(Calibrate) is not null
+            ? CalibrationText.Draw(TextArgument.Open(calibrationSpec!, parsed, cancel), language.Tokenizer, language.Model.ContextLength, parsed.GetValue(CalibrationTokens), session.Seed)
+            : [];
+
+        Journal journal = Journal.Open(output.Path, language.Model, recipe, calibration, session.Seed);
+        try
+        {
+            CompressionReport report = session.Track("compressing", ticks => new CompressionPipeline(recipe, session.Pool) { Seed = session.Seed }.Run(language.Model, calibration, journal,
+                new Told<CompressionProgress>(progress => ticks.Report(new Tick((double)progress.Done / progress.Total, progress.Layer))), cancel));
+            IReadOnlyList<GgufRounding> roundings = output.Build(language, journal);
+            foreach (GgufRounding rounding in roundings)
+                session.Say($"rounded again: {rounding.Tensor}, {rounding.From} to {rounding.To}");
+            CompressResult result = new(recipe, report, output, gates.Measured(session, output.Built!, name, parsed, cancel));
+            gates.Check(result, journal);
+            output.Publish();
+            journal.Delete();
+            result.Print(session);
+            session.Document(result.Write);
+            return ExitCode.Done;
+        }
+        catch (OperationCanceledException error)
+        {
+            throw new InterruptedException("interrupted; the same command goes on after the last finished block", error);
+        }
+        finally
+        {
+            output.Discard();
+            journal.DeleteIfEmpty();
+        }
+    }
+
+    static Recipe ReadRecipe(ParseResult parsed) => (parsed.GetValue(RecipePath), parsed.GetValue(Preset)) switch
+    {
+        ({ } path, null) => RecipeReader.ReadFile(path),
+        (null, { } preset) => Presets.Get(preset),
+        (null, null) => throw new MisuseException("neither --recipe FILE nor --to PRESET is given; wanted one"),
+        _ => throw new MisuseException("--recipe and --to are both given; wanted one"),
+    };
+}

@@ -1,0 +1,82 @@
+using Coppice.Compression;
+using Coppice.Evaluation;
+using Coppice.Formats;
+using Coppice.Models;
+using Coppice.Tensors;
+using Coppice.Weights;
+
+namespace Coppice.Cli;
+
+/// <summary>What coppice compress writes: built beside the journal, looked at by the gates, and only then moved to its place.</summary>
+sealed class CompressedOutput(string path, bool allowRequantize)
+{
+    public string Path { get; } = System.IO.Path.TrimEndingDirectorySeparator(path);
+
+    /// <summary>Where the whole output lies until it is published.</summary>
+    public string? Built { get; private set; }
+
+    public long Bytes { get; private set; }
+
+    bool IsGguf => System.IO.Path.GetExtension(Path).Equals(".gguf", StringComparison.OrdinalIgnoreCase);
+
+    /// <summary>Throws before any work if the result could not be written later.</summary>
+    public void CheckTarget(string model)
+    {
+        if (Path.Length == 0)
+            throw new MisuseException("--output is empty");
+        if (System.IO.Path.GetFullPath(Path) == System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(model)))
+            throw new MisuseException($"{Path}: is the model itself; name another output");
+        if (!IsGguf)
+            AtomicFolder.CheckTarget(Path, ExistingFolder.ReplaceOurs);
+        else if (Directory.Exists(Path))
+            throw new CoppiceException($"{Path}: is a folder, wanted a .gguf file to write");
+    }
+
+    /// <summary>Throws if safetensors would have to round GGUF's blocks, which were rounded before.</summary>
+    public void CheckBlocks(int blocks, string what)
+    {
+        if (blocks > 0 && !IsGguf && !allowRequantize)
+            throw new CoppiceException($"{Path}: {blocks} {what} give GGUF blocks, which a Hugging Face folder cannot hold exactly; write NAME.gguf, or round them to f16 with --allow-requantize");
+    }
+
+    /// <summary>Writes everything, in the journal's folder.</summary>
+    /// <returns>What was rounded a second time.</returns>
+    public IReadOnlyList<GgufRounding> Build(LanguageModel language, Journal journal)
+    {
+        Built = journal.PlaceFor(System.IO.Path.GetFileName(Path));
+        IReadOnlyList<GgufRounding> roundings;
+        if (IsGguf)
+        {
+            roundings = language.SaveGguf(Built);
+            if (roundings.Count > 0 && !allowRequantize)
+                throw new CoppiceException($"{Path}: {roundings.Count} tensors would be rounded again, such as {roundings[0].Tensor} from {roundings[0].From} to {roundings[0].To}; "
+                    + "write a folder, or run again with --allow-requantize (the work done is kept)");
+        }
+        else
+        {
+            List<(string Name, MatrixLayer Layer)> blocks = [.. language.Model.Matrices().Where(matrix => matrix.Layer.Weight is BlockWeight<Q8_0> or BlockWeight<Q4_0>)];
+            CheckBlocks(blocks.Count, "matrices");
+            language.Save(Built);
+            roundings = [.. blocks.Select(block => new GgufRounding(block.Name, block.Layer.Weight.Kind, GgmlType.F16))];
+        }
+        Bytes = MemoryProbe.DiskBytes(Built);
+        return roundings;
+    }
+
+    public void Publish()
+    {
+        if (IsGguf)
+            File.Move(Built!, Path, overwrite: true);
+        else
+            AtomicFolder.Move(Built!, Path, ExistingFolder.ReplaceOurs);
+    }
+
+    /// <summary>Takes away what was built and not published.</summary>
+    public void Discard()
+    {
+        if (File.Exists(Built))
+            File.Delete(Built);
+        else if (Directory.Exists(Built))
+            Directory.Delete(Built, recursive: true);
+    }
+}

@@ -1,0 +1,82 @@
+using System.CommandLine;
+using Coppice.Evaluation;
+using Coppice.Models;
+using Coppice.Tensors;
+using Coppice.Text;
+
+namespace Coppice.Cli;
+
+/// <summary>coppice eval: how well a model predicts a text, against its base if there is one, and what it takes to run.</summary>
+static class EvalCommand
+{
+    const int LongestContext = 2048, PromptTokens = 16;
+
+    static readonly Option<string?> Base = Options.Text("--base", "MODEL", "The model that it was made from, to compare with token by token");
+    static readonly Option<string?> Data = Options.Text("--data", "TEXT", $"Text to measure on: {TextArgument.Specs}; sdk:test for grove");
+    static readonly Option<int?> Context = Options.OptionalInteger("--context", $"Tokens in a window; the model's context by default, at most {LongestContext}", least: 2);
+    static readonly Option<int?> Stride = Options.OptionalInteger("--stride", "Tokens from one window to the next of a document; none: one window a document, the rest is not scored");
+    static readonly Option<int> MinimumCharacters = Options.Integer("--minimum-characters", "Documents with fewer characters are left out", value: 0);
+    static readonly Option<int?> MaxTokens = Options.OptionalInteger("--max-tokens", "Measure on the first N tokens of the text", least: 2);
+    static readonly Option<int> SpeedTokens = Options.Integer("--speed-tokens", "Tokens generated in each timed round; 0: no timing", value: 64);
+
+    public static Command Create()
+    {
+        Command command = new("eval", "Measures how well a model predicts a text, what compression cost it, and its size, memory and speed")
+        {
+            ModelArgument.Model, Base, Data, TextArgument.Documents, Context, Stride, MinimumCharacters, MaxTokens, SpeedTokens, TextArgument.Sdk,
+        };
+        command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
+        return command;
+    }
+
+    static int Run(ParseResult parsed, CancellationToken cancel)
+    {
+        using Session session = new(parsed);
+        string name = parsed.GetRequiredValue(ModelArgument.Model);
+        string? baseName = parsed.GetValue(Base);
+        string spec = parsed.GetValue(Data) ?? (ModelArgument.IsGrove(name) || ModelArgument.IsGrove(baseName) ? "sdk:test" : throw new MisuseException($"--data is missing: {TextArgument.Specs}"));
+        LanguageModel language = ModelArgument.Load(name);
+        LanguageModel? against = baseName is null ? null : ModelArgument.Load(baseName);
+        if (against is not null && against.Tokenizer.Hash != language.Tokenizer.Hash)
+            throw new CoppiceException($"{language.Source} and {against.Source} have different tokenizers: only models that read the same tokens compare");
+
+        EvaluationText text = Cut(parsed, spec, language, against, cancel);
+        session.Say($"text: {spec}, {text.Documents.Count:N0} documents, {text.ScoredTokens:N0} tokens to score");
+        Comparison? comparison = null;
+        PerplexityScores scores = session.Track("scoring", ticks =>
+        {
+            Told<double> progress = new(share => ticks.Report(new Tick(share)));
+            if (against is null)
+                return Perplexity.Measure(language.Model, text, session.Pool, null, progress, cancel);
+            comparison = Comparison.Measure(against.Model, language.Model, text, session.Pool, null, progress, cancel);
+            return comparison.Compressed;
+        });
+        IReadOnlyList<LanguageModel> models = against is null ? [language] : [language, against];
+        IReadOnlyList<Speed> speeds = Time(session, parsed.GetValue(SpeedTokens), models, text, cancel);
+        EvalReport report = new(text, scores, comparison, [.. models.Select((model, i) => new ModelCost(model, speeds.ElementAtOrDefault(i)))]);
+        report.Print(session);
+        session.Document(report.Write);
+        return ExitCode.Done;
+    }
+
+    static EvaluationText Cut(ParseResult parsed, string spec, LanguageModel language, LanguageModel? against, CancellationToken cancel)
+    {
+        int most = Math.Min(language.Model.ContextLength, against?.Model.ContextLength ?? int.MaxValue);
+        int context = parsed.GetValue(Context) ?? Math.Min(most, LongestContext);
+        Protocol protocol = (parsed.GetValue(Stride) is { } stride ? Protocol.Strided(context, stride) : Protocol.Documents(context)) with { MinimumCharacters = parsed.GetValue(MinimumCharacters) };
+        Corpus corpus = TextArgument.Open(spec, parsed, cancel);
+        if (parsed.GetValue(MaxTokens) is { } tokens)
+            corpus = TextArgument.First(corpus, language.Tokenizer, tokens);
+        return EvaluationText.Create(corpus, language.Tokenizer, protocol, cancel);
+    }
+
+    // Greedy generation after the first tokens of the text, in turns.
+    static IReadOnlyList<Speed> Time(Session session, int tokens, IReadOnlyList<LanguageModel> models, EvaluationText text, CancellationToken cancel)
+    {
+        ReadOnlyMemory<int> first = text.Documents[0].Ids;
+        int prompt = Math.Min(PromptTokens, first.Length);
+        tokens = Math.Min(tokens, models.Min(model => model.Model.ContextLength) - prompt);
+        return tokens < 2 ? [] : session.Track("timing", ticks => SpeedProbe.Measure([.. models.Select(model => model.Model)], first.Span[..prompt], session.Pool,
+            new SpeedOptions { Tokens = tokens }, new Told<double>(share => ticks.Report(new Tick(share))), cancel));
+    }
+}

@@ -1,0 +1,116 @@
+using System.CommandLine;
+using System.Globalization;
+using Coppice.Federation;
+using Coppice.Formats;
+using Coppice.Models;
+using Coppice.Text;
+using Coppice.Training;
+
+namespace Coppice.Cli;
+
+/// <summary>coppice federate simulate: many clients in this process, through the messages that a network would carry.</summary>
+static class FederateCommand
+{
+    static readonly FederatedOptions Defaults = new();
+
+    static readonly Option<string?> Clients = Options.Text("--clients", "sdk|DIR", "Clients: a folder with a file or subfolder of text for each, or sdk (the default) for assemblies' documentation");
+    static readonly Option<string> Output = new("--output", "-o") { Description = "The folder to write", HelpName = "DIR", Required = true };
+    static readonly Option<int> Rounds = Options.Integer("--rounds", "Rounds", Defaults.Rounds, least: 1);
+    static readonly Option<int> PerRound = Options.Integer("--clients-per-round", "Clients drawn a round; 0: all", Defaults.ClientsPerRound);
+    static readonly Option<int> LocalSteps = Options.Integer("--local-steps", "Optimizer steps of a client in a round", Defaults.LocalSteps, least: 1);
+    static readonly Option<int> BatchSize = Options.Integer("--batch", "Sequences in a local step", Defaults.Training.BatchSize, least: 1);
+    static readonly Option<int> Context = Options.Integer("--context", "Tokens in a sequence", Defaults.Training.ContextLength, least: 1);
+    static readonly Option<double> Rate = Options.Number("--rate", "Local learning rate", Defaults.Training.LearningRate);
+    static readonly Option<double> Dropout = Options.Number("--dropout", "The probability that a client drawn never answers", Defaults.Dropout);
+    static readonly Option<string?> Codec = Options.Choice("--codec", $"How updates are encoded; {Defaults.Codec.Name} by default", [.. Codecs.All.Select(codec => codec.Name)]);
+    static readonly Option<string?> Download = Options.Choice("--download", "How the model is sent to clients; float32 by default", "float32", "float16");
+
+    public static Command Create()
+    {
+        Command simulate = new("simulate", "Trains a model with clients that share no text, in this process; interrupted, the same command goes on where it stopped")
+        {
+            ModelArgument.Model, Clients, TextArgument.Sdk, Output, Rounds, PerRound, LocalSteps, BatchSize, Context, Rate, Dropout, Codec, Download,
+        };
+        simulate.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
+        return new Command("federate", "Trains with many clients that share no text") { simulate };
+    }
+
+    static int Run(ParseResult parsed, CancellationToken cancel)
+    {
+        using Session session = new(parsed);
+        string output = Path.TrimEndingDirectorySeparator(parsed.GetRequiredValue(Output));
+        FederatedOptions options = new()
+        {
+            Rounds = parsed.GetValue(Rounds),
+            ClientsPerRound = parsed.GetValue(PerRound),
+            LocalSteps = parsed.GetValue(LocalSteps),
+            Codec = Codecs.Find(parsed.GetValue(Codec) ?? Defaults.Codec.Name),
+            Download = parsed.GetValue(Download) == "float16" ? DownloadFormat.Float16 : DownloadFormat.Float32,
+            Dropout = parsed.GetValue(Dropout),
+            Seed = session.Seed,
+            Training = Defaults.Training with { BatchSize = parsed.GetValue(BatchSize), ContextLength = parsed.GetValue(Context), LearningRate = parsed.GetValue(Rate) },
+        };
+        options.Validate();
+        ModelArgument.CheckTarget(parsed.GetRequiredValue(ModelArgument.Model), output);
+        LanguageModel language = ModelArgument.Load(parsed.GetRequiredValue(ModelArgument.Model));
+        LlamaModel model = (LlamaModel)language.Model;
+        IReadOnlyList<ClientCorpus> corpora = ClientCorpus.Open(parsed.GetValue(Clients) ?? "sdk", new CorpusOptions { SdkRoot = parsed.GetValue(TextArgument.Sdk) }, cancel);
+
+        string folder = output + ".federation";
+        RunJournal journal = new(folder);
+        List<(string Name, int Documents, int[] Tokens)> texts = [.. corpora.Select(corpus => (corpus.Client, corpus.Train.Documents.Count, TokenWindows.Tokenize(language.Tokenizer, corpus.Train.Documents)))];
+        NonIidReport difference = NonIidReport.Measure(texts, model.VocabularySize);
+        foreach (ClientTextSummary client in difference.Clients)
+            session.Say(string.Create(CultureInfo.InvariantCulture, $"client {client.Client}: {client.Documents:N0} documents, {client.Tokens:N0} tokens, {client.FromPooled:F3} bits from all clients' text together"));
+        session.Say(string.Create(CultureInfo.InvariantCulture, $"clients differ by {difference.MeanDivergence:F3} bits (mean Jensen-Shannon divergence of two; 0 alike, 1 nothing shared)"));
+
+        List<IClientChannel> channels = [];
+        foreach (((string name, _, int[] tokens), ClientCorpus corpus) in texts.Zip(corpora))
+            channels.Add(new LocalChannel(new Client(name, tokens, session.Pool, HeldOut(session, language, corpus, options.Training.ContextLength), journal.ClientFile(name))));
+        IReadOnlyList<RoundRecord> rounds = Simulate(session, model, channels, options, journal, folder, cancel);
+        language.Save(output);
+        Directory.Delete(folder, recursive: true);
+
+        session.Say(string.Create(CultureInfo.InvariantCulture, $"{rounds.Sum(round => round.BytesUp):N0} bytes up, {rounds.Sum(round => round.BytesDown):N0} bytes down in {rounds.Count} rounds; wrote {output}"));
+        session.Document(json =>
+        {
+            json.Array("rounds", rounds, round =>
+            {
+                json.WriteNumber("round", round.Round);
+                json.WriteNumber("clients", round.Clients.Length);
+                json.WriteNumber("dropped", round.Dropped.Length);
+                json.WriteNumber("bytesUp", round.BytesUp);
+                json.WriteNumber("bytesDown", round.BytesDown);
+                json.Number("loss", round.LossBefore);
+                json.WriteNull("epsilon");
+            });
+            json.WriteNumber("divergence", difference.MeanDivergence);
+            json.WriteString("artifact", output);
+        });
+        return ExitCode.Done;
+    }
+
+    static IReadOnlyList<RoundRecord> Simulate(Session session, LlamaModel model, IReadOnlyList<IClientChannel> channels, FederatedOptions options, RunJournal journal, string folder, CancellationToken cancel)
+    {
+        try
+        {
+            return Simulation.Run(model, channels, options, journal, new RoundLog(session), cancel);
+        }
+        catch (OperationCanceledException error)
+        {
+            throw new InterruptedException($"interrupted; the same command goes on from {folder}", error);
+        }
+    }
+
+    // What a client measures its losses on: its held-out part, or its training text where that part is absent or too short for a window.
+    static int[]? HeldOut(Session session, LanguageModel language, ClientCorpus corpus, int context)
+    {
+        if (corpus.HeldOut is null)
+            return null;
+        int[] tokens = TokenWindows.Tokenize(language.Tokenizer, corpus.HeldOut.Documents);
+        if (tokens.Length > 2 * context)
+            return tokens;
+        session.Say($"client {corpus.Client}: its held-out part has {tokens.Length:N0} tokens, wanted more than {2 * context}; its losses are measured on its training text");
+        return null;
+    }
+}

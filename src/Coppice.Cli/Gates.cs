@@ -1,0 +1,59 @@
+using System.CommandLine;
+using System.Globalization;
+using Coppice.Compression;
+using Coppice.Evaluation;
+using Coppice.Models;
+using Coppice.Text;
+
+namespace Coppice.Cli;
+
+/// <summary>Limits that the user sets on a compressed model. They judge the output as written; where one is missed, nothing is left at OUT.</summary>
+sealed class Gates
+{
+    public static readonly Option<double?> MaxKl = Options.OptionalNumber("--max-kl", "Write nothing, and exit 3, if the mean KL divergence from the base is larger (nats a token)");
+    public static readonly Option<string?> MaxSize = Options.Text("--max-size", "SIZE", "Write nothing, and exit 3, if the output is larger on disk, such as 12MB");
+    public static readonly Option<string?> Measure = Options.Text("--measure", "TEXT", "Text to measure the KL divergence on; sdk:valid where the calibration text is sdk");
+    public static readonly Option<int> MeasureTokens = Options.Integer("--measure-tokens", "The first N tokens of it", value: 16_384, least: 2);
+
+    readonly double? maxKl;
+    readonly long? maxSize;
+    readonly string? spec;
+
+    public Gates(ParseResult parsed, string? calibrationSpec)
+    {
+        maxKl = parsed.GetValue(MaxKl);
+        if (parsed.GetValue(MaxSize) is { } size)
+            maxSize = ByteSize.TryParse(size, out long bytes) ? bytes : throw new MisuseException($"--max-size is '{size}', wanted a size such as 12MB");
+        spec = parsed.GetValue(Measure);
+        if (maxKl is null || spec is not null)
+            return;
+        spec = calibrationSpec is "sdk" or "sdk:train" ? "sdk:valid" : throw new MisuseException($"--max-kl needs text to measure on; --measure is missing: {TextArgument.Specs}");
+    }
+
+    /// <summary>The written output against its base, token by token; null where nobody asked.</summary>
+    public Comparison? Measured(Session session, string written, string baseName, ParseResult parsed, CancellationToken cancel)
+    {
+        if (spec is null)
+            return null;
+        LanguageModel compressed = LanguageModel.Load(written), original = ModelArgument.Load(baseName);
+        Corpus corpus = TextArgument.First(TextArgument.Open(spec, parsed, cancel), original.Tokenizer, parsed.GetValue(MeasureTokens));
+        EvaluationText text = EvaluationText.Create(corpus, original.Tokenizer, Protocol.Documents(Math.Min(original.Model.ContextLength, 512)), cancel);
+        return session.Track("measuring", ticks =>
+            Comparison.Measure(original.Model, compressed.Model, text, session.Pool, null, new Told<double>(share => ticks.Report(new Tick(share))), cancel));
+    }
+
+    /// <summary>Throws at the first limit that does not hold; the work behind it goes too.</summary>
+    public void Check(CompressResult result, Journal journal)
+    {
+        string? missed = null;
+        if (maxSize is { } size && result.Output.Bytes > size)
+            missed = $"size {result.Output.Bytes:N0} bytes, --max-size {size:N0}";
+        else if (maxKl is { } limit && !(result.Comparison!.Kl.Value <= limit))
+            missed = string.Create(CultureInfo.InvariantCulture, $"KL divergence {result.Comparison.Kl.Value:0.00000} ± {result.Comparison.Kl.StandardError:0.00000} nats a token, --max-kl {limit}");
+        if (missed is null)
+            return;
+        result.Output.Discard();
+        journal.Delete();
+        throw new GateMissedException($"gate missed: {missed}; {result.Output.Path} was not written");
+    }
+}

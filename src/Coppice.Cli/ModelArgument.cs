@@ -1,0 +1,28 @@
+using System.CommandLine;
+using Coppice.Formats;
+using Coppice.Models;
+
+namespace Coppice.Cli;
+
+/// <summary>Opens what a MODEL argument names.</summary>
+static class ModelArgument
+{
+    /// <summary>The small model that ships with Coppice.</summary>
+    public const string Grove = "grove";
+
+    public static readonly Argument<string> Model = new("model") { Description = "A folder with config.json, a .gguf, a llama2.c .bin beside its tokenizer, or grove, the model that ships with Coppice" };
+
+    /// <summary>A folder or file, or <c>grove</c> where no such path exists.</summary>
+    public static LanguageModel Load(string name) => LanguageModel.Load(IsGrove(name) ? Path.Combine(AppContext.BaseDirectory, Grove) : name);
+
+    /// <summary>Whether the name stands for the model that ships with Coppice.</summary>
+    public static bool IsGrove(string? name) => name == Grove && !Path.Exists(name);
+
+    /// <summary>Throws unless a folder can be written at <paramref name="output"/> that is not the model itself.</summary>
+    public static void CheckTarget(string? model, string output)
+    {
+        if (model is not null && Path.Exists(model) && Path.GetFullPath(model).TrimEnd(Path.DirectorySeparatorChar) == Path.GetFullPath(output).TrimEnd(Path.DirectorySeparatorChar))
+            throw new MisuseException($"{output}: is the model itself; name another output");
+        AtomicFolder.CheckTarget(output, ExistingFolder.ReplaceOurs);
+    }
+}

@@ -1,0 +1,110 @@
+using System.CommandLine;
+using System.Text;
+using System.Text.Json;
+using Coppice.Tensors;
+using Spectre.Console;
+
+namespace Coppice.Cli;
+
+/// <summary>What a running command has at hand: threads, a seed, and where its words go. With --json, stdout carries one document and all else goes to stderr.</summary>
+sealed class Session : IDisposable
+{
+    readonly bool json, quiet;
+    readonly IAnsiConsole errors = On(Console.Error);
+
+    public Session(ParseResult parsed)
+    {
+        json = parsed.GetValue(CommonOptions.Json);
+        quiet = parsed.GetValue(CommonOptions.Quiet);
+        Seed = parsed.GetValue(CommonOptions.Seed);
+        Pool = new WorkerPool(parsed.GetValue(CommonOptions.Threads) ?? Environment.ProcessorCount);
+        Out = json ? errors : On(Console.Out);
+    }
+
+    public WorkerPool Pool { get; }
+
+    public int Seed { get; }
+
+    /// <summary>Tables and sentences for a person.</summary>
+    public IAnsiConsole Out { get; }
+
+    /// <summary>Whether stdout belongs to a JSON document.</summary>
+    public bool IsJson => json;
+
+    /// <summary>A line on the way to the result; --quiet drops it.</summary>
+    public void Say(string line)
+    {
+        if (quiet)
+            return;
+        if (errors.Profile.Out.IsTerminal)
+            errors.WriteLine(line);
+        else
+            Console.Error.WriteLine(line);
+    }
+
+    /// <summary>A line of the result, for a person; never folded. With --json and --quiet nobody is there to read it.</summary>
+    public void Line(string line = "")
+    {
+        if (!(json && quiet))
+            Out.Profile.Out.Writer.WriteLine(line);
+    }
+
+    /// <summary>A table for a person; the first column is left-aligned, the others right.</summary>
+    public void Table(IReadOnlyList<string> heads, IEnumerable<IReadOnlyList<string>> rows)
+    {
+        List<IReadOnlyList<string>> lines = [heads, .. rows];
+        int[] widths = [.. heads.Select((_, column) => lines.Max(line => line[column].Length))];
+        lines.Insert(1, [.. widths.Select(width => new string('-', width))]);
+        foreach (IReadOnlyList<string> line in lines)
+            Line(string.Join("  ", line.Select((cell, column) => column == 0 ? cell.PadRight(widths[column]) : cell.PadLeft(widths[column]))).TrimEnd());
+        Line();
+    }
+
+    /// <summary>Names and what they stand for, one a line.</summary>
+    public void Facts(IReadOnlyList<(string Name, string Value)> facts)
+    {
+        int width = facts.Max(fact => fact.Name.Length);
+        foreach ((string name, string value) in facts)
+            Line($"{name.PadRight(width)}  {value}");
+    }
+
+    /// <summary>Does long work, showing how far it is: a bar with the time left on a terminal, plain lines now and then otherwise.</summary>
+    public T Track<T>(string title, Func<IProgress<Tick>, T> work)
+    {
+        if (quiet)
+            return work(new Told<Tick>(_ => { }));
+        TimeLeft left = new();
+        if (!errors.Profile.Out.IsTerminal)
+            return work(new ProgressLines(title, left));
+        return errors.Progress().AutoClear(true)
+            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn())
+            .Start(context =>
+            {
+                ProgressTask task = context.AddTask(Markup.Escape(title));
+                return work(new Told<Tick>(tick =>
+                {
+                    task.Value = 100 * tick.Share;
+                    task.Description = Markup.Escape($"{title}  {tick.Note}  {left.After(tick.Share)}");
+                }));
+            });
+    }
+
+    /// <summary>The document of --json.</summary>
+    public void Document(Action<Utf8JsonWriter> write)
+    {
+        if (!json)
+            return;
+        using MemoryStream document = new();
+        using (Utf8JsonWriter writer = new(document, new JsonWriterOptions { Indented = true, NewLine = "\n" }))
+        {
+            writer.WriteStartObject();
+            write(writer);
+            writer.WriteEndObject();
+        }
+        Console.Out.Write(Encoding.UTF8.GetString(document.ToArray()) + "\n");
+    }
+
+    public void Dispose() => Pool.Dispose();
+
+    static IAnsiConsole On(TextWriter writer) => AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(writer) });
+}

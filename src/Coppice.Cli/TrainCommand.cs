@@ -1,0 +1,137 @@
+using System.CommandLine;
+using Coppice.Formats;
+using Coppice.Models;
+using Coppice.Tensors;
+using Coppice.Text;
+using Coppice.Training;
+
+namespace Coppice.Cli;
+
+/// <summary>coppice train: a model from scratch, or a given one further.</summary>
+static class TrainCommand
+{
+    static readonly TrainingOptions Defaults = new();
+
+    static readonly Argument<string?> Start = new("model") { Description = "The model to train further; none: a new one of --width, --layers ...", Arity = ArgumentArity.ZeroOrOne };
+    static readonly Option<string> Data = new("--data") { Description = $"Text: {TextArgument.Specs}", HelpName = "TEXT", Required = true };
+    static readonly Option<string?> HeldOut = Options.Text("--held-out", "TEXT", "Text to measure on while training; sdk:valid where the text is sdk");
+    static readonly Option<string> Output = new("--output", "-o") { Description = "The folder to write", HelpName = "OUT", Required = true };
+    static readonly Option<string?> TokenizerPath = Options.Text("--tokenizer", "PATH", "A tokenizer for a new model; none: one is trained on the text");
+    static readonly Option<int> Vocabulary = Options.Integer("--vocabulary", "Tokens of a new tokenizer", value: 4096, least: 1);
+    static readonly Option<int> Width = Options.Integer("--width", "Width of a new model", value: 256, least: 1);
+    static readonly Option<int> Hidden = Options.Integer("--hidden", "Feed-forward width of a new model", value: 768, least: 1);
+    static readonly Option<int> Layers = Options.Integer("--layers", "Blocks of a new model", value: 6, least: 1);
+    static readonly Option<int> Heads = Options.Integer("--heads", "Query heads of a new model", value: 4, least: 1);
+    static readonly Option<int?> KeyValueHeads = Options.OptionalInteger("--key-value-heads", "Key-value heads of a new model; as many as query heads by default");
+    static readonly Option<int> Context = Options.Integer("--context", "Tokens in a training sequence, and the context of a new model", Defaults.ContextLength, least: 1);
+    static readonly Option<int> Steps = Options.Integer("--steps", "Optimizer steps", Defaults.Steps, least: 1);
+    static readonly Option<int> BatchSize = Options.Integer("--batch", "Sequences in a batch", Defaults.BatchSize, least: 1);
+    static readonly Option<int> Accumulation = Options.Integer("--accumulate", "Batches in a step", Defaults.Accumulation, least: 1);
+    static readonly Option<int> Warmup = Options.Integer("--warmup", "Steps in which the learning rate rises", Defaults.WarmupSteps);
+    static readonly Option<int> CheckpointEvery = Options.Integer("--checkpoint-every", "Steps between checkpoints; 0: none are kept", Defaults.CheckpointEvery);
+    static readonly Option<int> MeasureEvery = Options.Integer("--measure-every", "Steps between measurements on held-out text; 0: at the end only", value: 0);
+    static readonly Option<double> Rate = Options.Number("--rate", "Highest learning rate", Defaults.LearningRate);
+    static readonly Option<double> Decay = Options.Number("--decay", "AdamW's weight decay", Defaults.WeightDecay);
+    static readonly Option<double> Clip = Options.Number("--clip", "Longest gradient; 0: any", Defaults.GradientClip);
+
+    public static Command Create()
+    {
+        Command command = new("train", "Trains a model from scratch, or a given one further; interrupted, the same command goes on where it stopped")
+        {
+            Start, Data, HeldOut, Output, TokenizerPath, Vocabulary, Width, Hidden, Layers, Heads, KeyValueHeads, Context, Steps, BatchSize, Accumulation,
+            Warmup, CheckpointEvery, MeasureEvery, Rate, Decay, Clip, TextArgument.Documents, TextArgument.Sdk,
+        };
+        command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
+        return command;
+    }
+
+    static int Run(ParseResult parsed, CancellationToken cancel)
+    {
+        using Session session = new(parsed);
+        string output = Path.TrimEndingDirectorySeparator(parsed.GetRequiredValue(Output));
+        ModelArgument.CheckTarget(parsed.GetValue(Start), output);
+        Corpus corpus = TextArgument.Open(parsed.GetRequiredValue(Data), parsed, cancel);
+        string? heldOutSpec = parsed.GetValue(HeldOut) ?? (corpus.Name is "sdk" or "sdk:train" ? "sdk:valid" : null);
+        Corpus? heldOut = heldOutSpec is null ? null : TextArgument.Open(heldOutSpec, parsed, cancel);
+        session.Say($"text: {corpus.Documents.Count:N0} documents, {corpus.ByteCount:N0} bytes, sha256 {corpus.Hash}");
+
+        TrainingOptions options = new()
+        {
+            Steps = parsed.GetValue(Steps),
+            BatchSize = parsed.GetValue(BatchSize),
+            Accumulation = parsed.GetValue(Accumulation),
+            ContextLength = parsed.GetValue(Context),
+            LearningRate = parsed.GetValue(Rate),
+            WarmupSteps = parsed.GetValue(Warmup),
+            WeightDecay = parsed.GetValue(Decay),
+            GradientClip = parsed.GetValue(Clip),
+            CheckpointEvery = parsed.GetValue(CheckpointEvery),
+            ValidateEvery = parsed.GetValue(MeasureEvery),
+            Seed = session.Seed,
+        };
+        options.Validate();
+        LanguageModel language = parsed.GetValue(Start) is { } start ? ModelArgument.Load(start) : Fresh(parsed, corpus, options, cancel);
+        TokenWindows windows = new(TokenWindows.Tokenize(language.Tokenizer, corpus.Documents), options.ContextLength, options.Seed);
+        TokenWindows? measured = heldOut is null ? null : new(TokenWindows.Tokenize(language.Tokenizer, heldOut.Documents), options.ContextLength, seed: 0);
+        double bytesPerToken = heldOut is null ? 0 : (double)heldOut.ByteCount / measured!.TokenCount;
+        session.Say($"model: {language.Model.ParameterCount:N0} parameters; text: {windows.TokenCount:N0} tokens; {(double)options.Steps * options.TokensPerStep / windows.TokenCount:F1} epochs in {options.Steps:N0} steps");
+
+        string checkpoint = output + ".checkpoint.safetensors";
+        TrainingLog log = Train(session, language.Model, windows, measured, options, checkpoint, output + ".training.jsonl", bytesPerToken, cancel);
+        language.Save(output, DType.F16, alongside: folder => File.Copy(log.Path, Path.Combine(folder, "training.jsonl")));
+        File.Delete(checkpoint);
+        File.Delete(log.Path);
+
+        session.Say($"wrote {output}");
+        session.Document(json =>
+        {
+            json.WriteNumber("steps", options.Steps);
+            json.WriteNumber("tokens", (long)options.Steps * options.TokensPerStep);
+            json.WriteNumber("loss", log.Last!.Step.Loss);
+            if (log.Last.HeldOutLoss is { } loss)
+                json.WriteNumber("heldOutLoss", loss);
+            json.WriteNumber("tokensPerSecond", log.Last.TokensPerSecond);
+            json.WriteString("artifact", output);
+        });
+        return ExitCode.Done;
+    }
+
+    static TrainingLog Train(Session session, Model model, TokenWindows windows, TokenWindows? heldOut, TrainingOptions options, string checkpoint, string logPath, double bytesPerToken, CancellationToken cancel)
+    {
+        try
+        {
+            return session.Track("training", ticks =>
+            {
+                TrainingLog log = new(session, ticks, logPath, bytesPerToken);
+                TrainingRun.Train(model, windows, heldOut, options, session.Pool, checkpoint, log, cancel);
+                return log;
+            });
+        }
+        catch (OperationCanceledException error)
+        {
+            throw new InterruptedException($"interrupted; the same command goes on from {checkpoint}", error);
+        }
+    }
+
+    static LanguageModel Fresh(ParseResult parsed, Corpus corpus, TrainingOptions options, CancellationToken cancel)
+    {
+        Tokenizer tokenizer = parsed.GetValue(TokenizerPath) is { } path
+            ? Tokenizer.Load(path)
+            : BpeTrainer.Train(corpus.Documents.Select(document => document.Text), new BpeTraining { VocabularySize = parsed.GetValue(Vocabulary) }, cancel: cancel);
+        int heads = parsed.GetValue(Heads), width = parsed.GetValue(Width);
+        if (heads < 1 || width % heads != 0)
+            throw new MisuseException($"--width {width} is not a multiple of --heads {heads}");
+        LlamaConfig config = new()
+        {
+            HiddenSize = width,
+            IntermediateSize = parsed.GetValue(Hidden),
+            LayerCount = parsed.GetValue(Layers),
+            HeadCount = heads,
+            KeyValueHeadCount = parsed.GetValue(KeyValueHeads) ?? heads,
+            HeadWidth = width / heads,
+            VocabularySize = tokenizer.Count,
+            ContextLength = options.ContextLength,
+        };
+        return new LanguageModel(Initialization.Random(config, options.Seed), tokenizer, "new");
+    }
+}

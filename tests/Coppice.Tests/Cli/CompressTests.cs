@@ -1,0 +1,97 @@
+using System.Text.Json;
+using Coppice.Models;
+
+namespace Coppice.Tests.Cli;
+
+[Collection(CommandLine.Collection)]
+public sealed class CompressTests : IDisposable
+{
+    readonly TinyFolder tiny = new();
+
+    public void Dispose() => tiny.Dispose();
+
+    [Fact]
+    public void A_recipe_file_prunes_and_quantizes_what_it_targets()
+    {
+        File.WriteAllText(tiny["recipe.yaml"], "steps:\n  - wanda: { pattern: \"2:4\", targets: \"*.mlp.*\" }\n  - gptq: { bits: 4, groupSize: 32, targets: \"*.mlp.*\" }\n");
+        JsonElement json = CommandLine.Json("compress", tiny.Model, "--recipe", tiny["recipe.yaml"], "--calibrate", tiny.Text, "--documents", "line", "-o", tiny["out"]);
+        Assert.Equal(["wanda", "gptq"], json.GetProperty("steps").EnumerateArray().Select(step => step.GetProperty("step").GetString()));
+        Assert.All(json.GetProperty("steps").EnumerateArray(), step => Assert.Equal(6, step.GetProperty("matrices").GetInt32()));
+        Assert.Equal(tiny["out"], json.GetProperty("artifact").GetString());
+        Assert.Equal(json.GetProperty("bytes").GetInt64(), Directory.EnumerateFiles(tiny["out"]).Sum(file => new FileInfo(file).Length));
+        Assert.Equal(["out", "recipe.yaml"], tiny.Others.Order());
+
+        foreach (JsonElement weight in CommandLine.Json("inspect", tiny["out"]).GetProperty("weights").EnumerateArray())
+            if (weight.GetProperty("name").GetString()!.Contains("mlp.", StringComparison.Ordinal))
+            {
+                Assert.True(weight.GetProperty("sparsity").GetDouble() >= 0.5);
+                Assert.True(weight.GetProperty("bitsPerWeight").GetDouble() < 4.6);
+            }
+            else if (weight.GetProperty("shape").GetArrayLength() == 2)
+                Assert.Equal("f16", weight.GetProperty("kind").GetString());
+    }
+
+    [Theory]
+    [InlineData("q8_0", "q8_0")]
+    [InlineData("q4_0", "q4_0")]
+    [InlineData("int4", "q4_0")]
+    public void Blocks_that_gguf_has_are_written_as_they_are(string preset, string kind)
+    {
+        CommandLine.Json("compress", tiny.Model, "--to", preset, "-o", tiny["out.gguf"]);
+        Assert.Equal(["out.gguf"], tiny.Others);
+        LanguageModel back = LanguageModel.Load(tiny["out.gguf"]);
+        Assert.Equal(kind, back.Model.Blocks[0].FeedForward.Up.Weight.Kind);
+    }
+
+    [Fact]
+    public void What_gguf_would_round_again_is_refused_unless_allowed_and_then_told()
+    {
+        string[] command = ["compress", tiny.Model, "--to", "int8", "-o", tiny["out.gguf"]];
+        Assert.Contains("--allow-requantize", CommandLine.Run([.. command, "--quiet"]).FailsInOneLine(1), StringComparison.Ordinal);
+        Assert.DoesNotContain("out.gguf", tiny.Others);
+        Outcome allowed = CommandLine.Run([.. command, "--allow-requantize"]);
+        Assert.Equal(0, allowed.Code);
+        foreach (string name in new[] { "attn_q", "ffn_up" })
+            Assert.Contains($"rounded again: blk.0.{name}.weight, int8-channel to F16", allowed.Error, StringComparison.Ordinal);
+        Assert.Equal(["out.gguf"], tiny.Others);
+    }
+
+    [Fact]
+    public void Gguf_blocks_in_a_folder_are_refused_before_any_work()
+    {
+        Assert.Contains("NAME.gguf", CommandLine.Run("compress", tiny.Model, "--to", "q8_0", "-o", tiny["out"]).FailsInOneLine(1), StringComparison.Ordinal);
+        Assert.Empty(tiny.Others);
+    }
+
+    [Theory]
+    [InlineData("--max-size", "1KB", "--max-size 1,000")]
+    [InlineData("--max-kl", "0", "--max-kl 0")]
+    public void A_missed_gate_is_one_line_and_exit_code_3_and_writes_nothing(string gate, string limit, string told)
+    {
+        Outcome outcome = CommandLine.Run("compress", tiny.Model, "--to", "int4", "-o", tiny["out"], gate, limit, "--measure", tiny.Text, "--documents", "line", "--quiet");
+        string line = outcome.FailsInOneLine(3);
+        Assert.Contains(told, line, StringComparison.Ordinal);
+        Assert.Contains("was not written", line, StringComparison.Ordinal);
+        Assert.Empty(tiny.Others);
+    }
+
+    [Fact]
+    public void Gates_that_hold_let_the_output_through_and_report_what_was_measured()
+    {
+        JsonElement json = CommandLine.Json("compress", tiny.Model, "--to", "int8", "-o", tiny["out"], "--max-size", "12MB", "--max-kl", "0.5", "--measure", tiny.Text, "--documents", "line");
+        double kl = json.GetProperty("scores").EnumerateArray().Single(score => score.GetProperty("metric").GetString() == "kl").GetProperty("value").GetDouble();
+        // The gate's figure is that of eval on the written files.
+        JsonElement eval = CommandLine.Json("eval", tiny["out"], "--base", tiny.Model, "--data", tiny.Text, "--documents", "line", "--speed-tokens", "0");
+        Assert.Equal(kl, eval.GetProperty("comparison").GetProperty("scores")[0].GetProperty("value").GetDouble());
+        Assert.InRange(kl, 1e-12, 0.5);
+    }
+
+    [Fact]
+    public void A_folder_that_we_wrote_is_replaced()
+    {
+        CommandLine.Json("compress", tiny.Model, "--to", "int8", "-o", tiny["out"]);
+        CommandLine.Json("compress", tiny.Model, "--to", "int4", "-o", tiny["out"]);
+        Assert.StartsWith("int4", LanguageModel.Load(tiny["out"]).Model.Blocks[0].FeedForward.Up.Weight.Kind, StringComparison.Ordinal);
+        Assert.Equal(["out"], tiny.Others);
+    }
+}

@@ -1,0 +1,76 @@
+using System.Text.Json;
+
+namespace Coppice.Tests.Cli;
+
+[Collection(CommandLine.Collection)]
+public sealed class EvalTests
+{
+    const string Weights = "stories260K/stories260K.bin", Tokens = "stories260K/tok512.bin", Stories = "tinystories/tinystories_1000.lines.txt";
+
+    static JsonElement Score(JsonElement scores, string metric) => scores.EnumerateArray().Single(score => score.GetProperty("metric").GetString() == metric);
+
+    [Fact]
+    public void A_model_against_itself_has_lost_nothing()
+    {
+        using TinyFolder tiny = new();
+        JsonElement json = CommandLine.Json("eval", tiny.Model, "--base", tiny.Model, "--data", tiny.Text, "--documents", "line", "--speed-tokens", "8");
+        JsonElement comparison = json.GetProperty("comparison").GetProperty("scores");
+        Assert.Equal(0, Score(comparison, "kl").GetProperty("value").GetDouble());
+        Assert.Equal(1, Score(comparison, "top1Agreement").GetProperty("value").GetDouble());
+        double nll = Score(json.GetProperty("scores"), "nll").GetProperty("value").GetDouble();
+        // Random weights know little more than that there are 300 tokens.
+        Assert.Equal(Math.Log(300), nll, 0.5);
+        Assert.Equal(Math.Exp(nll), Score(json.GetProperty("scores"), "perplexity").GetProperty("value").GetDouble(), 1e-9 * Math.Exp(nll));
+        Assert.Equal(json.GetProperty("scoredTokens").GetInt32(), Score(json.GetProperty("scores"), "nll").GetProperty("samples").GetInt32());
+        Assert.Contains("protocol=documents|context=64|", Score(json.GetProperty("scores"), "nll").GetProperty("signature").GetString(), StringComparison.Ordinal);
+        foreach (string speed in new[] { "speed", "baseSpeed" })
+            Assert.True(json.GetProperty(speed).GetProperty("firstTokenSeconds").GetDouble() > 0 && json.GetProperty(speed).GetProperty("tokensPerSecond").GetDouble() > 0);
+        Assert.Equal(tiny.Language.Model.ByteCount, json.GetProperty("memory").GetProperty("modelBytes").GetInt64());
+        Assert.Equal(2 * 2 * 32 * 4, json.GetProperty("memory").GetProperty("cacheBytesPerToken").GetInt64());
+        Assert.True(json.GetProperty("memory").GetProperty("peakBytes").GetInt64() > 1 << 20);
+        Assert.Equal(JsonValueKind.Null, json.GetProperty("energy").ValueKind);
+    }
+
+    [Fact]
+    public void Max_tokens_shortens_the_text_and_stride_scores_what_lies_past_the_first_window()
+    {
+        using TinyFolder tiny = new();
+        int Scored(params string[] more) => CommandLine.Json(["eval", tiny.Model, "--data", tiny.Text, "--speed-tokens", "0", .. more]).GetProperty("scoredTokens").GetInt32();
+        // One document, so that one window of 64 tokens scores 63 or, behind no BOS, as many as it has predecessors for.
+        Assert.InRange(Scored(), 62, 64);
+        int whole = Scored("--stride", "32");
+        Assert.True(whole > 1000);
+        Assert.InRange(Scored("--stride", "32", "--max-tokens", "500"), 480, 500);
+    }
+
+    [Fact]
+    public void The_table_has_errors_a_signature_and_the_base_beside_the_model()
+    {
+        using TinyFolder tiny = new();
+        CommandLine.Json("compress", tiny.Model, "--to", "int4", "-o", tiny["small"]);
+        Outcome outcome = CommandLine.Run("eval", tiny["small"], "--base", tiny.Model, "--data", tiny.Text, "--documents", "line", "--speed-tokens", "4", "--quiet");
+        Assert.Equal((0, ""), (outcome.Code, outcome.Error));
+        foreach (string part in new[] { "bitsPerByte", "±", "kl (nats a token)", "first token", "95%", "tokenizer=", "peak memory" })
+            Assert.Contains(part, outcome.Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Models_that_read_different_tokens_are_not_compared()
+    {
+        using TinyFolder tiny = new(), other = new();
+        File.WriteAllText(Path.Combine(other.Model, "tokenizer.json"), File.ReadAllText(Path.Combine(other.Model, "tokenizer.json")).Replace("\"Ġthe\"", "\"Ġteh\"", StringComparison.Ordinal));
+        Outcome outcome = CommandLine.Run("eval", tiny.Model, "--base", other.Model, "--data", tiny.Text);
+        outcome.FailsInOneLine(1);
+    }
+
+    // All 1,000 stories: 405,829 tokens and 1.6085 nats a token, as llama2.c has it. These figures are of the same command with --max-tokens.
+    [SharedDataFact(Weights, Tokens, Stories)]
+    public void A_real_model_scores_real_stories_as_written_down()
+    {
+        JsonElement json = CommandLine.Json("eval", SharedDataFactAttribute.PathOf(Weights), "--data", SharedDataFactAttribute.PathOf(Stories), "--documents", "line",
+            "--context", "512", "--minimum-characters", "20", "--max-tokens", "8000", "--speed-tokens", "0");
+        Assert.Equal(7_975, json.GetProperty("scoredTokens").GetInt32());
+        Assert.Equal(1.307501, Score(json.GetProperty("scores"), "nll").GetProperty("value").GetDouble(), 5e-5);
+        Assert.Equal(0.882573, Score(json.GetProperty("scores"), "bitsPerByte").GetProperty("value").GetDouble(), 5e-5);
+    }
+}

@@ -1,0 +1,54 @@
+using System.Text.Json;
+using Coppice.Text;
+
+namespace Coppice.Tests.Cli;
+
+[Collection(CommandLine.Collection)]
+public sealed class RunTests
+{
+    const string Weights = "stories260K/stories260K.bin", Tokens = "stories260K/tok512.bin";
+
+    [SharedDataFact(Weights, Tokens)]
+    public void Two_hundred_greedy_tokens_of_a_real_model_are_those_of_the_float_reference()
+    {
+        const string Prompt = "Once upon a time";
+        string model = SharedDataFactAttribute.PathOf(Weights);
+        SentencePieceBpe tokenizer = SentencePieceBpe.Load(SharedDataFactAttribute.PathOf(Tokens));
+        int[] prompt = [1, .. tokenizer.Encode(Prompt)];
+        int[] wanted = new FloatLlama2C(model).Greedy(prompt, 200);
+        JsonElement json = CommandLine.Json("run", model, "--prompt", Prompt, "--max-tokens", "200");
+        Assert.Equal(200, json.GetProperty("tokens").GetInt32());
+        Assert.Equal(tokenizer.Decode([.. prompt, .. wanted]), Prompt + json.GetProperty("text").GetString());
+        Assert.StartsWith(", there was a little girl named Lily. She loved to play outside in the park.", json.GetProperty("text").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_text_goes_to_stdout_after_its_prompt_and_the_figures_to_stderr()
+    {
+        using TinyFolder tiny = new();
+        Outcome outcome = CommandLine.Run("run", tiny.Model, "--prompt", "the cat", "--max-tokens", "9");
+        JsonElement json = CommandLine.Json("run", tiny.Model, "--prompt", "the cat", "--max-tokens", "9");
+        Assert.Equal("the cat" + json.GetProperty("text").GetString() + "\n", outcome.Out);
+        Assert.Contains("tokens/s", outcome.Error, StringComparison.Ordinal);
+        Assert.Equal("maxTokens", json.GetProperty("stop").GetString());
+        Assert.True(json.GetProperty("firstTokenSeconds").GetDouble() > 0 && json.GetProperty("tokensPerSecond").GetDouble() > 0);
+    }
+
+    [Fact]
+    public void A_seed_fixes_what_is_drawn_and_another_draws_otherwise()
+    {
+        using TinyFolder tiny = new();
+        string Draw(string seed) => CommandLine.Json("run", tiny.Model, "--prompt", "the", "--max-tokens", "30", "--temperature", "1.5", "--top-k", "200", "--top-p", "0.99", "--seed", seed).GetProperty("text").GetString()!;
+        Assert.Equal(Draw("1"), Draw("1"));
+        Assert.NotEqual(Draw("1"), Draw("2"));
+    }
+
+    [Fact]
+    public void The_context_ends_a_text()
+    {
+        using TinyFolder tiny = new();
+        JsonElement json = CommandLine.Json("run", tiny.Model, "--prompt", "the cat sat", "--max-tokens", "1000");
+        Assert.True(json.GetProperty("stop").GetString() is "contextFull" or "endToken");
+        Assert.True(json.GetProperty("tokens").GetInt32() + json.GetProperty("promptTokens").GetInt32() <= 64);
+    }
+}
