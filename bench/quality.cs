@@ -1,0 +1,70 @@
+#:project ../src/Coppice/Coppice.csproj
+#:property PublishAot=false
+// What each compression method costs the default model: the tables of docs/results/grove-compression.md.
+//   dotnet run -c Release bench/quality.cs > docs/results/grove-compression.md
+using System.Globalization;
+using Coppice.Compression;
+using Coppice.Evaluation;
+using Coppice.Models;
+using Coppice.Tensors;
+using Coppice.Text;
+
+const int CalibrationTokens = 32768, TestDocuments = 800;
+int[] seeds = [1, 2, 3];
+const string Grove = "assets/grove";
+(string Name, string Steps)[] methods =
+[
+    ("int8, a scale a row, to nearest", "roundToNearest: { bits: 8, groupSize: -1 }"),
+    ("int4 g32, to nearest", "roundToNearest: { bits: 4, groupSize: 32 }"),
+    ("int4 g32, to nearest, range searched", "roundToNearest: { bits: 4, groupSize: 32, range: squaredError }"),
+    ("int4 g32, GPTQ, natural order, whole range", "gptq: { bits: 4, groupSize: 32, order: natural, range: absMax }"),
+    ("int4 g32, GPTQ, act-order, whole range", "gptq: { bits: 4, groupSize: 32, range: absMax }"),
+    ("int4 g32, GPTQ", "gptq: { bits: 4, groupSize: 32 }"),
+    ("int4 g32 asymmetric, to nearest", "roundToNearest: { bits: 4, groupSize: 32, symmetric: false }"),
+    ("int4 g32 asymmetric, GPTQ", "gptq: { bits: 4, groupSize: 32, symmetric: false }"),
+    ("int3 g32, to nearest", "roundToNearest: { bits: 3, groupSize: 32 }"),
+    ("int3 g32, GPTQ", "gptq: { bits: 3, groupSize: 32 }"),
+    ("random 50%", "random: { sparsity: 0.5 }"),
+    ("magnitude 50%", "magnitude: { sparsity: 0.5 }"),
+    ("Wanda 50%", "wanda: { sparsity: 0.5 }"),
+    ("magnitude 2:4", "magnitude: { pattern: \"2:4\" }"),
+    ("Wanda 2:4", "wanda: { pattern: \"2:4\" }"),
+    ("Wanda 2:4 + int4 g32, GPTQ", "wanda: { pattern: \"2:4\" }|gptq: { bits: 4, groupSize: 32 }"),
+];
+
+using WorkerPool pool = new(Environment.ProcessorCount);
+LanguageModel grove = LanguageModel.Load(Grove);
+Corpus test = Corpus.Open("sdk:test");
+EvaluationText text = EvaluationText.Create(new Corpus("sdk:test, first documents", [.. test.Documents.Take(TestDocuments)]), grove.Tokenizer, Protocol.Documents(grove.Model.ContextLength));
+Corpus train = Corpus.Open("sdk:train");
+
+Print($"# What compression costs the default model\n");
+Print($"`dotnet run -c Release bench/quality.cs`, from the repository's root. {SystemInfo.Current()}.");
+Print($"Base: `{Grove}`, {grove.Model.ParameterCount:N0} parameters, 16 bits each. Only the blocks' matrices are compressed, so that bits a weight (of the whole model) include a table of tokens in 16 bits.");
+Print($"Measured on {text.ScoredTokens:N0} tokens of the first {text.Documents.Count} documents of `sdk:test`; calibrated on {CalibrationTokens:N0} tokens of `sdk:train`. ± is the standard error over documents; the spread is the standard deviation of KL over calibration seeds {string.Join(", ", seeds)} (methods without calibration have none).\n");
+Print($"| method | bytes | bits/weight | bits/byte | KL, nats/token | spread | top-1 | seconds |");
+Print($"| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+bool first = true;
+// An argument leaves only the methods whose name starts with it.
+foreach ((string name, string steps) in methods.Where(method => args.Length == 0 || method.Name.StartsWith(args[0], StringComparison.Ordinal)))
+{
+    Recipe recipe = RecipeReader.Parse($"name: bench\nsteps:\n{string.Concat(steps.Split('|').Select(step => $"  - {step}\n"))}", name);
+    LanguageModel probe = LanguageModel.Load(Grove);
+    bool calibrated = new CompressionPlan(recipe, probe.Model).MostNeeded != Coppice.Compression.Statistics.None;
+    List<(Comparison Comparison, double Seconds, Model Model)> runs = [];
+    foreach (int seed in calibrated || steps.StartsWith("random", StringComparison.Ordinal) ? seeds : seeds[..1])
+    {
+        LanguageModel model = LanguageModel.Load(Grove);
+        CompressionReport report = new CompressionPipeline(recipe, pool) { Seed = seed }.Run(model.Model, calibrated ? CalibrationText.Draw(train, grove.Tokenizer, grove.Model.ContextLength, CalibrationTokens, seed) : []);
+        runs.Add((Comparison.Measure(grove.Model, model.Model, text, pool), report.Seconds, model.Model));
+    }
+    Comparison one = runs[0].Comparison;
+    if (first)
+        Print($"| base, f16 | {grove.Model.ByteCount:N0} | {grove.Model.BitsPerWeight:F2} | {one.Base.BitsPerByte.Value:F4} ± {one.Base.BitsPerByte.StandardError:F4} | | | | |");
+    first = false;
+    double mean = runs.Average(run => run.Comparison.Kl.Value);
+    string spread = runs.Count == 1 ? "" : Math.Sqrt(runs.Sum(run => Math.Pow(run.Comparison.Kl.Value - mean, 2)) / (runs.Count - 1)).ToString("F5", CultureInfo.InvariantCulture);
+    Print($"| {name} | {runs[0].Model.ByteCount:N0} | {runs[0].Model.BitsPerWeight:F2} | {runs.Average(run => run.Comparison.Compressed.BitsPerByte.Value):F4} ± {one.Compressed.BitsPerByte.StandardError:F4} | {mean:F5} ± {one.Kl.StandardError:F5} | {spread} | {runs.Average(run => run.Comparison.Top1Agreement.Value):P1} | {runs.Average(run => run.Seconds):F1} |");
+}
+
+static void Print(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
