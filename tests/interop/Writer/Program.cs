@@ -1,0 +1,35 @@
+using System.Text.Json;
+using Coppice.Formats;
+using Coppice.Interop;
+using Coppice.Models;
+using Coppice.Tensors;
+
+// Writes files for other programs to read, and what Coppice itself makes of those same files:
+//   Writer OUT MODEL
+// OUT/reference.json names everything; see docs/interop.md.
+if (args is not [string output, string source])
+{
+    Console.Error.WriteLine("usage: Writer OUT MODEL");
+    return 2;
+}
+
+using WorkerPool pool = new(Environment.ProcessorCount);
+Directory.CreateDirectory(output);
+LanguageModel given = LanguageModel.Load(source);
+given.Save(Path.Combine(output, "given"));
+
+(string Name, LanguageModel Model)[] models = [("given", given), ("grouped", GroupedModel.Create(given.Tokenizer, seed: 1))];
+List<Run> runs = [];
+foreach ((string name, LanguageModel model) in models)
+    foreach (GgmlType type in (GgmlType[])[GgmlType.F16, GgmlType.Q8_0, GgmlType.Q4_0])
+    {
+        string file = $"{name}-{type}.gguf";
+        model.SaveGguf(Path.Combine(output, file), type);
+        // Read back, so that both programs compute from the same rounded numbers.
+        runs.AddRange(Run.Record(LanguageModel.Load(Path.Combine(output, file)), output, file, type, pool));
+    }
+
+Reference reference = new("given", given.Model.VocabularySize, [.. Lines.Of(given.Tokenizer)], [.. runs]);
+using FileStream json = File.Create(Path.Combine(output, "reference.json"));
+JsonSerializer.Serialize(json, reference, JsonSerializerOptions.Web);
+return 0;

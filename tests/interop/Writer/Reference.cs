@@ -1,0 +1,14 @@
+namespace Coppice.Interop;
+
+/// <summary>reference.json.</summary>
+/// <param name="Folder">The Hugging Face folder with tokenizer.json.</param>
+/// <param name="VocabularySize">Ids of the model in it.</param>
+/// <param name="Lines">Texts with their ids.</param>
+/// <param name="Runs">Greedy texts with their logits.</param>
+sealed record Reference(string Folder, int VocabularySize, Line[] Lines, Run[] Runs);
+
+/// <summary>A text as Coppice encodes it.</summary>
+/// <param name="Text">Any characters, no lone surrogate.</param>
+/// <param name="Ids">Markers such as &lt;|endoftext|> read as plain text.</param>
+/// <param name="MarkedIds">Markers read as control tokens.</param>
+sealed record Line(string Text, int[] Ids, int[] MarkedIds);

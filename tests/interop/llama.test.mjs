@@ -1,0 +1,111 @@
+// llama.cpp opens our GGUF files and computes what Coppice computes from them.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { getLlama, LlamaLogLevel } from "node-llama-cpp";
+import { at, logitsOf, reference } from "./reference.mjs";
+
+// Where Coppice's two best logits lie further apart than `gap`, llama.cpp must choose the same token. `distance` bounds the root mean square of
+// the difference of all logits of a step, as a part of their standard deviation. docs/interop.md says why they differ at all, and what was measured.
+const tolerance = {
+  F16: { gap: 0.05, distance: 0.005 },
+  Q8_0: { gap: 0.25, distance: 0.08 },
+  Q4_0: { gap: 0.25, distance: 0.08 },
+};
+
+// Steps that a run must have compared for its comparison to mean anything.
+const leastCompared = 24;
+
+let llama;
+before(async () => {
+  llama = await getLlama({ gpu: false, build: "never", skipDownload: true, progressLogs: false, logLevel: LlamaLogLevel.error });
+});
+after(() => llama.dispose());
+
+for (const file of new Set(reference.runs.map(run => run.file)))
+  describe(file, () => {
+    let model;
+    before(async () => {
+      model = await llama.loadModel({ modelPath: at(file), gpuLayers: 0 });
+    });
+    after(() => model.dispose());
+
+    for (const [index, run] of reference.runs.filter(run => run.file === file).entries())
+      test(`greedy text ${index + 1}: the same tokens and logits`, async t => {
+        const ours = logitsOf(run);
+        const theirs = await teacherForced(model, run);
+        const { gap, distance } = tolerance[run.type];
+        let compared = 0, farthest = 0, widestMiss = 0;
+        for (let step = 0; step < run.greedy.length; step++) {
+          const far = difference(ours[step], theirs[step]);
+          farthest = Math.max(farthest, far);
+          const lead = leadOf(ours[step], run.greedy[step]);
+          const chosen = argmax(theirs[step]);
+          if (chosen !== run.greedy[step])
+            widestMiss = Math.max(widestMiss, lead);
+          if (lead > gap)
+            compared++;
+        }
+        t.diagnostic(`${compared} of ${run.greedy.length} steps lead by more than ${gap}; widest lead with another token ${widestMiss.toFixed(4)}; farthest logits ${farthest.toFixed(5)} deviations`);
+        assert.ok(widestMiss <= gap, `llama.cpp chose another token where ours led by ${widestMiss}`);
+        assert.ok(farthest <= distance, `logits differ by ${farthest} standard deviations, at most ${distance} allowed`);
+        assert.ok(compared >= leastCompared, `only ${compared} steps were clear enough to compare`);
+      });
+
+    test("its vocabulary splits every text as ours", () => {
+      for (const { text, ids, markedIds } of reference.lines) {
+        assert.deepEqual([...model.tokenize(text, false)], ids, `plain: ${JSON.stringify(text)}`);
+        assert.deepEqual([...model.tokenize(text, true)], markedIds, `with markers: ${JSON.stringify(text)}`);
+      }
+    });
+  });
+
+/** llama.cpp's logits for each step of our text, ours fed back whichever token it would have chosen itself. */
+async function teacherForced(model, run) {
+  const context = await model.createContext({ contextSize: 256, batchSize: 256, sequences: 1 });
+  try {
+    const first = run.prompt.length - 1;
+    const tokens = [...run.prompt, ...run.greedy.slice(0, -1)];
+    const wanted = { generateNext: { logits: true, options: { temperature: 0 } } };
+    const outputs = await context.getSequence().controlledEvaluate(tokens.map((token, i) => i < first ? token : [token, wanted]));
+    return outputs.slice(first).map(({ next }) => {
+      const logits = new Float32Array(next.logits.size).fill(NaN);
+      for (const [token, logit] of next.logits)
+        logits[token] = logit;
+      return logits;
+    });
+  } finally {
+    await context.dispose();
+  }
+}
+
+function argmax(logits) {
+  let best = 0;
+  for (let i = 1; i < logits.length; i++)
+    if (logits[i] > logits[best])
+      best = i;
+  return best;
+}
+
+/** How far a token's logit lies above every other. */
+function leadOf(logits, token) {
+  let other = -Infinity;
+  for (let i = 0; i < logits.length; i++)
+    if (i !== token)
+      other = Math.max(other, logits[i]);
+  return logits[token] - other;
+}
+
+/** Root mean square difference over the standard deviation of ours. */
+function difference(ours, theirs) {
+  assert.equal(theirs.length, ours.length, "another vocabulary size");
+  let sum = 0, squares = 0, differences = 0;
+  for (let i = 0; i < ours.length; i++) {
+    sum += ours[i];
+    squares += ours[i] ** 2;
+    differences += (ours[i] - theirs[i]) ** 2;
+  }
+  const variance = squares / ours.length - (sum / ours.length) ** 2;
+  const result = Math.sqrt(differences / ours.length / variance);
+  assert.ok(Number.isFinite(result), "a logit is missing or not finite");
+  return result;
+}
