@@ -4,6 +4,7 @@ using Coppice.Weights;
 namespace Coppice.Tests.Weights;
 
 /// <summary>Every kind of weight against its unpacked numbers and a plain product in double.</summary>
+[Collection(Tensors.Simd.SimdCollection.Name)]
 public class ProductTests
 {
     public static TheoryData<string> Kinds => ["f32", "f16", "bf16", "q8_0", "q4_0", "int4-g32", "int4-g32-asym", "int4-g8", "int8-channel", "int3-g32", "int4-g128-asym", "int6-g64-asym", "int8-g32-asym", "sparse-f16", "2:4-f16", "2:4-int4-g32"];
