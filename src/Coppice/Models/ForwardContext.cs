@@ -1,4 +1,6 @@
 using Coppice.Tensors;
+using Coppice.Tensors.Simd;
+using Coppice.Weights;
 
 namespace Coppice.Models;
 
@@ -10,4 +12,21 @@ public sealed class ForwardContext(WorkerPool pool, Tape? tape = null) : Compute
 
     /// <summary>Called with every <see cref="Linear"/> and its input [tokens, inputs] before the product: how calibration sees activations.</summary>
     public Action<Linear, Tensor>? OnLinearInput { get; set; }
+
+    /// <summary>What matrices may round their inputs to: with <see cref="ActivationFormat.Int8"/>, those of integers multiply integers. Without effect while a tape records.</summary>
+    public ActivationFormat Activations { get; set; }
+
+    readonly Int8Rows rounded = new();
+    (Tensor? Source, long Generation) roundedFrom;
+
+    /// <summary>x [tokens, inputs] rounded to 8 bits, once for all matrices that read it one after another.</summary>
+    internal Int8Rows Rounded(Tensor x)
+    {
+        if (roundedFrom != (x, Arena.Generation))
+        {
+            rounded.Fill(Pool, x.Data, x.Shape.Rows, x.Shape.Columns);
+            roundedFrom = (x, Arena.Generation);
+        }
+        return rounded;
+    }
 }

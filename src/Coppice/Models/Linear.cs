@@ -32,7 +32,11 @@ public sealed class Linear(Weight weight) : MatrixLayer(weight)
         bool records = trains || context.Records(x);
         int tokens = x.Shape.Rows;
         Tensor y = context.Result([tokens, Weight.Rows], records);
-        Weight.Multiply(context.Pool, new Rows(x.Data, tokens, Weight.Columns), new Rows(y.Data, tokens, Weight.Rows));
+        Rows result = new(y.Data, tokens, Weight.Rows);
+        if (context.Activations == ActivationFormat.Int8 && Weight.Wants == ActivationFormat.Int8 && context.Tape is null)
+            Weight.Multiply(context.Pool, context.Rounded(x), result);
+        else
+            Weight.Multiply(context.Pool, new Rows(x.Data, tokens, Weight.Columns), result);
         if (records)
             context.Tape!.Record<Node>().Set(context.Pool, Weight, x, y);
         return y;

@@ -18,6 +18,9 @@ public sealed class Arena
         return tensor;
     }
 
+    /// <summary>Grows whenever something is taken back: a tensor holds what it held as long as this stays the same.</summary>
+    internal long Generation { get; private set; }
+
     /// <summary>A place to return to with <see cref="Release"/>.</summary>
     public int Mark => next;
 
@@ -26,11 +29,11 @@ public sealed class Arena
     {
         if ((uint)mark > (uint)next)
             throw new ArgumentOutOfRangeException(nameof(mark), $"Arena: mark {mark} lies past the {next} tensors that are lent");
-        next = mark;
+        (next, Generation) = (mark, Generation + 1);
     }
 
     /// <summary>Takes everything back.</summary>
-    public void Reset() => next = 0;
+    public void Reset() => (next, Generation) = (0, Generation + 1);
 
     /// <summary>Bytes held, lent or not.</summary>
     public long ByteCount

@@ -38,18 +38,10 @@ public sealed class BlockWeight<TBlock> : PackedWeight where TBlock : unmanaged,
     /// <inheritdoc/>
     public override string Kind => TBlock.Name;
 
-    private protected override PanelProduct Pack() => TBlock.Bits switch
-    {
-        <= 4 => IntegerPacking.Pack4(Rows, Columns, 1 << TBlock.Bits - 1, ReadCodes),
-        _ => IntegerPacking.Pack8(Rows, Columns, ReadCodes),
-    };
+    private protected override PanelProduct Pack(WorkerPool pool) => TBlock.Panels(pool, Rows, Columns, blocks);
 
-    void ReadCodes(int row, Span<byte> codes, Span<Half> scales, Span<byte> zeros)
-    {
-        zeros.Fill((byte)(1 << TBlock.Bits - 1));
-        for (int i = 0; i < scales.Length; i++)
-            scales[i] = blocks[row * scales.Length + i].ReadCodes(codes.Slice(i * TBlock.Size, TBlock.Size));
-    }
+    /// <inheritdoc/>
+    public override ActivationFormat Wants => ActivationFormat.Int8;
 
     /// <inheritdoc/>
     public override void Unpack(int firstRow, Span<float> dense)

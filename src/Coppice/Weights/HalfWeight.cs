@@ -42,7 +42,7 @@ public sealed class HalfWeight : PackedWeight
     /// <inheritdoc/>
     public override string Kind => Format == HalfFormat.Float16 ? "f16" : "bf16";
 
-    private protected override PanelProduct Pack() => Format == HalfFormat.Float16
+    private protected override PanelProduct Pack(WorkerPool pool) => Format == HalfFormat.Float16
         ? PanelProduct.Of(PackedPanels.Float16(MemoryMarshal.Cast<ushort, Half>(bits), Rows, Columns))
         : PanelProduct.Of(PackedPanels.BFloat16(bits, Rows, Columns));
 

@@ -1,3 +1,5 @@
+using Coppice.Tensors;
+
 namespace Coppice.Weights;
 
 /// <summary>A few neighbouring weights of a row that share a scale, laid out in memory as llama.cpp lays them out in a file.</summary>
@@ -9,9 +11,6 @@ public interface IBlock<TSelf> where TSelf : unmanaged, IBlock<TSelf>
     /// <summary>The format's short name: <c>q8_0</c>.</summary>
     static abstract string Name { get; }
 
-    /// <summary>Bits of a code.</summary>
-    static abstract int Bits { get; }
-
     /// <summary>Rounds <see cref="Size"/> finite numbers as llama.cpp's reference does.</summary>
     static abstract TSelf Pack(ReadOnlySpan<float> values);
 
@@ -21,8 +20,8 @@ public interface IBlock<TSelf> where TSelf : unmanaged, IBlock<TSelf>
     /// <summary>The <see cref="Size"/> numbers that the block stands for.</summary>
     void Unpack(Span<float> values);
 
-    /// <summary>The codes in order, 0 to 2^bits - 1, where 2^(bits - 1) stands for zero, and the scale.</summary>
-    Half ReadCodes(Span<byte> codes);
+    /// <summary>Rearranges rows of blocks [outputs, inputs / size] for the kernels.</summary>
+    internal static abstract PanelProduct Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<TSelf> blocks);
 
     /// <summary>The inner product with <see cref="Size"/> numbers, in order: the reference for kernels.</summary>
     float Dot(ReadOnlySpan<float> x);

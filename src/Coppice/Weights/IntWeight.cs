@@ -88,17 +88,17 @@ public sealed class IntWeight : PackedWeight
             BitPacking.Unpack(words.AsSpan(row * wordsPerRow, wordsPerRow), Bits, codes[..Columns]);
     }
 
-    private protected override PanelProduct Pack() => ToPanels();
+    private protected override PanelProduct Pack(WorkerPool pool) => ToPanels(pool);
 
-    /// <summary>Groups that the kernels do not know (shorter than 32 or no multiple of it) and zero points of 8 bits are multiplied as float32.</summary>
-    internal PanelProduct ToPanels()
-    {
-        if (GroupSize != WholeRow && GroupSize % IntegerPacking.Steps != 0 || Bits == 8 && !IsSymmetric)
-            return PanelProduct.Float32(this);
-        return Bits > 4 ? IntegerPacking.Pack8(Rows, Columns, ReadCodes)
-            : IsSymmetric ? IntegerPacking.Pack4(Rows, Columns, Middle, ReadCodes)
-            : IntegerPacking.Pack4(Rows, Columns, ReadCodes);
-    }
+    // The kernels know groups of 32 inputs, so multiples of it as well; a matrix in other groups is multiplied as float32.
+    bool InKernelGroups => GroupSize == WholeRow || GroupSize % IntegerPacking.Steps == 0;
+
+    /// <inheritdoc/>
+    public override ActivationFormat Wants => InKernelGroups ? ActivationFormat.Int8 : ActivationFormat.Float32;
+
+    internal PanelProduct ToPanels(WorkerPool pool) => !InKernelGroups
+        ? PanelProduct.Float32(this)
+        : IntegerPacking.Pack(pool, Rows, Columns, Bits, IsSymmetric, ReadCodes);
 
     void ReadCodes(int row, Span<byte> codes, Span<Half> rowScales, Span<byte> rowZeros)
     {

@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
+using Coppice.Tensors;
 using Coppice.Tensors.Simd;
 
 namespace Coppice.Weights;
@@ -6,73 +8,163 @@ namespace Coppice.Weights;
 /// <summary>Rearranges integer weights for the kernels, which want a scale for every 32 inputs; larger groups repeat theirs.</summary>
 static class IntegerPacking
 {
-    /// <summary>Inputs of a block.</summary>
+    /// <summary>Inputs that share a scale.</summary>
     public const int Steps = 32;
 
     /// <summary>Outputs of a panel.</summary>
     public const int Lanes = MicroKernel.PanelColumns;
 
+    // Bytes of a vector: four of each output.
+    const int VectorBytes = 4 * Lanes;
+
     /// <summary>Gives a row's codes, 0 to 2^bits - 1, and for each 32 inputs its scale and zero point.</summary>
     public delegate void CodeRow(int row, Span<byte> codes, Span<Half> scales, Span<byte> zeros);
 
-    /// <summary>Integers of at most 4 bits.</summary>
-    public static PanelProduct Pack4(int rows, int columns, CodeRow read)
+    /// <summary>Puts a row of weights into its lane of a panel, which is zeros so far.</summary>
+    public delegate void LaneRow(int row, Span<byte> panel, int lane);
+
+    /// <summary>Fills panels row by row, a share of them on each thread.</summary>
+    public static PackedPanels<TDecoder> Fill<TDecoder>(WorkerPool pool, int rows, int columns, LaneRow put) where TDecoder : struct, IPanelDecoder
     {
-        PackedPanels<Int4ZeroPanels> panels = new(rows, columns);
-        ForEachBlock(rows, columns, read, (row, block, codes, scale, zero) =>
-        {
-            Span<byte> bytes = panels.Panel(row / Lanes).Slice(block * Int4ZeroPanels.BlockBytes, Int4ZeroPanels.BlockBytes);
-            MemoryMarshal.Cast<byte, Half>(bytes)[row % Lanes] = scale;
-            bytes[Int4ZeroPanels.ZerosAt + row % Lanes] = zero;
-            PutNibbles(codes, 0, bytes[(Int4ZeroPanels.CodesAt + row % Lanes)..]);
-        });
-        return PanelProduct.Of(panels);
+        PackedPanels<TDecoder> panels = new(rows, columns);
+        FillJob<TDecoder> job = new() { Panels = panels, Put = put, Parts = Math.Min(pool.Threads, Math.Max(panels.PanelCount, 1)) };
+        pool.Run(job.Parts, ref job);
+        return panels;
     }
 
-    /// <summary>Integers of at most 4 bits whose zero point is <paramref name="zero"/> everywhere.</summary>
-    public static PanelProduct Pack4(int rows, int columns, int zero, CodeRow read)
+    /// <summary>Integers of 2 to 8 bits whose zero point, where they are symmetric, is 2^(bits - 1).</summary>
+    public static PanelProduct Pack(WorkerPool pool, int rows, int columns, int bits, bool symmetric, CodeRow read) => (bits, symmetric) switch
     {
-        PackedPanels<Int4Panels> panels = new(rows, columns);
-        ForEachBlock(rows, columns, read, (row, block, codes, scale, _) =>
+        ( <= 4, true) => PanelProduct.OfIntegers(Fill<Int4Panels>(pool, rows, columns, Unpacked(columns, read, (codes, scales, _, panel, lane) =>
+            PutNibbles<Int4Panels>(codes, scales, 8 - (1 << bits - 1), panel, lane, Int4Panels.CodesAt)))),
+        ( <= 4, false) => PanelProduct.OfIntegers(Fill<Int4ZeroPanels>(pool, rows, columns, Unpacked(columns, read, (codes, scales, zeros, panel, lane) =>
         {
-            Span<byte> bytes = panels.Panel(row / Lanes).Slice(block * Int4Panels.BlockBytes, Int4Panels.BlockBytes);
-            MemoryMarshal.Cast<byte, Half>(bytes)[row % Lanes] = scale;
-            PutNibbles(codes, Int4Panels.Zero - zero, bytes[(Int4Panels.CodesAt + row % Lanes)..]);
-        });
-        return PanelProduct.Of(panels);
+            PutNibbles<Int4ZeroPanels>(codes, scales, 0, panel, lane, Int4ZeroPanels.CodesAt);
+            for (int i = 0; i < zeros.Length; i++)
+                panel[i / 2 * Int4ZeroPanels.BlockBytes + Int4ZeroPanels.ZerosAt + i % 2 * Lanes + lane] = zeros[i];
+        }))),
+        (8, false) => PanelProduct.OfIntegers(Fill<Int8ZeroPanels>(pool, rows, columns, Unpacked(columns, read, (codes, scales, zeros, panel, lane) =>
+        {
+            foreach (ref byte code in codes)
+                code ^= 128;
+            PutBytes<Int8ZeroPanels>(codes, scales, panel, lane, Int8ZeroPanels.CodesAt);
+            for (int i = 0; i < zeros.Length; i++)
+                panel[i / 2 * Int8ZeroPanels.BlockBytes + Int8ZeroPanels.ZerosAt + i % 2 * Lanes + lane] = (byte)(zeros[i] ^ 128);
+        }))),
+        _ => PanelProduct.OfIntegers(Fill<Int8Panels>(pool, rows, columns, Unpacked(columns, read, (codes, scales, zeros, panel, lane) =>
+        {
+            for (int i = 0; i < codes.Length; i++)
+                codes[i] -= zeros[i / Steps];
+            PutBytes<Int8Panels>(codes, scales, panel, lane, Int8Panels.CodesAt);
+        }))),
+    };
+
+    /// <summary>Rows of Q8_0 blocks.</summary>
+    public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q8_0> blocks)
+    {
+        int blocksPerRow = columns / Steps;
+        return PanelProduct.OfIntegers(Fill<Int8Panels>(pool, rows, columns, (row, panel, lane) =>
+        {
+            ReadOnlySpan<Q8_0> from = blocks.Span.Slice(row * blocksPerRow, blocksPerRow);
+            for (int i = 0; i < from.Length; i++)
+            {
+                Span<byte> block = panel.Slice(i / 2 * Int8Panels.BlockBytes, Int8Panels.BlockBytes);
+                PutScale(block, i % 2, lane, from[i].Scale);
+                PutVectors(MemoryMarshal.Cast<sbyte, uint>(from[i].Values), block[(Int8Panels.CodesAt + i % 2 * 8 * VectorBytes)..], lane);
+            }
+        }));
     }
 
-    /// <summary>Integers of which each lies within a signed byte of its zero point.</summary>
-    public static PanelProduct Pack8(int rows, int columns, CodeRow read)
+    /// <summary>Rows of Q4_0 blocks.</summary>
+    public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q4_0> blocks)
     {
-        PackedPanels<Int8Panels> panels = new(rows, columns);
-        ForEachBlock(rows, columns, read, (row, block, codes, scale, zero) =>
+        int blocksPerRow = columns / Steps;
+        return PanelProduct.OfIntegers(Fill<Int4Panels>(pool, rows, columns, (row, panel, lane) =>
         {
-            Span<byte> bytes = panels.Panel(row / Lanes).Slice(block * Int8Panels.BlockBytes, Int8Panels.BlockBytes);
-            MemoryMarshal.Cast<byte, Half>(bytes)[row % Lanes] = scale;
-            for (int step = 0; step < codes.Length; step++)
-                bytes[Int8Panels.CodesAt + step * Lanes + row % Lanes] = (byte)(codes[step] - zero);
-        });
-        return PanelProduct.Of(panels);
+            const uint Low = 0x0f0f0f0f;
+            ReadOnlySpan<Q4_0> from = blocks.Span.Slice(row * blocksPerRow, blocksPerRow);
+            Q4_0 none = default;
+            for (int i = 0; i < from.Length; i += 2)
+            {
+                // Of each block the low four bits are inputs 0 to 15; of the panel's they are the first block.
+                bool pair = i + 1 < from.Length;
+                ref readonly Q4_0 second = ref pair ? ref from[i + 1] : ref none;
+                ReadOnlySpan<uint> a = MemoryMarshal.Cast<byte, uint>(from[i].Values), b = MemoryMarshal.Cast<byte, uint>(second.Values);
+                Span<byte> block = panel.Slice(i / 2 * Int4Panels.BlockBytes, Int4Panels.BlockBytes);
+                PutScale(block, 0, lane, from[i].Scale);
+                PutScale(block, 1, lane, second.Scale);
+                Span<uint> to = MemoryMarshal.Cast<byte, uint>(block[Int4Panels.CodesAt..]);
+                for (int j = 0; j < 4; j++)
+                {
+                    to[j * Lanes + lane] = a[j] & Low | (b[j] & Low) << 4;
+                    to[(j + 4) * Lanes + lane] = a[j] >> 4 & Low | b[j] & ~Low;
+                }
+            }
+        }));
     }
 
-    delegate void PutBlock(int row, int block, ReadOnlySpan<byte> codes, Half scale, byte zero);
+    delegate void PutCodes(Span<byte> codes, ReadOnlySpan<Half> scales, ReadOnlySpan<byte> zeros, Span<byte> panel, int lane);
 
-    static void ForEachBlock(int rows, int columns, CodeRow read, PutBlock put)
+    // Codes are padded with zeros to whole blocks of 64.
+    static LaneRow Unpacked(int columns, CodeRow read, PutCodes put) => (row, panel, lane) =>
     {
-        byte[] codes = new byte[columns], zeros = new byte[(columns + Steps - 1) / Steps];
-        Half[] scales = new Half[zeros.Length];
-        for (int row = 0; row < rows; row++)
+        int padded = (columns + 63) / 64 * 64, groups = (columns + Steps - 1) / Steps;
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(padded + groups);
+        Half[] scales = ArrayPool<Half>.Shared.Rent(groups);
+        Span<byte> codes = buffer.AsSpan(0, padded), zeros = buffer.AsSpan(padded, groups);
+        codes[columns..].Clear();
+        read(row, codes[..columns], scales.AsSpan(0, groups), zeros);
+        put(codes[..(groups * Steps)], scales.AsSpan(0, groups), zeros, panel, lane);
+        ArrayPool<byte>.Shared.Return(buffer);
+        ArrayPool<Half>.Shared.Return(scales);
+    };
+
+    static void PutNibbles<TDecoder>(Span<byte> codes, ReadOnlySpan<Half> scales, int shift, Span<byte> panel, int lane, int codesAt) where TDecoder : struct, IPanelDecoder
+    {
+        ReadOnlySpan<uint> fours = MemoryMarshal.Cast<byte, uint>(codes);
+        uint add = (uint)shift * 0x01010101;
+        for (int i = 0; i < scales.Length; i++)
         {
-            read(row, codes, scales, zeros);
-            for (int block = 0; block < scales.Length; block++)
-                put(row, block, codes.AsSpan(block * Steps, Math.Min(Steps, columns - block * Steps)), scales[block], zeros[block]);
+            Span<byte> block = panel.Slice(i / 2 * TDecoder.BlockBytes, TDecoder.BlockBytes);
+            PutScale(block, i % 2, lane, scales[i]);
+            Span<uint> to = MemoryMarshal.Cast<byte, uint>(block[codesAt..]);
+            for (int j = 0; j < 8; j++)
+                to[j * Lanes + lane] |= fours[i * 8 + j] + add << i % 2 * 4;
         }
     }
 
-    static void PutNibbles(ReadOnlySpan<byte> codes, int shift, Span<byte> bytes)
+    static void PutBytes<TDecoder>(Span<byte> codes, ReadOnlySpan<Half> scales, Span<byte> panel, int lane, int codesAt) where TDecoder : struct, IPanelDecoder
     {
-        for (int step = 0; step < codes.Length; step++)
-            bytes[step % 16 * Lanes] |= (byte)(codes[step] + shift << step / 16 * 4);
+        ReadOnlySpan<uint> fours = MemoryMarshal.Cast<byte, uint>(codes);
+        for (int i = 0; i < scales.Length; i++)
+        {
+            Span<byte> block = panel.Slice(i / 2 * TDecoder.BlockBytes, TDecoder.BlockBytes);
+            PutScale(block, i % 2, lane, scales[i]);
+            PutVectors(fours.Slice(i * 8, 8), block[(codesAt + i % 2 * 8 * VectorBytes)..], lane);
+        }
+    }
+
+    static void PutScale(Span<byte> block, int group, int lane, Half scale) => MemoryMarshal.Cast<byte, Half>(block)[group * Lanes + lane] = scale;
+
+    static void PutVectors(ReadOnlySpan<uint> fours, Span<byte> vectors, int lane)
+    {
+        Span<uint> to = MemoryMarshal.Cast<byte, uint>(vectors);
+        for (int i = 0; i < fours.Length; i++)
+            to[i * Lanes + lane] = fours[i];
+    }
+
+    struct FillJob<TDecoder> : IJob where TDecoder : struct, IPanelDecoder
+    {
+        public PackedPanels<TDecoder> Panels;
+        public LaneRow Put;
+        public int Parts;
+
+        public readonly void Execute(int part)
+        {
+            var (first, count) = Split.Part(Panels.PanelCount, 1, Parts, part);
+            for (int panel = first; panel < first + count; panel++)
+                for (int row = panel * Lanes; row < Math.Min((panel + 1) * Lanes, Panels.Outputs); row++)
+                    Put(row, Panels.Panel(panel), row % Lanes);
+        }
     }
 }

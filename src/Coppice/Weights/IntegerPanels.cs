@@ -3,54 +3,145 @@ using Coppice.Tensors.Simd;
 
 namespace Coppice.Weights;
 
-/// <summary>Signed bytes, w = q scale. A block: 16 scales as halves, then 32 steps of 16 bytes.</summary>
-readonly unsafe struct Int8Panels : IPanelDecoder
+/// <summary>
+/// Signed bytes, w = q scale, 64 steps a block: 16 scales as halves for either 32 steps, then 16 vectors of codes.
+/// <code>
+/// 0     scales of steps 0 to 31    16 halves
+/// 32    scales of steps 32 to 63   16 halves
+/// 64    codes of steps 0 to 3      16 lanes of 4 bytes
+/// 128   codes of steps 4 to 7      ...
+/// </code>
+/// </summary>
+readonly unsafe struct Int8Panels : IIntegerPanels
 {
-    public const int CodesAt = 2 * IntegerPacking.Lanes;
+    public const int CodesAt = 64;
 
-    public static int BlockSteps => IntegerPacking.Steps;
+    public static int BlockSteps => 64;
 
-    public static int BlockBytes => CodesAt + IntegerPacking.Steps * IntegerPacking.Lanes;
+    public static int BlockBytes => CodesAt + 64 * IntegerPacking.Lanes;
+
+    public static bool Signed => true;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Scale<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct => TL.LoadHalf((ushort*)block + lane);
+    public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.LoadHalf((ushort*)block + group * IntegerPacking.Lanes + lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.Multiply(scale, TL.LoadInt8((sbyte*)block + CodesAt + step * IntegerPacking.Lanes + lane));
+    public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.Multiply(scale, TL.LoadByte((int*)(block + CodesAt) + step / 4 * IntegerPacking.Lanes + lane, step % 4));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TI Codes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct =>
+        TB.Load(block + CodesAt + ((group * 8 + four) * IntegerPacking.Lanes + lane) * 4);
 }
 
-/// <summary>Four bits, w = (q - 8) scale. A block: 16 scales as halves, then 16 rows of 16 bytes, with step s in the low and step s + 16 in the high four bits.</summary>
-readonly unsafe struct Int4Panels : IPanelDecoder
+/// <summary>Signed bytes with zero points, w = (q - zero) scale: as <see cref="Int8Panels"/>, with 16 signed zero points for either 32 steps behind the scales.</summary>
+readonly unsafe struct Int8ZeroPanels : IIntegerPanels
 {
-    public const int CodesAt = 2 * IntegerPacking.Lanes, Zero = 8;
+    public const int ZerosAt = 64, CodesAt = 128;
 
-    public static int BlockSteps => IntegerPacking.Steps;
+    public static int BlockSteps => 64;
 
-    public static int BlockBytes => CodesAt + IntegerPacking.Steps / 2 * IntegerPacking.Lanes;
+    public static int BlockBytes => CodesAt + 64 * IntegerPacking.Lanes;
+
+    public static bool Signed => true;
+
+    public static bool HasOffsets => true;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Scale<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct => TL.LoadHalf((ushort*)block + lane);
+    public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.LoadHalf((ushort*)block + group * IntegerPacking.Lanes + lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.Multiply(scale, TL.Subtract(TL.LoadUInt4(block + CodesAt + step % 16 * IntegerPacking.Lanes + lane, step / 16 * 4), TL.Broadcast(Zero)));
+    public static TV Offset<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.Multiply(Scale<TL, TV>(block, group, lane), TL.LoadInt8((sbyte*)block + ZerosAt + group * IntegerPacking.Lanes + lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.Subtract(TL.Multiply(scale, TL.LoadByte((int*)(block + CodesAt) + step / 4 * IntegerPacking.Lanes + lane, step % 4)), offset);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TI Codes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct =>
+        TB.Load(block + CodesAt + ((group * 8 + four) * IntegerPacking.Lanes + lane) * 4);
 }
 
-/// <summary>Four bits with zero points, w = (q - zero) scale. A block: 16 scales as halves, 16 zero points as bytes, then the codes as in <see cref="Int4Panels"/>.</summary>
-readonly unsafe struct Int4ZeroPanels : IPanelDecoder
+/// <summary>
+/// Four bits, w = (q - 8) scale, 64 steps a block: 16 scales as halves for either 32 steps, then eight vectors of codes.
+/// <code>
+/// 0     scales of steps 0 to 31, of steps 32 to 63
+/// 64    16 lanes of 4 bytes; low four bits: steps 0 to 3, high four bits: steps 32 to 35
+/// 128   steps 4 to 7 and 36 to 39 ...
+/// </code>
+/// </summary>
+readonly unsafe struct Int4Panels : IIntegerPanels
 {
-    public const int ZerosAt = 2 * IntegerPacking.Lanes, CodesAt = ZerosAt + IntegerPacking.Lanes;
+    public const int CodesAt = 64, Zero = 8;
 
-    public static int BlockSteps => IntegerPacking.Steps;
+    public static int BlockSteps => 64;
 
-    public static int BlockBytes => CodesAt + IntegerPacking.Steps / 2 * IntegerPacking.Lanes;
+    public static int BlockBytes => CodesAt + 32 * IntegerPacking.Lanes;
+
+    public static bool Signed => false;
+
+    public static bool ZeroIsEight => true;
+
+    public static int Shift(int group) => 4 * group;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Scale<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct => TL.LoadHalf((ushort*)block + lane);
+    public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.LoadHalf((ushort*)block + group * IntegerPacking.Lanes + lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.Multiply(scale, TL.Subtract(
-            TL.LoadUInt4(block + CodesAt + step % 16 * IntegerPacking.Lanes + lane, step / 16 * 4), TL.LoadInt8((sbyte*)block + ZerosAt + lane)));
+    public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.Multiply(scale, TL.Subtract(Nibbles.Load<TL, TV>(block + CodesAt, step, lane), TL.Broadcast(Zero)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TI Codes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct =>
+        Nibbles.Codes<TB, TI, TV>(block + CodesAt, four, lane, shift);
+}
+
+/// <summary>Four bits with zero points, w = (q - zero) scale: as <see cref="Int4Panels"/>, with 16 zero points as bytes for either 32 steps behind the scales.</summary>
+readonly unsafe struct Int4ZeroPanels : IIntegerPanels
+{
+    public const int ZerosAt = 64, CodesAt = 128;
+
+    public static int BlockSteps => 64;
+
+    public static int BlockBytes => CodesAt + 32 * IntegerPacking.Lanes;
+
+    public static bool Signed => false;
+
+    public static bool HasOffsets => true;
+
+    public static int Shift(int group) => 4 * group;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.LoadHalf((ushort*)block + group * IntegerPacking.Lanes + lane);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Offset<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.Multiply(Scale<TL, TV>(block, group, lane), TL.LoadInt8((sbyte*)block + ZerosAt + group * IntegerPacking.Lanes + lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.Subtract(TL.Multiply(scale, Nibbles.Load<TL, TV>(block + CodesAt, step, lane)), offset);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TI Codes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct =>
+        Nibbles.Codes<TB, TI, TV>(block + CodesAt, four, lane, shift);
+}
+
+/// <summary>Codes of 64 steps in eight vectors, 16 lanes of 4 bytes each: 32 steps in the low four bits, the next 32 in the high ones.</summary>
+static unsafe class Nibbles
+{
+    /// <summary>The codes of one step, 0 to 63, as floats.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Load<TL, TV>(byte* codes, int step, int lane) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.LoadBits((int*)codes + step % 32 / 4 * IntegerPacking.Lanes + lane, step % 4 * 8 + step / 32 * 4, 15);
+
+    /// <summary>The codes of four steps.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TI Codes<TB, TI, TV>(byte* codes, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct =>
+        TB.And(TB.ShiftRight(TB.Load(codes + (four * IntegerPacking.Lanes + lane) * 4), shift), TB.Fill(15));
 }

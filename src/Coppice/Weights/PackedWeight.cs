@@ -13,14 +13,21 @@ public abstract class PackedWeight(int rows, int columns) : Weight(rows, columns
     PanelProduct? product;
 
     /// <summary>The matrix as the kernels want it; every number is the one that <see cref="Weight.Unpack"/> gives.</summary>
-    private protected abstract PanelProduct Pack();
+    private protected abstract PanelProduct Pack(WorkerPool pool);
 
     /// <inheritdoc/>
     public sealed override void Multiply(WorkerPool pool, Rows x, Rows y)
     {
         CheckProduct(x.Columns, y.Columns, x.Count, y.Count);
-        product ??= Pack();
+        product ??= Pack(pool);
         product.Multiply(pool, x.Data, x.Count, y.Data);
+    }
+
+    internal sealed override void Multiply(WorkerPool pool, Int8Rows x, Rows y)
+    {
+        CheckProduct(x.Columns, y.Columns, x.Count, y.Count);
+        product ??= Pack(pool);
+        product.Multiply(pool, x, y.Data);
     }
 
     /// <inheritdoc/>

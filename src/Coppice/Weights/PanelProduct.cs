@@ -10,6 +10,12 @@ abstract class PanelProduct
     /// <summary>y = x W^T, for x [rows, inputs] and y [rows, outputs].</summary>
     public abstract void Multiply(WorkerPool pool, ReadOnlySpan<float> x, int rows, Span<float> y);
 
+    /// <summary>The same for rounded x.</summary>
+    public virtual void Multiply(WorkerPool pool, Int8Rows x, Span<float> y) => throw new NotSupportedException("the panels hold no integers");
+
+    /// <summary>Panels of integers.</summary>
+    public static PanelProduct OfIntegers<TDecoder>(PackedPanels<TDecoder> panels) where TDecoder : struct, IIntegerPanels => new Integers<TDecoder>(panels);
+
     /// <summary>Panels that are filled already.</summary>
     public static PanelProduct Of<TDecoder>(PackedPanels<TDecoder> panels) where TDecoder : struct, IPanelDecoder => new Panels<TDecoder>(panels);
 
@@ -36,6 +42,13 @@ abstract class PanelProduct
                 panel[step * Columns + i % Columns] = row[step];
         }
         return new Panels<TDecoder>(panels);
+    }
+
+    sealed class Integers<TDecoder>(PackedPanels<TDecoder> panels) : PanelProduct where TDecoder : struct, IIntegerPanels
+    {
+        public override void Multiply(WorkerPool pool, ReadOnlySpan<float> x, int rows, Span<float> y) => panels.Multiply(pool, x, rows, y);
+
+        public override void Multiply(WorkerPool pool, Int8Rows x, Span<float> y) => IntegerProduct.Multiply(pool, panels, x, y);
     }
 
     sealed class Panels<TDecoder>(PackedPanels<TDecoder> panels) : PanelProduct where TDecoder : struct, IPanelDecoder

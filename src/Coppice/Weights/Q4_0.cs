@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Coppice.Tensors;
 
 namespace Coppice.Weights;
 
@@ -22,9 +23,6 @@ public struct Q4_0 : IBlock<Q4_0>
 
     /// <inheritdoc/>
     public static int Size => 32;
-
-    /// <inheritdoc/>
-    public static int Bits => 4;
 
     /// <inheritdoc/>
     public static string Name => "q4_0";
@@ -70,13 +68,7 @@ public struct Q4_0 : IBlock<Q4_0>
         }
     }
 
-    /// <inheritdoc/>
-    public readonly Half ReadCodes(Span<byte> codes)
-    {
-        for (int i = 0; i < Size / 2; i++)
-            (codes[i], codes[i + Size / 2]) = ((byte)(Values[i] & 15), (byte)(Values[i] >> 4));
-        return Scale;
-    }
+    static PanelProduct IBlock<Q4_0>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q4_0> blocks) => IntegerPacking.Pack(pool, rows, columns, blocks);
 
     /// <inheritdoc/>
     public readonly float Dot(ReadOnlySpan<float> x)

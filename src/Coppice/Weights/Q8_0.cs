@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Coppice.Tensors;
 
 namespace Coppice.Weights;
 
@@ -22,9 +23,6 @@ public struct Q8_0 : IBlock<Q8_0>
 
     /// <inheritdoc/>
     public static int Size => 32;
-
-    /// <inheritdoc/>
-    public static int Bits => 8;
 
     /// <inheritdoc/>
     public static string Name => "q8_0";
@@ -64,13 +62,7 @@ public struct Q8_0 : IBlock<Q8_0>
             values[i] = Values[i] * scale;
     }
 
-    /// <inheritdoc/>
-    public readonly Half ReadCodes(Span<byte> codes)
-    {
-        for (int i = 0; i < Size; i++)
-            codes[i] = (byte)(Values[i] + 128);
-        return Scale;
-    }
+    static PanelProduct IBlock<Q8_0>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q8_0> blocks) => IntegerPacking.Pack(pool, rows, columns, blocks);
 
     /// <inheritdoc/>
     public readonly float Dot(ReadOnlySpan<float> x)

@@ -1,3 +1,5 @@
+using Coppice.Tensors;
+
 namespace Coppice.Weights;
 
 /// <summary>A matrix with zeros anywhere: one bit a weight says whether it is kept, and the kept ones are halves.</summary>
@@ -59,7 +61,7 @@ public sealed class SparseWeight : PackedWeight
     /// <inheritdoc/>
     public override string Kind => "sparse-f16";
 
-    private protected override PanelProduct Pack() => PanelProduct.Float16(this);
+    private protected override PanelProduct Pack(WorkerPool pool) => PanelProduct.Float16(this);
 
     /// <inheritdoc/>
     public override void Unpack(int firstRow, Span<float> dense)

@@ -1,4 +1,5 @@
 using System.Buffers;
+using Coppice.Tensors;
 
 namespace Coppice.Weights;
 
@@ -72,7 +73,10 @@ public sealed class TwoFourIntWeight : PackedWeight
     public override string Kind =>
         $"2:4-int{Kept.Bits}-{(Kept.GroupSize == IntWeight.WholeRow ? "channel" : $"g{2 * Kept.GroupSize}")}{(Kept.IsSymmetric ? "" : "-asym")}";
 
-    private protected override PanelProduct Pack() => ToInt().ToPanels();
+    private protected override PanelProduct Pack(WorkerPool pool) => ToInt().ToPanels(pool);
+
+    /// <inheritdoc/>
+    public override ActivationFormat Wants => Kept.Wants;
 
     /// <inheritdoc/>
     public override void Unpack(int firstRow, Span<float> dense)

@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using Coppice.Tensors;
+using Coppice.Tensors.Simd;
 using Tensor = Coppice.Tensors.Tensor;
 
 namespace Coppice.Weights;
@@ -40,6 +41,13 @@ public abstract class Weight(int rows, int columns)
                 y[m][n] = TensorPrimitives.Dot<float>(x[m], row);
         }
     }
+
+    /// <summary>The narrowest input that there is a product for.</summary>
+    public virtual ActivationFormat Wants => ActivationFormat.Float32;
+
+    /// <summary>y = x W^T for rounded x [rows, inputs], where <see cref="Wants"/> says that it can be: products within a group of 32 inputs are exact, and groups join in float32 in order.</summary>
+    internal virtual void Multiply(WorkerPool pool, Int8Rows x, Rows y) =>
+        throw new NotSupportedException($"{Kind}: has no product with int8 activations");
 
     /// <summary>dx += dy W, for dy [rows, outputs] and dx [rows, inputs]: the exact gradient through the stored numbers.</summary>
     public virtual void MultiplyTransposed(WorkerPool pool, Rows dy, Rows dx)

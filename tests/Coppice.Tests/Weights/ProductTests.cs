@@ -159,7 +159,7 @@ public class ProductTests
         Half[] Scales(int group) => [.. Enumerable.Range(0, rows * (group == IntWeight.WholeRow ? 1 : (columns + group - 1) / group)).Select(_ => (Half)(random.NextSingle() * 0.1f))];
     }
 
-    static float[] Numbers(int count, int seed)
+    internal static float[] Numbers(int count, int seed)
     {
         Random random = new(seed);
         return [.. Enumerable.Range(0, count).Select(_ => random.NextSingle() * 2 - 1)];

@@ -60,17 +60,23 @@ internal unsafe struct DecodedPanels<TDecoder>(byte* panels, int panelBytes, int
     {
         int inBlock = firstStep % TDecoder.BlockSteps;
         byte* block = panel + (nint)(firstStep / TDecoder.BlockSteps) * TDecoder.BlockBytes;
-        for (; steps > 0; block += TDecoder.BlockBytes, inBlock = 0)
+        while (steps > 0)
         {
-            int end = Math.Min(TDecoder.BlockSteps, inBlock + steps);
+            int group = inBlock / TDecoder.GroupSteps, end = Math.Min((group + 1) * TDecoder.GroupSteps, inBlock + steps);
             for (int lane = 0; lane < Columns; lane += TL.Count)
             {
-                TV scale = TDecoder.Scale<TL, TV>(block, lane);
+                TV scale = TDecoder.Scale<TL, TV>(block, group, lane), offset = TDecoder.Offset<TL, TV>(block, group, lane);
                 for (int step = inBlock; step < end; step++)
-                    TL.Store(TDecoder.Load<TL, TV>(block, step, lane, scale), to + (step - inBlock) * Columns + lane);
+                    TL.Store(TDecoder.Load<TL, TV>(block, step, lane, scale, offset), to + (step - inBlock) * Columns + lane);
             }
             steps -= end - inBlock;
             to += (end - inBlock) * Columns;
+            inBlock = end;
+            if (inBlock == TDecoder.BlockSteps)
+            {
+                block += TDecoder.BlockBytes;
+                inBlock = 0;
+            }
         }
     }
 }

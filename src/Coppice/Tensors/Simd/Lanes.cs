@@ -27,6 +27,12 @@ internal unsafe interface ILanes<TV> where TV : struct
     /// <summary>Four bits of each byte, 0 to 15: the low ones with shift 0, the high ones with shift 4.</summary>
     static abstract TV LoadUInt4(byte* source, int shift);
 
+    /// <summary>Of each 32-bit number: shifted right by <paramref name="shift"/>, what <paramref name="mask"/> keeps.</summary>
+    static abstract TV LoadBits(int* source, int shift, int mask);
+
+    /// <summary>Of each 32-bit number: the signed byte of that index, 0 being the lowest.</summary>
+    static abstract TV LoadByte(int* source, int index);
+
     static abstract TV Broadcast(float value);
     static abstract TV Add(TV a, TV b);
     static abstract TV Subtract(TV a, TV b);
@@ -72,6 +78,10 @@ internal unsafe readonly struct Lanes512 : ILanes<Vector512<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> LoadUInt4(byte* source, int shift) =>
         Vector512.ConvertToSingle(((Vector512.WidenLower(Vector512.WidenLower(Vector128.Load(source).ToVector256Unsafe().ToVector512Unsafe())) >>> shift) & Vector512.Create(15u)).AsInt32());
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadBits(int* source, int shift, int mask) => Vector512.ConvertToSingle((Vector512.Load(source) >>> shift) & Vector512.Create(mask));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadByte(int* source, int index) => Vector512.ConvertToSingle((Vector512.Load(source) << 24 - 8 * index) >> 24);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> Broadcast(float value) => Vector512.Create(value);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> Add(Vector512<float> a, Vector512<float> b) => a + b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> Subtract(Vector512<float> a, Vector512<float> b) => a - b;
@@ -110,6 +120,10 @@ internal unsafe readonly struct Lanes256 : ILanes<Vector256<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> LoadUInt4(byte* source, int shift) =>
         Vector256.ConvertToSingle(((Vector256.WidenLower(Vector256.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsByte().ToVector256Unsafe())) >>> shift) & Vector256.Create(15u)).AsInt32());
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> LoadBits(int* source, int shift, int mask) => Vector256.ConvertToSingle((Vector256.Load(source) >>> shift) & Vector256.Create(mask));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> LoadByte(int* source, int index) => Vector256.ConvertToSingle((Vector256.Load(source) << 24 - 8 * index) >> 24);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> Broadcast(float value) => Vector256.Create(value);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> Add(Vector256<float> a, Vector256<float> b) => a + b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> Subtract(Vector256<float> a, Vector256<float> b) => a - b;
@@ -148,6 +162,10 @@ internal unsafe readonly struct Lanes128 : ILanes<Vector128<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> LoadUInt4(byte* source, int shift) =>
         Vector128.ConvertToSingle(((Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(uint*)source).AsByte())) >>> shift) & Vector128.Create(15u)).AsInt32());
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadBits(int* source, int shift, int mask) => Vector128.ConvertToSingle((Vector128.Load(source) >>> shift) & Vector128.Create(mask));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadByte(int* source, int index) => Vector128.ConvertToSingle((Vector128.Load(source) << 24 - 8 * index) >> 24);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<float> Broadcast(float value) => Vector128.Create(value);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<float> Add(Vector128<float> a, Vector128<float> b) => a + b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<float> Subtract(Vector128<float> a, Vector128<float> b) => a - b;
@@ -174,6 +192,8 @@ internal unsafe readonly struct Lanes1 : ILanes<float>
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float LoadBFloat16(ushort* source) => BitConverter.UInt32BitsToSingle((uint)*source << 16);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float LoadInt8(sbyte* source) => *source;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float LoadUInt4(byte* source, int shift) => (*source >>> shift) & 15;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float LoadBits(int* source, int shift, int mask) => (*source >>> shift) & mask;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float LoadByte(int* source, int index) => (sbyte)(*source >> 8 * index);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float Broadcast(float value) => value;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float Add(float a, float b) => a + b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float Subtract(float a, float b) => a - b;

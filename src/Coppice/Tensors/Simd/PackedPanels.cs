@@ -58,23 +58,30 @@ internal sealed unsafe class PackedPanels<TDecoder> where TDecoder : struct, IPa
     // Below this many bytes one thread has read a matrix before another one wakes.
     const long WorthSharing = 256 << 10;
 
-    readonly byte[] memory; // keeps what start points to
-    readonly byte* start;
-    readonly int outputs, inputs;
+    readonly byte[] memory; // keeps what Start points to
 
     /// <summary>Room for a matrix; <see cref="Panel"/> takes its bytes, which are zeros at first.</summary>
     public PackedPanels(int outputs, int inputs)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(outputs);
         ArgumentOutOfRangeException.ThrowIfNegative(inputs);
-        (this.outputs, this.inputs) = (outputs, inputs);
+        (Outputs, Inputs) = (outputs, inputs);
         PanelBytes = checked((inputs + TDecoder.BlockSteps - 1) / TDecoder.BlockSteps * TDecoder.BlockBytes);
         memory = GC.AllocateArray<byte>(checked(PanelCount * PanelBytes + Alignment), pinned: true);
-        start = (byte*)(((nint)Unsafe.AsPointer(ref memory[0]) + Alignment - 1) & -Alignment);
+        Start = (byte*)(((nint)Unsafe.AsPointer(ref memory[0]) + Alignment - 1) & -Alignment);
     }
 
+    /// <summary>Rows of the matrix.</summary>
+    public int Outputs { get; }
+
+    /// <summary>Columns of the matrix.</summary>
+    public int Inputs { get; }
+
+    /// <summary>The first panel, on a cache line's boundary; valid as long as this lives.</summary>
+    public byte* Start { get; }
+
     /// <summary>Panels of 16 outputs, the last one padded with zeros.</summary>
-    public int PanelCount => (outputs + Columns - 1) / Columns;
+    public int PanelCount => (Outputs + Columns - 1) / Columns;
 
     /// <summary>Bytes of a panel.</summary>
     public int PanelBytes { get; }
@@ -83,14 +90,14 @@ internal sealed unsafe class PackedPanels<TDecoder> where TDecoder : struct, IPa
     public Span<byte> Panel(int panel)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)panel, (uint)PanelCount);
-        return new Span<byte>(start + (nint)panel * PanelBytes, PanelBytes);
+        return new Span<byte>(Start + (nint)panel * PanelBytes, PanelBytes);
     }
 
     /// <summary>y = x W^T, for x [rows, inputs] and y [rows, outputs], which do not overlap.</summary>
     public void Multiply(WorkerPool pool, ReadOnlySpan<float> x, int rows, Span<float> y)
     {
-        if (rows < 0 || x.Length != (long)rows * inputs || y.Length != (long)rows * outputs)
-            throw new ArgumentException($"product of [{rows}, {inputs}] ({x.Length} numbers) and packed [{outputs}, {inputs}] into [{rows}, {outputs}] ({y.Length} numbers)");
+        if (rows < 0 || x.Length != (long)rows * Inputs || y.Length != (long)rows * Outputs)
+            throw new ArgumentException($"product of [{rows}, {Inputs}] ({x.Length} numbers) and packed [{Outputs}, {Inputs}] into [{rows}, {Outputs}] ({y.Length} numbers)");
         fixed (float* px = x, py = y)
         {
             var job = new Job { Panels = this, X = px, Y = py, Rows = rows, Parts = (long)rows * PanelCount * PanelBytes < WorthSharing ? 1 : pool.Threads };
@@ -108,11 +115,11 @@ internal sealed unsafe class PackedPanels<TDecoder> where TDecoder : struct, IPa
 
         public readonly void Execute(int part)
         {
-            int outputs = Panels.outputs, inputs = Panels.inputs;
+            int outputs = Panels.Outputs, inputs = Panels.Inputs;
             if (Rows == 1)
             {
                 var (first, count) = Split.Part(outputs, 4 * Columns, Parts, part);
-                RowProduct.Run<TDecoder>(Panels.start + (nint)(first / Columns) * Panels.PanelBytes, Panels.PanelBytes, count, inputs, X, Y + first);
+                RowProduct.Run<TDecoder>(Panels.Start + (nint)(first / Columns) * Panels.PanelBytes, Panels.PanelBytes, count, inputs, X, Y + first);
             }
             else if (Rows >= outputs)
             {
@@ -128,8 +135,8 @@ internal sealed unsafe class PackedPanels<TDecoder> where TDecoder : struct, IPa
 
         readonly void Multiply(int row, int rows, int first, int count)
         {
-            int inputs = Panels.inputs, outputs = Panels.outputs;
-            var right = new DecodedPanels<TDecoder>(Panels.start + (nint)(first / Columns) * Panels.PanelBytes, Panels.PanelBytes, count);
+            int inputs = Panels.Inputs, outputs = Panels.Outputs;
+            var right = new DecodedPanels<TDecoder>(Panels.Start + (nint)(first / Columns) * Panels.PanelBytes, Panels.PanelBytes, count);
             var left = Gemm.Left(X + (nint)row * inputs, inputs, Transpose.No);
             GemmLoops.Run(ref right, left, Y + (nint)row * outputs + first, outputs, rows, count, inputs, Accumulate.Overwrite);
         }

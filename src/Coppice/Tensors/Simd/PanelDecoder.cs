@@ -4,26 +4,57 @@ namespace Coppice.Tensors.Simd;
 
 /// <summary>
 /// How <see cref="PackedPanels{TDecoder}"/> reads the weights of a storage. A panel is 16 outputs; along the inner dimension it falls into blocks of
-/// <see cref="BlockSteps"/> steps and <see cref="BlockBytes"/> bytes, one behind another.
+/// <see cref="BlockSteps"/> steps and <see cref="BlockBytes"/> bytes, one behind another, and a block into groups of <see cref="GroupSteps"/> steps that share
+/// a scale and an offset.
 /// </summary>
 /// <remarks>
-/// To add a storage, write a struct with the four members and pack bytes that they understand; one-row and batch products follow. For int8 with
-/// a scale for each output and 32 steps: BlockSteps 32; BlockBytes 16 * 4 + 32 * 16, the scales before the steps; Scale loads 16 floats at the block's start; Load is
-/// <c>TL.Multiply(scale, TL.LoadInt8(block + 64 + step * 16 + lane))</c>. A weight must have the same bits whichever width asks for it.
+/// To add a storage, write a struct with these members and pack bytes that they understand; one-row and batch products follow. A weight must have the same
+/// bits whichever width asks for it. Storages of integers implement <see cref="IIntegerPanels"/> as well.
 /// </remarks>
 internal unsafe interface IPanelDecoder
 {
-    /// <summary>Inner steps of a block, which share a scale; for storages without scales just a length for the inner loop.</summary>
+    /// <summary>Inner steps of a block.</summary>
     static abstract int BlockSteps { get; }
 
     /// <summary>Bytes of a block of 16 outputs, a multiple of 16.</summary>
     static abstract int BlockBytes { get; }
 
-    /// <summary>What the block's weights have in common, for the outputs from <paramref name="lane"/> on; nothing where there are no scales.</summary>
-    static abstract TV Scale<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct;
+    /// <summary>Steps that share a scale; for storages without scales just a length for the inner loop. Divides <see cref="BlockSteps"/>.</summary>
+    static virtual int GroupSteps => 32;
+
+    /// <summary>What a group's weights are multiplied by, for the outputs from <paramref name="lane"/> on; nothing where there are no scales.</summary>
+    static virtual TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct => default;
+
+    /// <summary>What is taken from a group's weights once they are multiplied; nothing where there are no offsets.</summary>
+    static virtual TV Offset<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct => default;
 
     /// <summary>Weights of the outputs from <paramref name="lane"/> on at a step of the block.</summary>
-    static abstract TV Load<TL, TV>(byte* block, int step, int lane, TV scale) where TL : struct, ILanes<TV> where TV : struct;
+    static abstract TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct;
+}
+
+/// <summary>
+/// How integer products read a storage: w = scale * code - offset. Codes come four steps at a time, as four bytes in each output's lane:
+/// <code>
+/// lane      0             1                  15
+/// bytes  k0 k1 k2 k3 | k0 k1 k2 k3 | ... | k0 k1 k2 k3
+/// </code>
+/// </summary>
+internal unsafe interface IIntegerPanels : IPanelDecoder
+{
+    /// <summary>Whether codes are signed bytes, which take 16-bit products; otherwise they are 0 to 15 and products of bytes do.</summary>
+    static abstract bool Signed { get; }
+
+    /// <summary>Whether codes of 0 to 15 stand for -8 to 7 everywhere.</summary>
+    static virtual bool ZeroIsEight => false;
+
+    /// <summary>Whether there are offsets.</summary>
+    static virtual bool HasOffsets => false;
+
+    /// <summary>How far a group's codes have to be shifted right in their bytes, for <see cref="Codes"/>.</summary>
+    static virtual int Shift(int group) => 0;
+
+    /// <summary>Codes of the steps 4 <paramref name="four"/> to 4 <paramref name="four"/> + 3 of a group; <paramref name="shift"/> is <see cref="Shift"/> in every lane.</summary>
+    static abstract TI Codes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct;
 }
 
 /// <summary>Weights as float32: the panels that the micro-kernel reads.</summary>
@@ -34,10 +65,7 @@ internal readonly unsafe struct Float32Panels : IPanelDecoder
     public static int BlockBytes => BlockSteps * MicroKernel.PanelColumns * sizeof(float);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Scale<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct => default;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale) where TL : struct, ILanes<TV> where TV : struct =>
+    public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
         TL.Load((float*)block + step * MicroKernel.PanelColumns + lane);
 }
 
@@ -49,10 +77,7 @@ internal readonly unsafe struct Float16Panels : IPanelDecoder
     public static int BlockBytes => BlockSteps * MicroKernel.PanelColumns * sizeof(ushort);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Scale<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct => default;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale) where TL : struct, ILanes<TV> where TV : struct =>
+    public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
         TL.LoadHalf((ushort*)block + step * MicroKernel.PanelColumns + lane);
 }
 
@@ -64,9 +89,6 @@ internal readonly unsafe struct BFloat16Panels : IPanelDecoder
     public static int BlockBytes => BlockSteps * MicroKernel.PanelColumns * sizeof(ushort);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Scale<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct => default;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale) where TL : struct, ILanes<TV> where TV : struct =>
+    public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
         TL.LoadBFloat16((ushort*)block + step * MicroKernel.PanelColumns + lane);
 }

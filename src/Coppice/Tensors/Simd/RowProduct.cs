@@ -45,18 +45,22 @@ internal static unsafe class RowProduct
             float* from = x;
             for (int left = inputs; left > 0; left -= TDecoder.BlockSteps)
             {
-                TV s0 = TDecoder.Scale<TL, TV>(p0, l0), s1 = TDecoder.Scale<TL, TV>(p1, l1);
-                TV s2 = TDecoder.Scale<TL, TV>(p2, l2), s3 = TDecoder.Scale<TL, TV>(p3, l3);
-                int steps = Math.Min(left, TDecoder.BlockSteps);
-                for (int step = 0; step < steps; step++)
+                for (int group = 0; group * TDecoder.GroupSteps < Math.Min(left, TDecoder.BlockSteps); group++)
                 {
-                    TV value = TL.Broadcast(from[step]);
-                    a = TL.MultiplyAdd(value, TDecoder.Load<TL, TV>(p0, step, l0, s0), a);
-                    b = TL.MultiplyAdd(value, TDecoder.Load<TL, TV>(p1, step, l1, s1), b);
-                    c = TL.MultiplyAdd(value, TDecoder.Load<TL, TV>(p2, step, l2, s2), c);
-                    d = TL.MultiplyAdd(value, TDecoder.Load<TL, TV>(p3, step, l3, s3), d);
+                    TV s0 = TDecoder.Scale<TL, TV>(p0, group, l0), s1 = TDecoder.Scale<TL, TV>(p1, group, l1);
+                    TV s2 = TDecoder.Scale<TL, TV>(p2, group, l2), s3 = TDecoder.Scale<TL, TV>(p3, group, l3);
+                    TV o0 = TDecoder.Offset<TL, TV>(p0, group, l0), o1 = TDecoder.Offset<TL, TV>(p1, group, l1);
+                    TV o2 = TDecoder.Offset<TL, TV>(p2, group, l2), o3 = TDecoder.Offset<TL, TV>(p3, group, l3);
+                    int first = group * TDecoder.GroupSteps, end = Math.Min(left, first + TDecoder.GroupSteps);
+                    for (int step = first; step < end; step++)
+                    {
+                        TV value = TL.Broadcast(*from++);
+                        a = TL.MultiplyAdd(value, TDecoder.Load<TL, TV>(p0, step, l0, s0, o0), a);
+                        b = TL.MultiplyAdd(value, TDecoder.Load<TL, TV>(p1, step, l1, s1, o1), b);
+                        c = TL.MultiplyAdd(value, TDecoder.Load<TL, TV>(p2, step, l2, s2, o2), c);
+                        d = TL.MultiplyAdd(value, TDecoder.Load<TL, TV>(p3, step, l3, s3, o3), d);
+                    }
                 }
-                from += steps;
                 p0 += TDecoder.BlockBytes;
                 p1 += TDecoder.BlockBytes;
                 p2 += TDecoder.BlockBytes;

@@ -105,9 +105,9 @@ public sealed class PackedPanelsTests : IDisposable
 
         public static int BlockBytes => 64 + 16 * 16;
 
-        public static TV Scale<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct => TL.Load((float*)block + lane);
+        public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct => TL.Load((float*)block + lane);
 
-        public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale) where TL : struct, ILanes<TV> where TV : struct =>
+        public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
             TL.Multiply(scale, TL.Subtract(TL.LoadUInt4(block + 64 + step / 2 * 16 + lane, step % 2 * 4), TL.Broadcast(8)));
 
         public static (PackedPanels<Grouped> Panels, float[] Dense) Pack(float[] w, int outputs, int inputs)

@@ -1,0 +1,166 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Coppice.Tensors.Simd;
+
+/// <summary>
+/// Rows of float32 numbers rounded for integer products: 32 neighbours of a row share a scale, x = q max|x| / 127 with q from -127 to 127, ties to even.
+/// Reusable: a second fill of the same size allocates nothing.
+/// </summary>
+internal sealed unsafe class Int8Rows
+{
+    /// <summary>Numbers that share a scale.</summary>
+    public const int Group = 32;
+
+    // Rows are padded with zeros to whole blocks of the panels that they meet.
+    const int Padding = 256, Alignment = 64;
+
+    // Below this many numbers one thread has rounded them before another one wakes.
+    const long WorthSharing = 1 << 14;
+
+    byte[] memory = [];
+    sbyte* codes;
+    short* wide;
+    float* scales, sums;
+    int* biases;
+
+    /// <summary>How many rows.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>Numbers in a row.</summary>
+    public int Columns { get; private set; }
+
+    /// <summary>Where the rows lie.</summary>
+    public Int8Pointers Pointers => new(codes, wide, scales, sums, biases, Stride);
+
+    int Stride => (Columns + Padding - 1) / Padding * Padding;
+
+    /// <summary>Rounds x [count, columns].</summary>
+    public void Fill(WorkerPool pool, ReadOnlySpan<float> x, int count, int columns)
+    {
+        if (x.Length != (long)count * columns)
+            throw new ArgumentException($"Int8Rows: {x.Length} numbers for [{count}, {columns}]");
+        (Count, Columns) = (count, columns);
+        Reserve((long)count * Stride);
+        fixed (float* px = x)
+        {
+            var job = new Job { Rows = this, X = px, Parts = (int)Math.Min(x.Length < WorthSharing ? 1 : pool.Threads, Math.Max(count, 1)) };
+            pool.Run(job.Parts, ref job);
+        }
+    }
+
+    void Reserve(long numbers)
+    {
+        // A number takes a byte, two more as 16 bits, and a 32nd of three 4-byte numbers.
+        long bytes = 3 * numbers + numbers / Group * 12 + Alignment;
+        if (memory.Length < bytes)
+            memory = GC.AllocateUninitializedArray<byte>(checked((int)bytes), pinned: true);
+        byte* start = (byte*)(((nint)Unsafe.AsPointer(ref memory[0]) + Alignment - 1) & -Alignment);
+        codes = (sbyte*)start;
+        wide = (short*)(start + numbers);
+        scales = (float*)(start + 3 * numbers);
+        sums = scales + numbers / Group;
+        biases = (int*)(sums + numbers / Group);
+    }
+
+    void FillRow(float* x, int row)
+    {
+        float* padded = stackalloc float[Group];
+        int stride = Stride;
+        for (int group = 0; group < stride / Group; group++)
+        {
+            long at = (long)row * stride + group * Group;
+            float* from = x + group * Group;
+            int count = Math.Clamp(Columns - group * Group, 0, Group);
+            if (count < Group)
+            {
+                new Span<float>(padded, Group).Clear();
+                new ReadOnlySpan<float>(from, count).CopyTo(new Span<float>(padded, Group));
+                from = padded;
+            }
+            int sum;
+            scales[at / Group] = SimdLevel.Active == SimdLevel.Scalar
+                ? RoundScalar(from, codes + at, wide + at, out sum)
+                : RoundVectors(from, codes + at, wide + at, out sum);
+            sums[at / Group] = -scales[at / Group] * sum;
+            biases[at / Group] = -8 * sum;
+        }
+    }
+
+    // Adding 1.5 * 2^23 leaves the number, rounded to nearest, in the low bits.
+    const float Magic = 12582912f;
+
+    static float RoundScalar(float* x, sbyte* codes, short* wide, out int sum)
+    {
+        float max = 0;
+        for (int i = 0; i < Group; i++)
+            max = MathF.Max(max, MathF.Abs(x[i]));
+        float inverse = max > 0 ? 127 / max : 0;
+        sum = 0;
+        for (int i = 0; i < Group; i++)
+        {
+            codes[i] = (sbyte)BitConverter.SingleToInt32Bits(x[i] * inverse + Magic);
+            sum += codes[i];
+        }
+        for (int i = 0; i < Group; i += 4)
+            (wide[i], wide[i + 1], wide[i + 2], wide[i + 3]) = (codes[i], codes[i + 2], codes[i + 1], codes[i + 3]);
+        return max / 127;
+    }
+
+    static float RoundVectors(float* x, sbyte* codes, short* wide, out int sum)
+    {
+        Vector256<float> a = Vector256.Load(x), b = Vector256.Load(x + 8), c = Vector256.Load(x + 16), d = Vector256.Load(x + 24);
+        Vector256<float> larger = Vector256.Max(Vector256.Max(Vector256.Abs(a), Vector256.Abs(b)), Vector256.Max(Vector256.Abs(c), Vector256.Abs(d)));
+        Vector128<float> four = Vector128.Max(larger.GetLower(), larger.GetUpper());
+        four = Vector128.Max(four, Vector128.Shuffle(four, Vector128.Create(2, 3, 0, 1)));
+        float max = Vector128.Max(four, Vector128.Shuffle(four, Vector128.Create(1, 0, 3, 2)))[0];
+        float inverse = max > 0 ? 127 / max : 0;
+        Vector256<float> factor = Vector256.Create(inverse), magic = Vector256.Create(Magic);
+        Vector256<int> i = (a * factor + magic).AsInt32() << 16 >> 16, j = (b * factor + magic).AsInt32() << 16 >> 16;
+        Vector256<int> k = (c * factor + magic).AsInt32() << 16 >> 16, l = (d * factor + magic).AsInt32() << 16 >> 16;
+        sum = Vector256.Sum(i + j + k + l);
+        Vector256<short> first = Vector256.Narrow(i, j), second = Vector256.Narrow(k, l);
+        Vector256.Store(Vector256.Narrow(first, second), codes);
+        Vector256<short> swap = Vector256.Create(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+        Vector256.Store(Vector256.Shuffle(first, swap), wide);
+        Vector256.Store(Vector256.Shuffle(second, swap), wide + 16);
+        return max / 127;
+    }
+
+    struct Job : IJob
+    {
+        public Int8Rows Rows;
+        public float* X;
+        public int Parts;
+
+        public readonly void Execute(int part)
+        {
+            var (first, count) = Split.Part(Rows.Count, 1, Parts, part);
+            for (int row = first; row < first + count; row++)
+                Rows.FillRow(X + (nint)row * Rows.Columns, row);
+        }
+    }
+}
+
+/// <summary>Rounded rows as the kernels read them; a row's codes are <paramref name="stride"/> apart, what belongs to 32 of them <paramref name="stride"/> / 32.</summary>
+/// <param name="codes">q.</param>
+/// <param name="wide">q as 16 bits; of every four the second and the third have changed places, so that pairs are the even and the odd ones.</param>
+/// <param name="scales">One for 32 codes.</param>
+/// <param name="sums">-scale * the sum of 32 codes.</param>
+/// <param name="biases">-8 * the sum of 32 codes.</param>
+/// <param name="stride">Codes from one row to the next.</param>
+internal readonly unsafe struct Int8Pointers(sbyte* codes, short* wide, float* scales, float* sums, int* biases, int stride)
+{
+    public readonly sbyte* Codes = codes;
+    public readonly short* Wide = wide;
+    public readonly float* Scales = scales, Sums = sums;
+    public readonly int* Biases = biases;
+    public readonly int Stride = stride;
+
+    /// <summary>The rows from <paramref name="row"/> on.</summary>
+    public Int8Pointers From(int row)
+    {
+        nint at = (nint)row * Stride;
+        return new Int8Pointers(Codes + at, Wide + at, Scales + at / Int8Rows.Group, Sums + at / Int8Rows.Group, Biases + at / Int8Rows.Group, Stride);
+    }
+}

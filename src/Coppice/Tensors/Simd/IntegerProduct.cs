@@ -1,0 +1,112 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Coppice.Tensors.Simd;
+
+/// <summary>y = x W^T for rounded rows x and panels of integers: one row streams each panel once, more rows take a pair of panels after another and share its codes.</summary>
+internal static unsafe class IntegerProduct
+{
+    const int Columns = MicroKernel.PanelColumns, RowVectors = 4, TileRows = 6;
+
+    // Below this many bytes one thread has read a matrix before another one wakes.
+    const long WorthSharing = 128 << 10;
+
+    /// <summary>For x [rows, inputs] and y [rows, outputs].</summary>
+    public static void Multiply<TP>(WorkerPool pool, PackedPanels<TP> panels, Int8Rows x, Span<float> y) where TP : struct, IIntegerPanels
+    {
+        if (x.Columns != panels.Inputs || y.Length != (long)x.Count * panels.Outputs)
+            throw new ArgumentException($"product of [{x.Count}, {x.Columns}] and packed [{panels.Outputs}, {panels.Inputs}] into {y.Length} numbers");
+        fixed (float* py = y)
+        {
+            var job = new Job<TP> { Panels = panels, X = x.Pointers, Y = py, Rows = x.Count };
+            job.Parts = (long)x.Count * panels.PanelCount * panels.PanelBytes < WorthSharing ? 1 : pool.Threads;
+            pool.Run(job.Parts, ref job);
+        }
+        GC.KeepAlive(x);
+    }
+
+    /// <summary>A part is a band of outputs.</summary>
+    struct Job<TP> : IJob where TP : struct, IIntegerPanels
+    {
+        public PackedPanels<TP> Panels;
+        public Int8Pointers X;
+        public float* Y;
+        public int Rows, Parts;
+
+        public readonly void Execute(int part)
+        {
+            switch (SimdLevel.Active)
+            {
+                case SimdLevel.Vector512:
+                    Execute<ByteLanes512, Vector512<int>, Lanes512, Vector512<float>>(part);
+                    break;
+                case SimdLevel.Vector256:
+                    Execute<ByteLanes256, Vector256<int>, Lanes256, Vector256<float>>(part);
+                    break;
+                case SimdLevel.Vector128:
+                    Execute<ByteLanes128, Vector128<int>, Lanes128, Vector128<float>>(part);
+                    break;
+                default:
+                    Execute<ByteLanes1, int, Lanes1, float>(part);
+                    break;
+            }
+        }
+
+        readonly void Execute<TB, TI, TL, TV>(int part)
+            where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
+        {
+            if (Rows == 1)
+                OneRow<TB, TI, TL, TV>(part);
+            else
+                ManyRows<TB, TI, TL, TV>(part);
+        }
+
+        [SkipLocalsInit]
+        readonly void OneRow<TB, TI, TL, TV>(int part)
+            where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
+        {
+            float* result = stackalloc float[RowVectors * Columns];
+            var (first, count) = Split.Part(Panels.Outputs, RowVectors * Columns, Parts, part);
+            for (int column = first; column < first + count; column += RowVectors * TL.Count)
+            {
+                IntegerRow.Run<TP, TB, TI, TL, TV>(Panels.Start, Panels.PanelBytes, column, Panels.Outputs, Panels.Inputs, X, result);
+                int width = Math.Min(RowVectors * TL.Count, Panels.Outputs - column);
+                new ReadOnlySpan<float>(result, width).CopyTo(new Span<float>(Y + column, width));
+            }
+        }
+
+        [SkipLocalsInit]
+        readonly void ManyRows<TB, TI, TL, TV>(int part)
+            where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
+        {
+            // With 16 registers four rows fill them.
+            int most = TL.Count == Columns ? TileRows : 4;
+            float* result = stackalloc float[TileRows * IntegerTile.ResultStride];
+            var (first, count) = Split.Part(Panels.Outputs, 2 * Columns, Parts, part);
+            for (int column = first; column < first + count; column += 2 * Columns)
+            {
+                byte* panel0 = Panels.Start + (nint)(column / Columns) * Panels.PanelBytes;
+                byte* panel1 = column + Columns < Panels.Outputs ? panel0 + Panels.PanelBytes : panel0;
+                int width = Math.Min(2 * Columns, Panels.Outputs - column);
+                for (int row = 0; row < Rows;)
+                {
+                    // The last tile may reach back over rows that are done already: the same numbers again.
+                    int rows = Math.Min(Rows - row, most), tile = rows > 4 ? 6 : rows > 2 ? 4 : 2;
+                    while (tile > Rows)
+                        tile -= 2;
+                    int from = Math.Min(row, Rows - tile);
+                    Int8Pointers x = X.From(from);
+                    if (tile == 6)
+                        IntegerTile.Run<SixRows, TP, TB, TI, TL, TV>(panel0, panel1, Panels.Inputs, x, result);
+                    else if (tile == 4)
+                        IntegerTile.Run<FourRows, TP, TB, TI, TL, TV>(panel0, panel1, Panels.Inputs, x, result);
+                    else
+                        IntegerTile.Run<TwoRows, TP, TB, TI, TL, TV>(panel0, panel1, Panels.Inputs, x, result);
+                    for (int i = 0; i < tile; i++)
+                        new ReadOnlySpan<float>(result + i * IntegerTile.ResultStride, width).CopyTo(new Span<float>(Y + (nint)(from + i) * Panels.Outputs + column, width));
+                    row = from + tile;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+using System.Runtime.CompilerServices;
+
+namespace Coppice.Tensors.Simd;
+
+/// <summary>One rounded row times four vectors of outputs: <see cref="IntegerTile"/> turned by a quarter, so that enough sums are under way to hide an addition's latency.</summary>
+internal static unsafe class IntegerRow
+{
+    const int Columns = MicroKernel.PanelColumns;
+
+    /// <summary>result [4 vectors] = x [inputs] times the panels from <paramref name="column"/> on, <paramref name="outputs"/> in all.</summary>
+    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Run<TP, TB, TI, TL, TV>(byte* panels, nint panelBytes, int column, int outputs, int inputs, Int8Pointers x, float* result)
+        where TP : struct, IIntegerPanels where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
+    {
+        // A vector past the end repeats the first and is dropped.
+        int c1 = Inside(column + TL.Count, column, outputs), c2 = Inside(column + 2 * TL.Count, column, outputs), c3 = Inside(column + 3 * TL.Count, column, outputs);
+        byte* p0 = panels + column / Columns * panelBytes, p1 = panels + c1 / Columns * panelBytes, p2 = panels + c2 / Columns * panelBytes, p3 = panels + c3 / Columns * panelBytes;
+        int l0 = column % Columns, l1 = c1 % Columns, l2 = c2 % Columns, l3 = c3 % Columns;
+        TV f0 = default, f1 = default, f2 = default, f3 = default;
+        for (int start = 0; start < inputs; start += TP.BlockSteps)
+        {
+            for (int group = 0; group < TP.BlockSteps / TP.GroupSteps; group++)
+            {
+                int step = start + group * TP.GroupSteps;
+                TI shift = TB.Fill32(TP.Shift(group)), s0 = default, s1 = default, s2 = default, s3 = default;
+                if (TP.Signed)
+                {
+                    short* q = x.Wide + step;
+                    for (int four = 0; four < TP.GroupSteps / 4; four++, q += 4)
+                    {
+                        TI even = TB.Broadcast(q), odd = TB.Broadcast(q + 2);
+                        TI a = TP.Codes<TB, TI, TV>(p0, group, four, l0, shift), b = TP.Codes<TB, TI, TV>(p1, group, four, l1, shift);
+                        TI c = TP.Codes<TB, TI, TV>(p2, group, four, l2, shift), d = TP.Codes<TB, TI, TV>(p3, group, four, l3, shift);
+                        s0 = TB.DotWide(TB.DotWide(s0, TB.EvenBytes(a), even), TB.OddBytes(a), odd);
+                        s1 = TB.DotWide(TB.DotWide(s1, TB.EvenBytes(b), even), TB.OddBytes(b), odd);
+                        s2 = TB.DotWide(TB.DotWide(s2, TB.EvenBytes(c), even), TB.OddBytes(c), odd);
+                        s3 = TB.DotWide(TB.DotWide(s3, TB.EvenBytes(d), even), TB.OddBytes(d), odd);
+                    }
+                }
+                else
+                {
+                    sbyte* q = x.Codes + step;
+                    for (int four = 0; four < TP.GroupSteps / 4; four++, q += 4)
+                    {
+                        TI v = TB.Broadcast(q);
+                        s0 = TB.Dot(s0, TP.Codes<TB, TI, TV>(p0, group, four, l0, shift), v);
+                        s1 = TB.Dot(s1, TP.Codes<TB, TI, TV>(p1, group, four, l1, shift), v);
+                        s2 = TB.Dot(s2, TP.Codes<TB, TI, TV>(p2, group, four, l2, shift), v);
+                        s3 = TB.Dot(s3, TP.Codes<TB, TI, TV>(p3, group, four, l3, shift), v);
+                    }
+                    (s0, s1, s2, s3) = (TB.Total(s0), TB.Total(s1), TB.Total(s2), TB.Total(s3));
+                    if (TP.ZeroIsEight)
+                    {
+                        TI bias = TB.Broadcast(x.Biases + step / Int8Rows.Group);
+                        (s0, s1, s2, s3) = (TB.Add(s0, bias), TB.Add(s1, bias), TB.Add(s2, bias), TB.Add(s3, bias));
+                    }
+                }
+                TV scale = TL.Broadcast(x.Scales[step / Int8Rows.Group]);
+                f0 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p0, group, l0), scale), TB.ToFloat(s0), f0);
+                f1 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p1, group, l1), scale), TB.ToFloat(s1), f1);
+                f2 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p2, group, l2), scale), TB.ToFloat(s2), f2);
+                f3 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p3, group, l3), scale), TB.ToFloat(s3), f3);
+                if (TP.HasOffsets)
+                {
+                    TV sum = TL.Broadcast(x.Sums[step / Int8Rows.Group]);
+                    f0 = TL.MultiplyAdd(TP.Offset<TL, TV>(p0, group, l0), sum, f0);
+                    f1 = TL.MultiplyAdd(TP.Offset<TL, TV>(p1, group, l1), sum, f1);
+                    f2 = TL.MultiplyAdd(TP.Offset<TL, TV>(p2, group, l2), sum, f2);
+                    f3 = TL.MultiplyAdd(TP.Offset<TL, TV>(p3, group, l3), sum, f3);
+                }
+            }
+            p0 += TP.BlockBytes;
+            p1 += TP.BlockBytes;
+            p2 += TP.BlockBytes;
+            p3 += TP.BlockBytes;
+        }
+        TL.Store(f0, result);
+        TL.Store(f1, result + TL.Count);
+        TL.Store(f2, result + 2 * TL.Count);
+        TL.Store(f3, result + 3 * TL.Count);
+    }
+
+    static int Inside(int column, int otherwise, int outputs) => column < outputs ? column : otherwise;
+}

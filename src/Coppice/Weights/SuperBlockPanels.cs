@@ -1,0 +1,93 @@
+using System.Runtime.CompilerServices;
+using Coppice.Tensors.Simd;
+
+namespace Coppice.Weights;
+
+/// <summary>
+/// llama.cpp's Q4_K, w = d scale q - dmin min, 256 steps a block: its own bytes, four of each output side by side.
+/// <code>
+/// 0     d of 16 outputs, dmin of 16 outputs    halves
+/// 64    scales [8 groups of 32 steps][16]      bytes, 0 to 63
+/// 192   mins   [8][16]                         bytes, 0 to 63
+/// 320   codes  [4][8] vectors: of each 64 steps the first 32 in the low four bits, the others in the high ones
+/// </code>
+/// </summary>
+readonly unsafe struct Q4KPanels : IIntegerPanels
+{
+    public const int ScalesAt = 64, MinsAt = 192, CodesAt = 320, ChunkBytes = 8 * 4 * IntegerPacking.Lanes;
+
+    public static int BlockSteps => 256;
+
+    public static int BlockBytes => CodesAt + 4 * ChunkBytes;
+
+    public static bool Signed => false;
+
+    public static bool HasOffsets => true;
+
+    public static int Shift(int group) => 4 * (group & 1);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.Multiply(TL.LoadHalf((ushort*)block + lane), TL.LoadInt8((sbyte*)block + ScalesAt + group * IntegerPacking.Lanes + lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Offset<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.Multiply(TL.LoadHalf((ushort*)block + IntegerPacking.Lanes + lane), TL.LoadInt8((sbyte*)block + MinsAt + group * IntegerPacking.Lanes + lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.Subtract(TL.Multiply(scale, Nibbles.Load<TL, TV>(block + CodesAt + step / 64 * ChunkBytes, step % 64, lane)), offset);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TI Codes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct =>
+        Nibbles.Codes<TB, TI, TV>(block + CodesAt + group / 2 * ChunkBytes, four, lane, shift);
+}
+
+/// <summary>
+/// llama.cpp's Q6_K, w = d scale (q - 32), 256 steps a block: its own bytes, four of each output side by side. Of each 128 steps the low four bits of steps 0 to 63
+/// lie in the low and those of steps 64 to 127 in the high half of 16 vectors; the two high bits of steps 32 i to 32 i + 31 lie in bits 2 i of eight vectors.
+/// <code>
+/// 0     d of 16 outputs                        halves, then 32 bytes unused
+/// 64    scales [16 groups of 16 steps][16]     signed bytes
+/// 320   low bits [2][16] vectors
+/// 2368  high bits [2][8] vectors
+/// </code>
+/// </summary>
+readonly unsafe struct Q6KPanels : IIntegerPanels
+{
+    public const int ScalesAt = 64, LowAt = 320, HighAt = LowAt + 2 * 16 * VectorBytes, VectorBytes = 4 * IntegerPacking.Lanes;
+
+    public static int BlockSteps => 256;
+
+    public static int BlockBytes => HighAt + 2 * 8 * VectorBytes;
+
+    public static int GroupSteps => 16;
+
+    public static bool Signed => true;
+
+    public static int Shift(int group) => group % 8 / 2 * 2;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.Multiply(TL.LoadHalf((ushort*)block + lane), TL.LoadInt8((sbyte*)block + ScalesAt + group * IntegerPacking.Lanes + lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct
+    {
+        int half = step / 128, quarter = step % 128 / 32, four = step % 32 / 4, bits = step % 4 * 8;
+        TV low = TL.LoadBits((int*)(block + LowAt + (half * 16 + quarter % 2 * 8 + four) * VectorBytes) + lane, bits + quarter / 2 * 4, 15);
+        TV high = TL.LoadBits((int*)(block + HighAt + (half * 8 + four) * VectorBytes) + lane, bits + quarter * 2, 3);
+        return TL.Multiply(scale, TL.Subtract(TL.MultiplyAdd(high, TL.Broadcast(16), low), TL.Broadcast(32)));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TI Codes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct
+    {
+        int half = group / 8, quarter = group % 8 / 2, vector = group % 2 * 4 + four;
+        byte* lows = block + LowAt + (half * 16 + quarter % 2 * 8 + vector) * VectorBytes + 4 * lane;
+        byte* highs = block + HighAt + (half * 8 + vector) * VectorBytes + 4 * lane;
+        TI low = TB.And(TB.ShiftRight(TB.Load(lows), TB.Fill32(quarter / 2 * 4)), TB.Fill(15));
+        TI high = TB.And(TB.ShiftRight(TB.Load(highs), shift), TB.Fill(3));
+        return TB.SubtractBytes(TB.Or(low, TB.ShiftLeft4(high)), TB.Fill(32));
+    }
+}
