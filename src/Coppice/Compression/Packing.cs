@@ -13,8 +13,8 @@ internal static class Packing
         float[] values = work.Masked();
         if (work.Block is { } block)
             return block == GgufType.Q8_0
-                ? BlockWeight<Q8_0>.From(work.Rows, work.Columns, values)
-                : BlockWeight<Q4_0>.From(work.Rows, work.Columns, values);
+                ? BlockWeight.From<Q8_0>(work.Rows, work.Columns, values)
+                : BlockWeight.From<Q4_0>(work.Rows, work.Columns, values);
         if (work.Grid is { } grid)
             return Pack(grid, work);
         if (work.Mask is not null && work.Pattern == TwoOfFour)

@@ -87,7 +87,7 @@ public sealed class Gguf : ICheckpoint
     /// <inheritdoc/>
     public ImmutableArray<long> ShapeOf(string name) => Find(name).Shape;
 
-    /// <summary>The matrix as it is stored: F32 as a <see cref="DenseWeight"/>, F16 and BF16 as a <see cref="HalfWeight"/>, Q8_0 and Q4_0 as a <see cref="BlockWeight{TBlock}"/>.</summary>
+    /// <summary>The matrix as it is stored: F32 as a <see cref="DenseWeight"/>, F16 and BF16 as a <see cref="HalfWeight"/>, Q8_0, Q4_0, Q4_K and Q6_K as a <see cref="BlockWeight{TBlock}"/>.</summary>
     /// <exception cref="CoppiceException">There is no such tensor, it is no matrix, it is of another type, or it holds a number that is not finite.</exception>
     public Weight ReadWeight(string name)
     {
@@ -102,6 +102,8 @@ public sealed class Gguf : ICheckpoint
             "F16" or "BF16" => new HalfWeight(Half(tensor), rows, columns, ReadHalves(tensor)),
             "Q8_0" => new BlockWeight<Q8_0>(rows, columns, ReadBlocks<Q8_0>(tensor)),
             "Q4_0" => new BlockWeight<Q4_0>(rows, columns, ReadBlocks<Q4_0>(tensor)),
+            "Q4_K" => new BlockWeight<Q4_K>(rows, columns, ReadBlocks<Q4_K>(tensor)),
+            "Q6_K" => new BlockWeight<Q6_K>(rows, columns, ReadBlocks<Q6_K>(tensor)),
             _ => throw Unsupported(tensor),
         };
     }
@@ -208,7 +210,7 @@ public sealed class Gguf : ICheckpoint
             throw Error(tensor, $"is {TensorEntry.Describe(tensor.Shape)}, more than fits one tensor");
     }
 
-    CoppiceException Unsupported(GgufTensor tensor) => Error(tensor, $"is {tensor.Type}, which is not read yet; wanted F32, F16, BF16, Q8_0 or Q4_0");
+    CoppiceException Unsupported(GgufTensor tensor) => Error(tensor, $"is {tensor.Type}, which is not read yet; wanted F32, F16, BF16, Q8_0, Q4_0, Q4_K or Q6_K");
 
     CoppiceException NotFinite(GgufTensor tensor, long index) => Error(tensor, $"holds a number that is not finite at {index:N0}; the model is damaged");
 

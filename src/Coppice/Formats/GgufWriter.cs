@@ -13,7 +13,7 @@ public static class GgufWriter
 
     /// <summary>A tensor to be written.</summary>
     /// <param name="Entry">Its name and numbers.</param>
-    /// <param name="Type">How to store it: F32, F16, BF16, Q8_0 or Q4_0.</param>
+    /// <param name="Type">How to store it: F32, F16, BF16, Q8_0 or Q4_0; Q4_K or Q6_K for blocks that are stored so already.</param>
     public sealed record Source(CheckpointEntry Entry, GgmlType Type);
 
     /// <summary>Writes a file, whole or not at all.</summary>
@@ -70,10 +70,9 @@ public static class GgufWriter
 
     static void WriteData(Stream stream, Source tensor)
     {
-        if (tensor is { Type.Name: "Q8_0", Entry.Weight: BlockWeight<Q8_0> q8 })
-            stream.Write(MemoryMarshal.AsBytes(q8.Blocks));
-        else if (tensor is { Type.Name: "Q4_0", Entry.Weight: BlockWeight<Q4_0> q4 })
-            stream.Write(MemoryMarshal.AsBytes(q4.Blocks));
+        ReadOnlySpan<byte> blocks = Blocks(tensor);
+        if (!blocks.IsEmpty)
+            stream.Write(blocks);
         else if (tensor.Entry.Weight is Weight weight)
         {
             float[] row = new float[weight.Columns];
@@ -86,6 +85,16 @@ public static class GgufWriter
         else
             WriteNumbers(stream, tensor, tensor.Entry.Tensor!.Data);
     }
+
+    // What is stored in the wanted blocks already.
+    static ReadOnlySpan<byte> Blocks(Source tensor) => (tensor.Type.Name, tensor.Entry.Weight) switch
+    {
+        ("Q8_0", BlockWeight<Q8_0> blocks) => MemoryMarshal.AsBytes(blocks.Blocks),
+        ("Q4_0", BlockWeight<Q4_0> blocks) => MemoryMarshal.AsBytes(blocks.Blocks),
+        ("Q4_K", BlockWeight<Q4_K> blocks) => MemoryMarshal.AsBytes(blocks.Blocks),
+        ("Q6_K", BlockWeight<Q6_K> blocks) => MemoryMarshal.AsBytes(blocks.Blocks),
+        _ => [],
+    };
 
     static void WriteNumbers(Stream stream, Source tensor, ReadOnlySpan<float> values)
     {
@@ -101,7 +110,7 @@ public static class GgufWriter
             WriteBlocks<Q4_0>(stream, tensor, values);
     }
 
-    static void WriteBlocks<TBlock>(Stream stream, Source tensor, ReadOnlySpan<float> values) where TBlock : unmanaged, IBlock<TBlock>
+    static void WriteBlocks<TBlock>(Stream stream, Source tensor, ReadOnlySpan<float> values) where TBlock : unmanaged, IPackedBlock<TBlock>
     {
         TBlock[] blocks = new TBlock[values.Length / TBlock.Size];
         for (int i = 0; i < blocks.Length; i++)
@@ -118,7 +127,9 @@ public static class GgufWriter
     static void Check(Source tensor)
     {
         string name = tensor.Entry.Name;
-        if (tensor.Type.Name is not ("F32" or "F16" or "BF16" or "Q8_0" or "Q4_0"))
+        if (tensor.Type.Name is "Q4_K" or "Q6_K" && Blocks(tensor).IsEmpty)
+            throw new CoppiceException($"tensor '{name}' is {tensor.Entry.Weight?.Kind ?? "f32"}: {tensor.Type} is only copied, not made yet; wanted F32, F16, BF16, Q8_0 or Q4_0");
+        if (tensor.Type.Name is not ("F32" or "F16" or "BF16" or "Q8_0" or "Q4_0" or "Q4_K" or "Q6_K"))
             throw new CoppiceException($"tensor '{name}': {tensor.Type} is not written yet; wanted F32, F16, BF16, Q8_0 or Q4_0");
         if (tensor.Entry.Shape.Columns % tensor.Type.BlockSize != 0)
             throw new CoppiceException($"tensor '{name}' is {tensor.Entry.Shape}: rows of {tensor.Entry.Shape.Columns} numbers, wanted a multiple of {tensor.Type.BlockSize} for {tensor.Type}; write it as F16");

@@ -100,6 +100,8 @@ static class LlamaGguf
             "F16" => 1u,
             "Q4_0" => 2u,
             "Q8_0" => 7u,
+            "Q4_K" => 15u,
+            "Q6_K" => 18u,
             "BF16" => 32u,
             string other => throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"LlamaGguf: {other} has no file type")),
         };

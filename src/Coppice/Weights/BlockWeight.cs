@@ -18,17 +18,6 @@ public sealed class BlockWeight<TBlock> : PackedWeight where TBlock : unmanaged,
         this.blocks = blocks;
     }
 
-    /// <summary>Rounds numbers [outputs, inputs] to blocks.</summary>
-    /// <exception cref="CoppiceException">The inputs are no multiple of the block size.</exception>
-    public static BlockWeight<TBlock> From(int rows, int columns, ReadOnlySpan<float> values)
-    {
-        CheckColumns(rows, columns);
-        TBlock[] blocks = new TBlock[values.Length / TBlock.Size];
-        for (int i = 0; i < blocks.Length; i++)
-            blocks[i] = TBlock.Pack(values.Slice(i * TBlock.Size, TBlock.Size));
-        return new BlockWeight<TBlock>(rows, columns, blocks);
-    }
-
     /// <summary>The blocks, row-major.</summary>
     public ReadOnlySpan<TBlock> Blocks => blocks;
 
@@ -61,9 +50,24 @@ public sealed class BlockWeight<TBlock> : PackedWeight where TBlock : unmanaged,
         return new BlockWeight<TBlock>(order.Length, Columns, reordered);
     }
 
-    static void CheckColumns(int rows, int columns)
+    internal static void CheckColumns(int rows, int columns)
     {
         if (columns % TBlock.Size != 0)
             throw new CoppiceException($"{TBlock.Name}: a matrix [{rows}, {columns}] has rows of {columns} numbers, wanted a multiple of {TBlock.Size}; store it as f16");
+    }
+}
+
+/// <summary>Makes <see cref="BlockWeight{TBlock}"/>s.</summary>
+public static class BlockWeight
+{
+    /// <summary>Rounds numbers [outputs, inputs] to blocks.</summary>
+    /// <exception cref="CoppiceException">The inputs are no multiple of the block size.</exception>
+    public static BlockWeight<TBlock> From<TBlock>(int rows, int columns, ReadOnlySpan<float> values) where TBlock : unmanaged, IPackedBlock<TBlock>
+    {
+        BlockWeight<TBlock>.CheckColumns(rows, columns);
+        TBlock[] blocks = new TBlock[values.Length / TBlock.Size];
+        for (int i = 0; i < blocks.Length; i++)
+            blocks[i] = TBlock.Pack(values.Slice(i * TBlock.Size, TBlock.Size));
+        return new BlockWeight<TBlock>(rows, columns, blocks);
     }
 }

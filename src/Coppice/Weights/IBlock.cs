@@ -2,7 +2,7 @@ using Coppice.Tensors;
 
 namespace Coppice.Weights;
 
-/// <summary>A few neighbouring weights of a row that share a scale, laid out in memory as llama.cpp lays them out in a file.</summary>
+/// <summary>Neighbouring weights of a row that share scales, laid out in memory as llama.cpp lays them out in a file.</summary>
 public interface IBlock<TSelf> where TSelf : unmanaged, IBlock<TSelf>
 {
     /// <summary>Weights in a block.</summary>
@@ -10,9 +10,6 @@ public interface IBlock<TSelf> where TSelf : unmanaged, IBlock<TSelf>
 
     /// <summary>The format's short name: <c>q8_0</c>.</summary>
     static abstract string Name { get; }
-
-    /// <summary>Rounds <see cref="Size"/> finite numbers as llama.cpp's reference does.</summary>
-    static abstract TSelf Pack(ReadOnlySpan<float> values);
 
     /// <summary>Whether no number of the block is an infinity or a NaN.</summary>
     bool IsFinite { get; }
@@ -25,4 +22,11 @@ public interface IBlock<TSelf> where TSelf : unmanaged, IBlock<TSelf>
 
     /// <summary>The inner product with <see cref="Size"/> numbers, in order: the reference for kernels.</summary>
     float Dot(ReadOnlySpan<float> x);
+}
+
+/// <summary>A block that Coppice also makes, and does not only read.</summary>
+public interface IPackedBlock<TSelf> : IBlock<TSelf> where TSelf : unmanaged, IPackedBlock<TSelf>
+{
+    /// <summary>Rounds <see cref="IBlock{TSelf}.Size"/> finite numbers as llama.cpp's reference does.</summary>
+    static abstract TSelf Pack(ReadOnlySpan<float> values);
 }

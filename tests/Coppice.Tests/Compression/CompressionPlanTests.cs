@@ -57,7 +57,7 @@ public class CompressionPlanTests
     public void What_is_compressed_already_is_not_compressed_again_in_silence()
     {
         LlamaModel model = Samples.Model();
-        model.Blocks[0].Attention.Query.Weight = BlockWeight<Q8_0>.From(32, 32, model.Blocks[0].Attention.Query.Weight.ToDense());
+        model.Blocks[0].Attention.Query.Weight = BlockWeight.From<Q8_0>(32, 32, model.Blocks[0].Attention.Query.Weight.ToDense());
         string message = Assert.Throws<CoppiceException>(() => new CompressionPlan(new Recipe("r", [new Wanda()]), model)).Message;
         Assert.Contains("model.layers.0.self_attn.q_proj is stored as q8_0 already", message);
     }

@@ -88,8 +88,8 @@ public sealed class GgufTests : IDisposable
             "F32" => new DenseWeight(Tensor.From([5, 64], values)),
             "F16" => HalfWeight.From(HalfFormat.Float16, 5, 64, values),
             "BF16" => HalfWeight.From(HalfFormat.BFloat16, 5, 64, values),
-            "Q8_0" => BlockWeight<Q8_0>.From(5, 64, values),
-            _ => BlockWeight<Q4_0>.From(5, 64, values),
+            "Q8_0" => BlockWeight.From<Q8_0>(5, 64, values),
+            _ => BlockWeight.From<Q4_0>(5, 64, values),
         };
         using Gguf gguf = Gguf.Open(folder["a"]);
         Assert.Equal([5L, 64], gguf.ShapeOf("w").ToArray());

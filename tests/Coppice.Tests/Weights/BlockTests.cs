@@ -62,7 +62,7 @@ public class BlockTests
     [Fact]
     public void Rows_that_are_no_whole_blocks_are_refused()
     {
-        CoppiceException error = Assert.Throws<CoppiceException>(() => BlockWeight<Q4_0>.From(2, 48, new float[96]));
+        CoppiceException error = Assert.Throws<CoppiceException>(() => BlockWeight.From<Q4_0>(2, 48, new float[96]));
         Assert.Contains("[2, 48] has rows of 48 numbers, wanted a multiple of 32", error.Message, StringComparison.Ordinal);
     }
 

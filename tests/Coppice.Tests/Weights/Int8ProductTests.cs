@@ -16,13 +16,13 @@ public sealed class Int8ProductTests : IDisposable
         three.Dispose();
     }
 
-    public static TheoryData<string> Kinds => ["q8_0", "q4_0", "int4-g32", "int4-g32-asym", "int8-channel", "int3-g32", "int4-g128-asym", "int6-g64-asym", "int8-g32-asym"];
+    public static TheoryData<string> Kinds => ["q8_0", "q4_0", "q4_k", "q6_k", "int4-g32", "int4-g32-asym", "int8-channel", "int3-g32", "int4-g128-asym", "int6-g64-asym", "int8-g32-asym"];
 
     [Theory]
     [MemberData(nameof(Kinds))]
     public void The_product_is_that_of_the_unpacked_numbers_with_the_rounded_activations(string kind)
     {
-        foreach ((int rows, int columns) in new[] { (1, 32), (16, 64), (35, 96), (70, 544) })
+        foreach ((int rows, int columns) in ProductTests.SizesFor(kind, (1, 32), (16, 64), (35, 96), (70, 544)))
         {
             Weight weight = ProductTests.Make(kind, rows, columns);
             float[] dense = weight.ToDense();
@@ -49,7 +49,7 @@ public sealed class Int8ProductTests : IDisposable
     [MemberData(nameof(Kinds))]
     public void Every_width_thread_count_and_batch_gives_the_bits_of_the_scalar_twin_of_one_row(string kind)
     {
-        foreach ((int rows, int columns) in new[] { (17, 32), (49, 288), (333, 544) })
+        foreach ((int rows, int columns) in ProductTests.SizesFor(kind, (17, 32), (49, 288), (333, 544)))
         {
             const int Count = 29;
             Weight weight = ProductTests.Make(kind, rows, columns);

@@ -7,14 +7,14 @@ namespace Coppice.Tests.Weights;
 [Collection(Tensors.Simd.SimdCollection.Name)]
 public class ProductTests
 {
-    public static TheoryData<string> Kinds => ["f32", "f16", "bf16", "q8_0", "q4_0", "int4-g32", "int4-g32-asym", "int4-g8", "int8-channel", "int3-g32", "int4-g128-asym", "int6-g64-asym", "int8-g32-asym", "sparse-f16", "2:4-f16", "2:4-int4-g32"];
+    public static TheoryData<string> Kinds => ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k", "int4-g32", "int4-g32-asym", "int4-g8", "int8-channel", "int3-g32", "int4-g128-asym", "int6-g64-asym", "int8-g32-asym", "sparse-f16", "2:4-f16", "2:4-int4-g32"];
 
     [Theory]
     [MemberData(nameof(Kinds))]
     public void Multiply_is_the_product_with_the_unpacked_numbers(string kind)
     {
         using WorkerPool pool = new(2);
-        foreach ((int rows, int columns) in Sizes)
+        foreach ((int rows, int columns) in SizesFor(kind, Sizes))
         {
             Weight weight = Make(kind, rows, columns);
             double[] dense = [.. weight.ToDense()];
@@ -42,7 +42,7 @@ public class ProductTests
     public void MultiplyTransposed_adds_the_product_with_the_unpacked_numbers(string kind)
     {
         using WorkerPool pool = new(2);
-        foreach ((int rows, int columns) in Sizes)
+        foreach ((int rows, int columns) in SizesFor(kind, Sizes))
         {
             Weight weight = Make(kind, rows, columns);
             double[] dense = [.. weight.ToDense()];
@@ -70,7 +70,7 @@ public class ProductTests
     public void A_row_alone_gives_the_bits_that_it_gives_in_a_batch_on_any_threads(string kind)
     {
         using WorkerPool one = new(1), three = new(3);
-        foreach ((int rows, int columns) in new[] { (50, 64), (333, 544) })
+        foreach ((int rows, int columns) in SizesFor(kind, (50, 64), (333, 544)))
         {
             Weight weight = Make(kind, rows, columns);
             const int Count = 29;
@@ -89,10 +89,10 @@ public class ProductTests
     public void The_kernel_multiplies_exactly_the_unpacked_numbers(string kind)
     {
         using WorkerPool pool = new(1);
-        Weight weight = Make(kind, 35, 96), dense = new DenseWeight(Tensor.From([35, 96], weight.ToDense()));
-        float[] x = Numbers(3 * 96, 8), y = new float[3 * 35], wanted = new float[3 * 35];
-        weight.Multiply(pool, new Rows(x, 3, 96), new Rows(y, 3, 35));
-        dense.Multiply(pool, new Rows(x, 3, 96), new Rows(wanted, 3, 35));
+        Weight weight = Make(kind, 35, 256), dense = new DenseWeight(Tensor.From([35, 256], weight.ToDense()));
+        float[] x = Numbers(3 * 256, 8), y = new float[3 * 35], wanted = new float[3 * 35];
+        weight.Multiply(pool, new Rows(x, 3, 256), new Rows(y, 3, 35));
+        dense.Multiply(pool, new Rows(x, 3, 256), new Rows(wanted, 3, 35));
         Assert.Equal(wanted, y);
     }
 
@@ -101,12 +101,12 @@ public class ProductTests
     public void Products_after_the_first_allocate_nothing(string kind)
     {
         using WorkerPool pool = new(1);
-        Weight weight = Make(kind, 48, 64);
-        float[] x = Numbers(4 * 64, 8), y = new float[4 * 48];
+        Weight weight = Make(kind, 48, 256);
+        float[] x = Numbers(4 * 256, 8), y = new float[4 * 48];
         Tensors.Simd.Allocations.None(() =>
         {
-            weight.Multiply(pool, new Rows(x, 4, 64), new Rows(y, 4, 48));
-            weight.MultiplyTransposed(pool, new Rows(y, 4, 48), new Rows(x, 4, 64));
+            weight.Multiply(pool, new Rows(x, 4, 256), new Rows(y, 4, 48));
+            weight.MultiplyTransposed(pool, new Rows(y, 4, 48), new Rows(x, 4, 256));
         });
     }
 
@@ -115,13 +115,17 @@ public class ProductTests
     public void Sizes_that_differ_are_refused(string kind)
     {
         using WorkerPool pool = new(1);
-        Weight weight = Make(kind, 4, 32);
+        Weight weight = Make(kind, 4, 256);
         Assert.Throws<ArgumentException>(() => weight.Multiply(pool, new Rows(new float[31], 1, 31), new Rows(new float[4], 1, 4)));
-        Assert.Throws<ArgumentException>(() => weight.Multiply(pool, new Rows(new float[32], 1, 32), new Rows(new float[5], 1, 5)));
-        Assert.Throws<ArgumentException>(() => weight.MultiplyTransposed(pool, new Rows(new float[8], 2, 4), new Rows(new float[32], 1, 32)));
+        Assert.Throws<ArgumentException>(() => weight.Multiply(pool, new Rows(new float[256], 1, 256), new Rows(new float[5], 1, 5)));
+        Assert.Throws<ArgumentException>(() => weight.MultiplyTransposed(pool, new Rows(new float[8], 2, 4), new Rows(new float[256], 1, 256)));
     }
 
     static readonly (int Rows, int Columns)[] Sizes = [(1, 32), (15, 32), (16, 64), (17, 96), (70, 160), (33, 544)];
+
+    /// <summary>Blocks of 256 take no other columns.</summary>
+    internal static IEnumerable<(int Rows, int Columns)> SizesFor(string kind, params (int Rows, int Columns)[] sizes) =>
+        kind.EndsWith("_k", StringComparison.Ordinal) ? sizes.Select(size => (size.Rows, (size.Columns + 255) / 256 * 256)).Distinct() : sizes;
 
     internal static Weight Make(string kind, int rows, int columns)
     {
@@ -137,8 +141,10 @@ public class ProductTests
             "f32" => new DenseWeight(Tensor.From([rows, columns], values)),
             "f16" => HalfWeight.From(HalfFormat.Float16, rows, columns, values),
             "bf16" => HalfWeight.From(HalfFormat.BFloat16, rows, columns, values),
-            "q8_0" => BlockWeight<Q8_0>.From(rows, columns, values),
-            "q4_0" => BlockWeight<Q4_0>.From(rows, columns, values),
+            "q8_0" => BlockWeight.From<Q8_0>(rows, columns, values),
+            "q4_0" => BlockWeight.From<Q4_0>(rows, columns, values),
+            "q4_k" => Blocks<Q4_K>(144, 0, 2),
+            "q6_k" => Blocks<Q6_K>(210, 208),
             "int4-g32" => Int(4, 32, symmetric: true),
             "int4-g32-asym" => Int(4, 32, symmetric: false),
             "int4-g8" => Int(4, 8, symmetric: true),
@@ -153,6 +159,17 @@ public class ProductTests
             _ => throw new ArgumentOutOfRangeException(nameof(kind), kind),
         };
 
+        // Any bytes are a block, where the halves among them are of a moderate size.
+        BlockWeight<TBlock> Blocks<TBlock>(int bytes, params int[] halves) where TBlock : unmanaged, IBlock<TBlock>
+        {
+            TBlock[] blocks = new TBlock[rows * columns / 256];
+            Span<byte> all = System.Runtime.InteropServices.MemoryMarshal.AsBytes(blocks.AsSpan());
+            random.NextBytes(all);
+            for (int i = 0; i < blocks.Length; i++)
+                foreach (int half in halves)
+                    BitConverter.TryWriteBytes(all[(i * bytes + half)..], (Half)(random.NextSingle() * 0.01f));
+            return new BlockWeight<TBlock>(rows, columns, blocks);
+        }
         IntWeight Int(int bits, int group, bool symmetric) =>
             new(bits, group, rows, columns, Codes(bits), Scales(group), symmetric ? [] : [.. Scales(group).Select(_ => (byte)random.Next(1 << bits))]);
         byte[] Codes(int bits) => [.. values.Select(_ => (byte)random.Next(1 << bits))];

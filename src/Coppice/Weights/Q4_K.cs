@@ -1,0 +1,91 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Coppice.Tensors;
+
+namespace Coppice.Weights;
+
+/// <summary>llama.cpp's Q4_K: 256 weights in eight groups of 32, w = d s q - dmin m with q from 0 to 15, and a group's scale s and minimum m from 0 to 63. 144 bytes.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 1)]
+public struct Q4_K : IBlock<Q4_K>
+{
+    /// <summary>d, the scale of the groups' scales.</summary>
+    public Half Scale;
+
+    /// <summary>dmin, the scale of the groups' minima.</summary>
+    public Half MinScale;
+
+    /// <summary>The groups' scales and minima, six bits each. Of groups 0 to 3 the scales are the low bits of bytes 0 to 3, the minima those of bytes 4 to 7. Of groups 4 to 7
+    /// bytes 8 to 11 hold the low four bits (scale in the low nibble), and bytes 0 to 3 and 4 to 7 hold the high two bits of scale and minimum in their own top bits.</summary>
+    public Groups GroupScales;
+
+    /// <summary>q: byte 32 p + i holds weight 64 p + i in its low nibble and weight 64 p + 32 + i in its high one.</summary>
+    public Nibbles Values;
+
+    /// <summary>12 bytes of packed scales and minima.</summary>
+    [InlineArray(12)]
+    public struct Groups
+    {
+        byte first;
+    }
+
+    /// <summary>128 bytes of two codes each.</summary>
+    [InlineArray(128)]
+    public struct Nibbles
+    {
+        byte first;
+    }
+
+    /// <inheritdoc/>
+    public static int Size => 256;
+
+    /// <inheritdoc/>
+    public static string Name => "q4_k";
+
+    /// <inheritdoc/>
+    public readonly bool IsFinite => Half.IsFinite(Scale) && Half.IsFinite(MinScale);
+
+    /// <summary>The scale s and the minimum m of a group, each 0 to 63.</summary>
+    public readonly (int Scale, int Min) Group(int group) => group < 4
+        ? (GroupScales[group] & 63, GroupScales[group + 4] & 63)
+        : (GroupScales[group + 4] & 15 | GroupScales[group - 4] >> 6 << 4, GroupScales[group + 4] >> 4 | GroupScales[group] >> 6 << 4);
+
+    /// <inheritdoc/>
+    public readonly void Unpack(Span<float> values)
+    {
+        for (int group = 0; group < 8; group++)
+        {
+            (float scale, float offset) = ScaleOf(group);
+            for (int i = 0; i < 32; i++)
+                values[32 * group + i] = scale * Code(group, i) - offset;
+        }
+    }
+
+    static PanelProduct IBlock<Q4_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q4_K> blocks) => SuperBlockPacking.Pack(pool, rows, columns, blocks);
+
+    /// <inheritdoc/>
+    public readonly float Dot(ReadOnlySpan<float> x)
+    {
+        float sum = 0;
+        for (int group = 0; group < 8; group++)
+        {
+            float products = 0, inputs = 0;
+            for (int i = 0; i < 32; i++)
+            {
+                products += Code(group, i) * x[32 * group + i];
+                inputs += x[32 * group + i];
+            }
+            (float scale, float offset) = ScaleOf(group);
+            sum += scale * products - offset * inputs;
+        }
+        return sum;
+    }
+
+    readonly int Code(int group, int i) => Values[group / 2 * 32 + i] >> group % 2 * 4 & 15;
+
+    // Both products are exact: 11 bits times 6.
+    readonly (float Scale, float Offset) ScaleOf(int group)
+    {
+        (int scale, int min) = Group(group);
+        return ((float)Scale * scale, (float)MinScale * min);
+    }
+}
