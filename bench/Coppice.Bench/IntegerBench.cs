@@ -13,8 +13,8 @@ static class IntegerBench
         float[] w = ProductBench.Numbers(Inputs * Outputs), probe = ProductBench.Numbers(64 << 20);
         (string, Weight)[] weights =
         [
-            ("q8_0", BlockWeight<Q8_0>.From(Outputs, Inputs, w)),
-            ("q4_0", BlockWeight<Q4_0>.From(Outputs, Inputs, w)),
+            ("q8_0", BlockWeight.From<Q8_0>(Outputs, Inputs, w)),
+            ("q4_0", BlockWeight.From<Q4_0>(Outputs, Inputs, w)),
         ];
         Comparison.Header(pool.Threads, "one int8 row x [32768, 4096]^T, GB/s of stored bytes", "read");
         foreach (var (name, weight) in weights)

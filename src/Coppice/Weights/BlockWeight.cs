@@ -60,14 +60,36 @@ public sealed class BlockWeight<TBlock> : PackedWeight where TBlock : unmanaged,
 /// <summary>Makes <see cref="BlockWeight{TBlock}"/>s.</summary>
 public static class BlockWeight
 {
-    /// <summary>Rounds numbers [outputs, inputs] to blocks.</summary>
+    // Numbers that a thread rounds at a time.
+    const int PartNumbers = 1 << 16;
+
+    /// <summary>Rounds finite numbers [outputs, inputs] to blocks; the same at any number of threads. Without a pool on the caller's alone.</summary>
     /// <exception cref="CoppiceException">The inputs are no multiple of the block size.</exception>
-    public static BlockWeight<TBlock> From<TBlock>(int rows, int columns, ReadOnlySpan<float> values) where TBlock : unmanaged, IPackedBlock<TBlock>
+    public static BlockWeight<TBlock> From<TBlock>(int rows, int columns, ReadOnlySpan<float> values, WorkerPool? pool = null) where TBlock : unmanaged, IPackedBlock<TBlock>
     {
         BlockWeight<TBlock>.CheckColumns(rows, columns);
-        TBlock[] blocks = new TBlock[values.Length / TBlock.Size];
-        for (int i = 0; i < blocks.Length; i++)
-            blocks[i] = TBlock.Pack(values.Slice(i * TBlock.Size, TBlock.Size));
+        if (values.Length != (long)rows * columns)
+            throw new ArgumentException($"BlockWeight: {values.Length} numbers for [{rows}, {columns}]");
+        TBlock[] blocks = GC.AllocateUninitializedArray<TBlock>(values.Length / TBlock.Size);
+        PackJob<TBlock> job = new() { Values = values, Blocks = blocks };
+        int parts = (values.Length + PartNumbers - 1) / PartNumbers;
+        if (pool is not null)
+            pool.Run(parts, ref job);
+        else
+            for (int part = 0; part < parts; part++)
+                job.Execute(part);
         return new BlockWeight<TBlock>(rows, columns, blocks);
+    }
+
+    ref struct PackJob<TBlock> : IJob where TBlock : unmanaged, IPackedBlock<TBlock>
+    {
+        public ReadOnlySpan<float> Values;
+        public Span<TBlock> Blocks;
+
+        public void Execute(int part)
+        {
+            int first = part * (PartNumbers / TBlock.Size), count = Math.Min(PartNumbers / TBlock.Size, Blocks.Length - first);
+            TBlock.Pack(Values.Slice(first * TBlock.Size, count * TBlock.Size), Blocks.Slice(first, count));
+        }
     }
 }

@@ -29,4 +29,7 @@ public interface IPackedBlock<TSelf> : IBlock<TSelf> where TSelf : unmanaged, IP
 {
     /// <summary>Rounds <see cref="IBlock{TSelf}.Size"/> finite numbers as llama.cpp's reference does.</summary>
     static abstract TSelf Pack(ReadOnlySpan<float> values);
+
+    /// <summary>The same for as many blocks as <paramref name="blocks"/> has, with vectors.</summary>
+    static abstract void Pack(ReadOnlySpan<float> values, Span<TSelf> blocks);
 }

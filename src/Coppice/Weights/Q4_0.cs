@@ -43,6 +43,9 @@ public struct Q4_0 : IPackedBlock<Q4_0>
         return block;
     }
 
+    /// <inheritdoc/>
+    public static void Pack(ReadOnlySpan<float> values, Span<Q4_0> blocks) => BlockPacking.Pack(values, blocks);
+
     /// <summary>A block of 32 codes, 0 to 15, that were found elsewhere.</summary>
     public static Q4_0 FromCodes(Half scale, ReadOnlySpan<byte> codes)
     {

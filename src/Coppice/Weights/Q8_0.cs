@@ -42,6 +42,9 @@ public struct Q8_0 : IPackedBlock<Q8_0>
         return block;
     }
 
+    /// <inheritdoc/>
+    public static void Pack(ReadOnlySpan<float> values, Span<Q8_0> blocks) => BlockPacking.Pack(values, blocks);
+
     /// <summary>A block of 32 codes, 0 to 255 for q from -128 to 127, that were found elsewhere.</summary>
     public static Q8_0 FromCodes(Half scale, ReadOnlySpan<byte> codes)
     {

@@ -1,10 +1,13 @@
 using System.Runtime.InteropServices;
 using Coppice.Tensors;
+using Coppice.Tensors.Simd;
+using Coppice.Tests.Tensors.Simd;
 using Coppice.Weights;
 
 namespace Coppice.Tests.Weights;
 
 /// <summary>Blocks against the documented rounding, written again from the documentation over doubles and bytes.</summary>
+[Collection(SimdCollection.Name)]
 public class BlockTests
 {
     [Fact]
@@ -65,6 +68,64 @@ public class BlockTests
         CoppiceException error = Assert.Throws<CoppiceException>(() => BlockWeight.From<Q4_0>(2, 48, new float[96]));
         Assert.Contains("[2, 48] has rows of 48 numbers, wanted a multiple of 32", error.Message, StringComparison.Ordinal);
     }
+
+    [Theory]
+    [MemberData(nameof(SimdTesting.LevelData), MemberType = typeof(SimdTesting))]
+    public void Blocks_packed_together_have_the_bytes_of_blocks_packed_alone(SimdLevel level)
+    {
+        using IDisposable chosen = SimdLevel.Select(level);
+        float[] values = [.. Samples().Concat(Awkward()).SelectMany(sample => sample)];
+        CheckPack<Q8_0>(values);
+        CheckPack<Q4_0>(values);
+    }
+
+    [Theory]
+    [MemberData(nameof(SimdTesting.LevelData), MemberType = typeof(SimdTesting))]
+    public void A_matrix_packs_the_same_on_any_number_of_threads(SimdLevel level)
+    {
+        using IDisposable chosen = SimdLevel.Select(level);
+        float[] values = Numbers(700 * 416, 5, 1);
+        using WorkerPool three = new(3);
+        Assert.Equal(Bytes(BlockWeight.From<Q8_0>(700, 416, values)), Bytes(BlockWeight.From<Q8_0>(700, 416, values, three)));
+        Assert.Equal(Bytes(BlockWeight.From<Q4_0>(700, 416, values)), Bytes(BlockWeight.From<Q4_0>(700, 416, values, three)));
+    }
+
+    static byte[] Bytes<TBlock>(BlockWeight<TBlock> weight) where TBlock : unmanaged, IBlock<TBlock> => MemoryMarshal.AsBytes(weight.Blocks).ToArray();
+
+    static void CheckPack<TBlock>(float[] values) where TBlock : unmanaged, IPackedBlock<TBlock>
+    {
+        TBlock[] blocks = new TBlock[values.Length / 32];
+        TBlock.Pack(values, blocks);
+        for (int i = 0; i < blocks.Length; i++)
+            Assert.Equal(Bytes(TBlock.Pack(values.AsSpan(32 * i, 32))), Bytes(blocks[i]));
+    }
+
+    // Zeros of both signs, ties in magnitude, infinities and NaNs, numbers whose scale is denormal or has an infinite inverse, and neighbours of ties.
+    static IEnumerable<float[]> Awkward()
+    {
+        yield return [.. Enumerable.Repeat(-0f, 32)];
+        yield return [.. Enumerable.Range(0, 32).Select(i => i % 3 == 0 ? -0f : 0f)];
+        foreach (int first in new[] { 0, 5, 16, 31 })
+        {
+            yield return [.. Enumerable.Range(0, 32).Select(i => i < first ? 0.5f : i % 2 == 0 ? 1f : -1f)];
+            foreach (float odd in new[] { float.PositiveInfinity, float.NegativeInfinity, float.NaN, float.MaxValue, float.MinValue, float.Epsilon })
+            {
+                float[] values = Numbers(32, first, 1);
+                values[first] = odd;
+                yield return values;
+            }
+        }
+        for (int exponent = -149; exponent < 128; exponent++)
+            yield return Numbers(32, exponent + 200, MathF.ScaleB(1, exponent));
+        for (int i = 0; i < 200; i++)
+        {
+            Random random = new(i);
+            yield return [127f, .. Enumerable.Range(0, 31).Select(_ => Next(random.Next(-127, 127) + 0.5f, random.Next(-2, 3)))];
+            yield return [-8f, .. Enumerable.Range(0, 31).Select(_ => Next(random.Next(-8, 8) + 0.5f, random.Next(-2, 3)))];
+        }
+    }
+
+    static float Next(float value, int steps) => BitConverter.Int32BitsToSingle(BitConverter.SingleToInt32Bits(value) + steps);
 
     static void Check<TBlock>(TBlock block, float[] x) where TBlock : unmanaged, IBlock<TBlock>
     {

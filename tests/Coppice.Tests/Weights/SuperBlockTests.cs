@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using Coppice.Formats;
 using Coppice.Tensors;
 using Coppice.Tests.Formats;
@@ -70,6 +71,23 @@ public sealed class SuperBlockTests : IDisposable
             Assert.Equal(OracleQ4(q4), Unpack<Q4_K>(q4));
             Assert.Equal(OracleQ6(q6), Unpack<Q6_K>(q6));
         }
+    }
+
+    // The first block of a matrix that llama-quantize (v0.5.0, Q4_K_M) made, and the numbers that it gives when it turns the file back into F32.
+    [Fact]
+    public void Blocks_of_llama_cpp_read_as_llama_cpp_reads_them()
+    {
+        CheckFixed<Q4_K>("hg7uGqXs5qyb4eeyd/vfSVlcBHSAw6eVRyiFrSxN+COHiC5nhhq/d0eoZKflFbWIh6q7j/IFpkeciVLKlsc6OmiambR9w8i7a5unwMZL06m4nJXqXMq125n3q+wvrqVxoQrJa9PG2HaQqJ16mHmJoYcsSuq6iYp6+EU4Staby3kHJphWxndH33k3tkupunmw",
+            "dff9198399865f26083bd93499ade6a58603e0434b5d32c71bc8f9bce570b8b4", 0.04122877f, 0.08542442f, -0.03243065f, -0.03243065f);
+        CheckFixed<Q6_K>("kWwilRMbqRevyBLGepbdLi5ANOZRuHJJTqBrH7PmmkOu8y7P8SQFbULWJgrLk1HmqhoPD6K+AYdimQM1cL/poC8P9yB/XI3ofj55YMs/KzW/EKuEwTj8kJnj42MEBd9QYz9ZkN+eaQEk0fgLzCpdNxBJCmHZTCr6rf8vRHAI0ZVEreKmopahallZQi5CWdWhaOoY9aTlXWJJ+ZXGmRFpU6VEanAceGSm2okHGog1VOToaSVdkJiZpZlRtbl6RVF7gCop3r/PxM3ZLjIz4c3WOuEF",
+            "9a704002c7deed7fc8d6c4aafa14e7ec4b7de3b29e57c06cc32f93007e281286", 0.3559494f, 0.045928955f, -0.022964478f, -0.057411194f);
+    }
+
+    static void CheckFixed<TBlock>(string base64, string sha256, params float[] start) where TBlock : unmanaged, IBlock<TBlock>
+    {
+        float[] values = Unpack<TBlock>(Convert.FromBase64String(base64));
+        Assert.Equal(start, values[..start.Length]);
+        Assert.Equal(sha256, Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes(values.AsSpan()))));
     }
 
     [Fact]
