@@ -3,7 +3,7 @@ using Coppice.Tensors.Simd;
 
 namespace Coppice.Bench;
 
-/// <summary>Attention of a training step, and of one generated token, against the FMA peak. Only pairs that the mask allows count as work.</summary>
+/// <summary>Attention of a training step against the FMA peak. Only pairs that the mask allows count as work.</summary>
 static class AttentionBench
 {
     public static void Run(WorkerPool pool)
@@ -12,7 +12,6 @@ static class AttentionBench
         Training(pool, new(4, 4, 64), sequences: 8, length: 256);
         Training(pool, new(8, 2, 32), sequences: 8, length: 256);
         Training(pool, new(8, 2, 64), sequences: 1, length: 1024);
-        Generation(pool, new(24, 8, 64), keys: 512);
     }
 
     static void Training(WorkerPool pool, AttentionShape shape, int sequences, int length)
@@ -25,13 +24,6 @@ static class AttentionBench
         string name = $"T {length}, {shape.Heads}/{shape.KeyValueHeads} heads of {shape.Width}";
         Report(pool, $"forward {name}", 4 * pairs, () => CausalAttention.Forward(pool, q, k, v, runs, shape, y, logSums));
         Report(pool, $"backward {name}", 10 * pairs, () => CausalAttention.Backward(pool, q, k, v, y, q, logSums, runs, shape, dq, dk, dv));
-    }
-
-    static void Generation(WorkerPool pool, AttentionShape shape, int keys)
-    {
-        float[] q = ProductBench.Numbers(shape.QueryStride), k = ProductBench.Numbers(keys * shape.KeyStride), v = ProductBench.Numbers(keys * shape.KeyStride), y = new float[q.Length];
-        Report(pool, $"one query, {keys} keys, {shape.Heads}/{shape.KeyValueHeads} of {shape.Width}", 4.0 * keys * q.Length,
-            () => CausalAttention.Forward(pool, q, k, v, 1, keys - 1, shape, y));
     }
 
     static void Report(WorkerPool pool, string name, double work, Action action) =>

@@ -2,14 +2,14 @@ using Coppice.Bench;
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
 
-// dotnet run -c Release --project bench/Coppice.Bench [-- products|rows|attention|fused|integers ...]
+// dotnet run -c Release --project bench/Coppice.Bench [-- products|rows|attention|cache|fused|dispatch|integers ...]
 Console.WriteLine($"{Environment.ProcessorCount} processors, .NET {Environment.Version}, {SimdLevel.Active}");
 for (int threads = 1; threads <= Environment.ProcessorCount; threads++)
 {
     using var pool = new WorkerPool(threads);
     Clock.Threads = threads;
     foreach (var (name, run) in ((string, Action<WorkerPool>)[])
-        [("products", ProductBench.Run), ("rows", RowBench.Run), ("attention", AttentionBench.Run), ("fused", FusedBench.Run), ("integers", IntegerBench.Run)])
+        [("products", ProductBench.Run), ("rows", RowBench.Run), ("attention", AttentionBench.Run), ("cache", CacheBench.Run), ("fused", FusedBench.Run), ("dispatch", DispatchBench.Run), ("integers", IntegerBench.Run)])
         if (args.Length == 0 || args.Contains(name))
             run(pool);
 }

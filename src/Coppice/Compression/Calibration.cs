@@ -104,7 +104,6 @@ internal sealed class Calibration
 
     void Embed(Batch batch)
     {
-        batch.PlaceAfter(0);
         Tensor hidden = model.Embed(batch, context);
         batches.Add((batch, Tensor.From(hidden.Shape, hidden.Data)));
         Tokens += batch.Count;

@@ -15,8 +15,7 @@ public readonly record struct ModelMemory(long ModelBytes, long CacheBytesPerTok
 public static class MemoryProbe
 {
     /// <summary>What a model takes, and the process's peak so far.</summary>
-    public static ModelMemory Measure(Model model) => new(
-        model.ByteCount, model.Blocks.Sum(block => 2L * sizeof(float) * block.Attention.KeyValueWidth), PeakBytes());
+    public static ModelMemory Measure(Model model, KeyValueFormat cache = KeyValueFormat.Float16) => new(model.ByteCount, KvCache.PerToken(model, cache), PeakBytes());
 
     /// <summary>The most physical memory that this process ever held: VmHWM of Linux, the peak working set elsewhere.</summary>
     public static long PeakBytes()

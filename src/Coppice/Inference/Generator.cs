@@ -4,35 +4,17 @@ using Coppice.Tensors;
 
 namespace Coppice.Inference;
 
-/// <summary>Why no more tokens came.</summary>
-public enum StopReason
-{
-    /// <summary>Generation has not ended.</summary>
-    None,
-
-    /// <summary>The end token was drawn; it is not handed out.</summary>
-    EndToken,
-
-    /// <summary>As many tokens were asked for.</summary>
-    MaxTokens,
-
-    /// <summary>Prompt and text fill the context.</summary>
-    ContextFull,
-}
-
 /// <summary>
 /// Continues a text token by token with a key-value cache. All memory is taken by the constructor and the first <see cref="Prefill"/>; after
-/// it a token allocates nothing. Not thread-safe.
+/// it a token allocates nothing. Not thread-safe. <see cref="GenerationEngine"/> continues several at once.
 /// </summary>
 public sealed class Generator
 {
     readonly Model model;
-    readonly Sampler sampler;
-    readonly int? endToken;
     readonly ForwardContext context;
-    readonly KvCache cache;
+    readonly Continuation text;
+    readonly Speculation? speculation;
     readonly Batch batch = new();
-    readonly int[] tokens;
     readonly double[] seconds;
     Tensor? logits;
 
@@ -41,51 +23,62 @@ public sealed class Generator
     /// <param name="pool">Threads.</param>
     /// <param name="endToken">The tokenizer's EOS, at which the text ends; null goes on.</param>
     /// <param name="capacity">The most tokens of prompt and text together; the model's context length by default.</param>
-    public Generator(Model model, Sampler sampler, WorkerPool pool, int? endToken = null, int? capacity = null)
+    /// <param name="cache">How keys and values are kept.</param>
+    /// <param name="draft">A faster model that guesses ahead; the text, or its distribution, stays that of <paramref name="model"/>.</param>
+    /// <exception cref="CoppiceException">The draft has another vocabulary or a shorter context.</exception>
+    public Generator(
+        Model model, Sampler sampler, WorkerPool pool, int? endToken = null, int? capacity = null, KeyValueFormat cache = KeyValueFormat.Float16, DraftOptions? draft = null)
     {
-        (this.model, this.sampler, this.endToken) = (model, sampler, endToken);
-        cache = new KvCache(model, capacity ?? model.ContextLength);
-        context = new ForwardContext(pool) { Cache = cache };
-        tokens = new int[cache.Capacity];
-        seconds = new double[cache.Capacity];
+        this.model = model;
+        KvCache held = new(model, capacity ?? model.ContextLength, cache);
+        text = new Continuation(held, new int[held.Capacity], sampler, endToken);
+        context = new ForwardContext(pool);
+        seconds = new double[held.Capacity];
+        speculation = draft is null ? null : new Speculation(model, text, draft, pool, cache);
     }
 
     /// <summary>The prompt and what was generated, in order.</summary>
-    public ReadOnlySpan<int> Tokens => tokens.AsSpan(0, Count);
+    public ReadOnlySpan<int> Tokens => text.Tokens;
 
     /// <summary>How many tokens <see cref="Tokens"/> has.</summary>
-    public int Count { get; private set; }
+    public int Count => text.Count;
 
     /// <summary>Why the last <see cref="Next"/> or <see cref="Generate"/> gave no token.</summary>
-    public StopReason Stop { get; private set; }
+    public StopReason Stop => text.Stop;
 
     /// <summary>Bytes of the key-value cache.</summary>
-    public long CacheBytes => cache.ByteCount;
+    public long CacheBytes => text.Cache.ByteCount;
 
     /// <summary>Logits [vocabulary] of the last token read; valid until the next call.</summary>
-    public ReadOnlySpan<float> Logits => logits is null ? default : logits.Data;
+    public ReadOnlySpan<float> Logits => logits is null ? default : logits.Data[^model.VocabularySize..];
 
-    /// <summary>Forgets the text.</summary>
+    /// <summary>Tokens that the draft guessed, and how many of them the model took; zeros without a draft.</summary>
+    public (long Guessed, long Accepted) Drafted => speculation is null ? (0, 0) : (speculation.Guessed, speculation.Accepted);
+
+    /// <summary>Forgets the text and all that was computed of it.</summary>
     public void Reset()
     {
-        cache.Truncate(0);
-        (Count, Stop, logits) = (0, StopReason.None, null);
+        text.Clear();
+        text.Cache.Truncate(0);
+        logits = null;
     }
 
-    /// <summary>Reads a prompt of at least one token, behind the text so far.</summary>
+    /// <summary>Starts a new text with a prompt of at least one token, of which only what differs from the text before is read.</summary>
+    /// <returns>How many tokens did not have to be read.</returns>
     /// <exception cref="CoppiceException">It does not fit the context.</exception>
-    public void Prefill(ReadOnlySpan<int> prompt)
+    public int Restart(ReadOnlySpan<int> prompt)
     {
-        if (prompt.IsEmpty)
-            throw new ArgumentException("Generator: an empty prompt; start with the tokenizer's BOS");
-        if (prompt.Length > tokens.Length - Count)
-            throw new CoppiceException(Count == 0
-                ? $"The prompt has {prompt.Length:N0} tokens, the context holds {tokens.Length:N0}: shorten it"
-                : $"The prompt has {prompt.Length:N0} tokens behind {Count:N0} others, the context holds {tokens.Length:N0}: shorten it or start anew");
-        prompt.CopyTo(tokens.AsSpan(Count));
-        Count += prompt.Length;
-        Stop = StopReason.None;
-        Read();
+        int reused = text.Restart(prompt);
+        Read(default);
+        return reused;
+    }
+
+    /// <summary>Reads a prompt of at least one token, behind the text so far, in chunks that do not change the result.</summary>
+    /// <exception cref="CoppiceException">It does not fit the context.</exception>
+    public void Prefill(ReadOnlySpan<int> prompt, CancellationToken cancel = default)
+    {
+        text.Append(prompt);
+        Read(cancel);
     }
 
     /// <summary>Draws the next token; false at the end of the text, with the reason in <see cref="Stop"/>.</summary>
@@ -94,24 +87,11 @@ public sealed class Generator
         token = -1;
         if (Count == 0)
             throw new InvalidOperationException("Generator: no prompt was read; call Prefill first");
-        if (Stop == StopReason.EndToken)
+        if (!text.MayGoOn())
             return false;
-        if (Count == tokens.Length)
-        {
-            Stop = StopReason.ContextFull;
-            return false;
-        }
-        // The last token handed out is read only now: a text that ends needs no pass for its last token.
-        if (cache.Length < Count)
-            Read();
-        token = sampler.Next(logits!.Data);
-        if (token == endToken)
-        {
-            Stop = StopReason.EndToken;
-            return false;
-        }
-        tokens[Count++] = token;
-        return true;
+        if (text.Ready == 0)
+            Decide();
+        return text.Take(out token);
     }
 
     /// <summary>Reads <paramref name="prompt"/> and hands each new token to <paramref name="onToken"/> until an end, <paramref name="maxTokens"/> or the full context.</summary>
@@ -122,7 +102,7 @@ public sealed class Generator
         ArgumentOutOfRangeException.ThrowIfNegative(maxTokens);
         int made = 0;
         long start = Stopwatch.GetTimestamp();
-        Prefill(prompt);
+        Prefill(prompt, cancel);
         while (made < maxTokens && Next(out int token))
         {
             seconds[made++] = Stopwatch.GetElapsedTime(start).TotalSeconds;
@@ -131,16 +111,36 @@ public sealed class Generator
             start = Stopwatch.GetTimestamp();
         }
         if (Stop == StopReason.None)
-            Stop = StopReason.MaxTokens;
+            text.Stop = StopReason.MaxTokens;
         return new GenerationTiming(prompt.Length, seconds.AsSpan(0, made));
     }
 
-    // One pass over every token that the cache does not hold yet.
-    void Read()
+    // One token or, with a draft, one or more. The last token handed out is read only now: a text that ends needs no pass for its last token.
+    void Decide()
     {
-        context.Reset();
-        batch.Clear();
-        batch.Add(tokens.AsSpan(cache.Length, Count - cache.Length));
-        logits = model.ForwardLast(batch, context);
+        bool isRead = text.Unread.IsEmpty;
+        if (!isRead && speculation is not null && speculation.HasRoom)
+        {
+            logits = speculation.Decide(batch, context);
+            return;
+        }
+        if (!isRead)
+            Read(default);
+        text.Decide(text.Sampler.Next(Logits));
+    }
+
+    // Passes over every token that the cache does not hold yet.
+    void Read(CancellationToken cancel)
+    {
+        bool isLast;
+        do
+        {
+            cancel.ThrowIfCancellationRequested();
+            context.Reset();
+            batch.Clear();
+            isLast = text.AddTo(batch, Continuation.ChunkTokens);
+            logits = model.ForwardWanted(batch, context);
+        }
+        while (!isLast);
     }
 }

@@ -10,6 +10,7 @@ public sealed class Sampler
     readonly Random? random;
     readonly double[] weights;
     readonly int[] ids;
+    double[] distribution = [];
 
     /// <summary>The likeliest token always; of equals the one with the smallest id.</summary>
     public Sampler() : this(0, new SamplingOptions(), null) { }
@@ -26,20 +27,60 @@ public sealed class Sampler
         (weights, ids) = (new double[room], new int[room]);
     }
 
+    /// <summary>Whether it takes the likeliest token always.</summary>
+    public bool IsGreedy => options.Temperature == 0;
+
     /// <summary>The next token for logits [vocabulary].</summary>
     /// <exception cref="CoppiceException">A logit is NaN, or none is finite.</exception>
     public int Next(ReadOnlySpan<float> logits)
     {
-        int best = TensorPrimitives.IndexOfMax(logits);
-        if (!float.IsFinite(logits[best]))
-            throw new CoppiceException($"Sampling: the logit of token {best} is {logits[best]}; the weights hold NaN or overflow");
-        if (options.Temperature == 0)
-            return best;
+        int best = Likeliest(logits);
+        return IsGreedy ? best : Draw(Keep(logits, logits[best]));
+    }
 
-        int kept = Weigh(logits, logits[best]);
-        if (options.TopK > 0 && options.TopK < kept || options.TopP < 1)
-            kept = Filter(kept);
+    /// <summary>The next token, and the probabilities [vocabulary] that it was drawn by. Not for a greedy sampler.</summary>
+    internal int Next(ReadOnlySpan<float> logits, Span<double> probabilities)
+    {
+        int kept = Keep(logits, logits[Likeliest(logits)]);
+        Spread(kept, probabilities);
         return Draw(kept);
+    }
+
+    /// <summary>
+    /// Takes a token x that was drawn by the probabilities q, or draws another in its stead, so that what comes out has the distribution p of these
+    /// logits: x with probability min(1, p(x) / q(x)), else one by max(0, p - q) (Leviathan et al. 2023, theorem 1). Not for a greedy sampler.
+    /// </summary>
+    internal int Check(ReadOnlySpan<float> logits, ReadOnlySpan<double> q, int x)
+    {
+        if (distribution.Length != logits.Length)
+            distribution = new double[logits.Length];
+        Spread(Keep(logits, logits[Likeliest(logits)]), distribution);
+        if (random!.NextDouble() * q[x] < distribution[x])
+            return x;
+        for (int i = 0; i < distribution.Length; i++)
+            (weights[i], ids[i]) = (Math.Max(0, distribution[i] - q[i]), i);
+        return Draw(distribution.Length);
+    }
+
+    static int Likeliest(ReadOnlySpan<float> logits)
+    {
+        int best = TensorPrimitives.IndexOfMax(logits);
+        return float.IsFinite(logits[best]) ? best : throw new CoppiceException($"Sampling: the logit of token {best} is {logits[best]}; the weights hold NaN or overflow");
+    }
+
+    // Weighs all tokens and leaves in front those that may be drawn.
+    int Keep(ReadOnlySpan<float> logits, float greatest)
+    {
+        int kept = Weigh(logits, greatest);
+        return options.TopK > 0 && options.TopK < kept || options.TopP < 1 ? Filter(kept) : kept;
+    }
+
+    void Spread(int kept, Span<double> probabilities)
+    {
+        probabilities.Clear();
+        double total = Sum(kept);
+        for (int i = 0; i < kept; i++)
+            probabilities[ids[i]] = weights[i] / total;
     }
 
     // weights[i] = exp((logit i - greatest) / temperature), in double

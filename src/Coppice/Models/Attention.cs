@@ -32,16 +32,23 @@ public sealed class Attention(Linear query, Linear key, Linear value, Linear out
     /// <inheritdoc/>
     public override IEnumerable<(string Name, Layer Layer)> Children => [("q_proj", Query), ("k_proj", Key), ("v_proj", Value), ("o_proj", Output)];
 
-    /// <summary>[tokens, width] to the same; with a cache, the tokens continue it and their keys and values are appended at block <paramref name="index"/>.</summary>
+    /// <summary>[tokens, width] to the same; where the batch continues caches, its keys and values are added to them at block <paramref name="index"/>.</summary>
     public Tensor Forward(Tensor x, Batch batch, int index, ForwardContext context)
     {
-        int past = context.Cache?.Length ?? 0;
         Tensor q = rotary.Rotate(context, Query.Forward(x, context), batch.Positions);
         Tensor k = rotary.Rotate(context, Key.Forward(x, context), batch.Positions);
         Tensor v = Value.Forward(x, context);
-        Tensor mixed = context.Cache is { } cache
-            ? GroupedQueryAttention.Continue(context, q, cache.Append(index, k, v), past, Heads, KeyValueHeads)
-            : GroupedQueryAttention.Apply(context, q, k, v, batch.Sequences, Heads, KeyValueHeads);
+        Tensor mixed = batch.Caches.IsEmpty
+            ? GroupedQueryAttention.Apply(context, q, k, v, batch.Sequences, Heads, KeyValueHeads)
+            : Continue(q, k, v, batch, index, context);
         return Output.Forward(mixed, context);
+    }
+
+    Tensor Continue(Tensor q, Tensor k, Tensor v, Batch batch, int index, ForwardContext context)
+    {
+        ReadOnlySpan<KeyValueBlock> caches = batch.CacheBlocks(index);
+        for (int i = 0; i < caches.Length; i++)
+            caches[i].Write(batch.Queries[i].Past, k.Rows(batch.Queries[i].Rows), v.Rows(batch.Queries[i].Rows));
+        return GroupedQueryAttention.Continue(context, q, caches, batch.Queries, Heads, KeyValueHeads);
     }
 }

@@ -2,29 +2,43 @@ using Coppice.Tensors;
 
 namespace Coppice.Models;
 
-/// <summary>Keys and values of the tokens so far, a pair of [capacity, key-value width] tensors a block.</summary>
+/// <summary>Keys and values of one text's tokens so far, and the tokens themselves. Not thread-safe.</summary>
 public sealed class KvCache
 {
-    readonly (Tensor Keys, Tensor Values)[] blocks;
+    readonly KeyValueBlock[] blocks;
+    readonly int[] tokens;
 
-    /// <summary>An empty cache for <paramref name="capacity"/> tokens.</summary>
-    public KvCache(Model model, int capacity)
+    /// <summary>An empty cache for <paramref name="capacity"/> tokens. Memory is taken now, but the system gives it only as tokens come.</summary>
+    /// <exception cref="CoppiceException">One block's part is more than an array can hold.</exception>
+    public KvCache(Model model, int capacity, KeyValueFormat format = KeyValueFormat.Float16)
     {
         if (capacity < 1 || capacity > model.ContextLength)
             throw new ArgumentOutOfRangeException(nameof(capacity), $"KvCache: {capacity} tokens, the model holds 1 to {model.ContextLength}");
-        Capacity = capacity;
-        blocks = [.. model.Blocks.Select(block => (Room(block), Room(block)))];
-        Tensor Room(TransformerBlock block) => new([capacity, block.Attention.KeyValueWidth]);
+        (Format, BytesPerToken, tokens) = (format, PerToken(model, format), new int[capacity]);
+        blocks = [.. model.Blocks.Select(block => new KeyValueBlock(format, block.Attention.KeyValueHeads, block.Attention.HeadWidth, capacity))];
     }
 
+    /// <summary>How numbers are kept.</summary>
+    public KeyValueFormat Format { get; }
+
     /// <summary>The most tokens that fit.</summary>
-    public int Capacity { get; }
+    public int Capacity => tokens.Length;
 
     /// <summary>Tokens held.</summary>
     public int Length { get; private set; }
 
+    /// <summary>The tokens whose keys and values are held, in order.</summary>
+    public ReadOnlySpan<int> Tokens => tokens.AsSpan(0, Length);
+
+    /// <summary>Bytes of one token's keys and values in all blocks.</summary>
+    public long BytesPerToken { get; }
+
     /// <summary>Bytes of all keys and values at full capacity.</summary>
-    public long ByteCount => blocks.Sum(block => 4L * (block.Keys.Shape.Length + block.Values.Shape.Length));
+    public long ByteCount => BytesPerToken * Capacity;
+
+    /// <summary>Bytes that one token of context takes in a model's cache.</summary>
+    public static long PerToken(Model model, KeyValueFormat format) =>
+        model.Blocks.Sum(block => KeyValueBlock.BytesPerToken(format, block.Attention.KeyValueHeads, block.Attention.HeadWidth));
 
     /// <summary>Forgets all tokens from <paramref name="length"/> on.</summary>
     public void Truncate(int length)
@@ -34,17 +48,16 @@ public sealed class KvCache
         Length = length;
     }
 
-    /// <summary>Writes k and v [tokens, key-value width] behind what a block holds and returns all of that block; <see cref="Advance"/> makes it count.</summary>
-    internal (Tensor Keys, Tensor Values) Append(int block, Tensor k, Tensor v)
-    {
-        int tokens = k.Shape.Rows, width = k.Shape.Columns;
-        if (Length + tokens > Capacity)
-            throw new CoppiceException($"KV cache: {Length} tokens held and {tokens} more do not fit its {Capacity}");
-        k.Data.CopyTo(blocks[block].Keys.Data[(Length * width)..]);
-        v.Data.CopyTo(blocks[block].Values.Data[(Length * width)..]);
-        return blocks[block];
-    }
+    /// <summary>How many tokens at the start of <paramref name="text"/> are held already.</summary>
+    public int SharedPrefix(ReadOnlySpan<int> text) => Tokens.CommonPrefixLength(text);
 
-    /// <summary>Counts tokens that every block has appended.</summary>
-    internal void Advance(int tokens) => Length += tokens;
+    /// <summary>Keys and values of one block.</summary>
+    internal KeyValueBlock this[int block] => blocks[block];
+
+    /// <summary>Counts tokens whose keys and values every block has now.</summary>
+    internal void Advance(ReadOnlySpan<int> added)
+    {
+        added.CopyTo(tokens.AsSpan(Length));
+        Length += added.Length;
+    }
 }

@@ -26,28 +26,46 @@ public abstract class Model : Layer
     /// <summary>Hidden states [tokens, width] of the last block to logits [tokens, vocabulary].</summary>
     public abstract Tensor Head(Tensor hidden, ForwardContext context);
 
-    /// <summary>Logits [tokens, vocabulary]; with a cache in the context, the batch is one sequence that continues it.</summary>
+    /// <summary>Logits [tokens, vocabulary].</summary>
     public Tensor Forward(Batch batch, ForwardContext context) => Head(Hidden(batch, context), context);
 
-    /// <summary>Logits [1, vocabulary] of the last token alone, the rest of the head's work spared.</summary>
-    public Tensor ForwardLast(Batch batch, ForwardContext context)
+    /// <summary>Logits of the last tokens of each sequence, as many as <see cref="Batch.Logits"/> says (one unless told otherwise), the rest of the head's work spared.</summary>
+    /// <returns>[sum of <see cref="Batch.Logits"/>, vocabulary] in the order of the sequences; null where none are wanted.</returns>
+    public Tensor? ForwardWanted(Batch batch, ForwardContext context)
     {
         Tensor hidden = Hidden(batch, context);
-        Tensor last = context.Arena.Rent([1, Width]);
-        hidden.Data[^Width..].CopyTo(last.Data);
-        return Head(last, context);
+        int wanted = 0;
+        foreach (int count in batch.Logits)
+            wanted += count;
+        if (wanted == 0)
+            return null;
+        Tensor rows = context.Arena.Rent([wanted, Width]);
+        int at = 0;
+        for (int i = 0; i < batch.Logits.Length; i++)
+        {
+            (int start, int length) = batch.Sequences.Span[i];
+            Sequence last = new(start + length - batch.Logits[i], batch.Logits[i]);
+            hidden.Rows(last).CopyTo(rows.Rows(new Sequence(at, last.Length)));
+            at += last.Length;
+        }
+        return Head(rows, context);
     }
+
+    /// <summary>Logits [sequences, vocabulary] of the last token of each sequence.</summary>
+    public Tensor ForwardLast(Batch batch, ForwardContext context) =>
+        ForwardWanted(batch, context) ?? throw new ArgumentException("Model: a batch of which no logits are wanted");
 
     /// <summary>Hidden states after the last block, given those that enter the first.</summary>
     public Tensor Blockwise(Tensor hidden, Batch batch, ForwardContext context)
     {
-        Place(batch, context);
+        Check(batch);
         for (int i = 0; i < Blocks.Count; i++)
         {
             // Without a tape nothing inside a block outlives it but its result, which is kept in the block's first rental.
             hidden = context.Tape is null ? Settled(Blocks[i], hidden, batch, i, context) : Blocks[i].Forward(hidden, batch, i, context);
         }
-        context.Cache?.Advance(batch.Count);
+        for (int i = 0; i < batch.Caches.Length; i++)
+            batch.Caches[i].Advance(batch.Tokens.Slice(batch.Queries[i].Rows.Start, batch.Queries[i].Rows.Length));
         return hidden;
     }
 
@@ -78,14 +96,15 @@ public abstract class Model : Layer
         return hidden;
     }
 
-    void Place(Batch batch, ForwardContext context)
+    void Check(Batch batch)
     {
-        int past = context.Cache?.Length ?? 0;
-        if (context.Cache is not null && batch.Sequences.Length != 1)
-            throw new ArgumentException($"Model: {batch.Sequences.Length} sequences with one cache, wanted one");
-        foreach (Sequence sequence in batch.Sequences.Span)
-            if (past + sequence.Length > ContextLength)
-                throw new CoppiceException($"{past + sequence.Length} tokens in a sequence, the model's context holds {ContextLength}");
-        batch.PlaceAfter(past);
+        for (int i = 0; i < batch.Sequences.Length; i++)
+        {
+            int past = batch.Caches.IsEmpty ? 0 : batch.Queries[i].Past, length = batch.Sequences.Span[i].Length;
+            if (past + length > ContextLength)
+                throw new CoppiceException($"{past + length} tokens in a sequence, the model's context holds {ContextLength}");
+            if (!batch.Caches.IsEmpty && batch.Caches[i].Length != past)
+                throw new ArgumentException($"Model: a cache of {batch.Caches[i].Length} tokens had {past} when it was put into the batch");
+        }
     }
 }

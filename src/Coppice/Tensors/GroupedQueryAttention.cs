@@ -17,12 +17,11 @@ internal static class GroupedQueryAttention
         return y;
     }
 
-    /// <summary>q [tokens, heads * d] that follow <paramref name="past"/> tokens, whose keys and values, theirs included, stand in <paramref name="cached"/>.</summary>
-    public static Tensor Continue(ComputeContext context, Tensor q, (Tensor Keys, Tensor Values) cached, int past, int heads, int keyValueHeads)
+    /// <summary>q [tokens, heads * d] of sequences that continue what stands in <paramref name="caches"/>, one a sequence, their own keys and values included.</summary>
+    public static Tensor Continue(ComputeContext context, Tensor q, ReadOnlySpan<KeyValueBlock> caches, ReadOnlySpan<CachedQueries> sequences, int heads, int keyValueHeads)
     {
         Tensor y = context.Result(q.Shape, differentiable: false);
-        var shape = new AttentionShape(heads, keyValueHeads, q.Shape.Columns / heads);
-        CausalAttention.Forward(context.Pool, q.Data, cached.Keys.Data, cached.Values.Data, q.Shape.Rows, past, shape, y.Data);
+        CachedAttention.Forward(context.Pool, q.Data, caches, sequences, new AttentionShape(heads, keyValueHeads, q.Shape.Columns / heads), y.Data);
         return y;
     }
 

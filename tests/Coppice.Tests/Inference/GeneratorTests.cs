@@ -21,7 +21,7 @@ public sealed class GeneratorTests : IDisposable
     {
         int[] ids = [.. Enumerable.Range(0, 42).Select(i => i * 97 % 280)];
         float[] whole = model.Forward(new Batch(ids), new ForwardContext(pool)).Data.ToArray();
-        Generator generator = new(model, new Sampler(), pool);
+        Generator generator = new(model, new Sampler(), pool, cache: KeyValueFormat.Float32);
         for (int end = step; end <= ids.Length; end += step)
         {
             generator.Prefill(ids.AsSpan(end - step, step));
@@ -35,7 +35,7 @@ public sealed class GeneratorTests : IDisposable
         List<int> wanted = [7, 8];
         while (wanted.Count < 20)
             wanted.Add(new Sampler().Next(model.ForwardLast(new Batch(wanted.ToArray()), new ForwardContext(pool)).Data));
-        Generator generator = new(model, new Sampler(), pool);
+        Generator generator = new(model, new Sampler(), pool, cache: KeyValueFormat.Float32);
         List<int> told = [];
         GenerationTiming timing = generator.Generate([7, 8], 18, told.Add);
         Assert.Equal(wanted, generator.Tokens.ToArray());
@@ -76,7 +76,7 @@ public sealed class GeneratorTests : IDisposable
     [Fact]
     public void A_prompt_goes_on_behind_what_was_generated()
     {
-        Generator generator = new(model, new Sampler(), pool);
+        Generator generator = new(model, new Sampler(), pool, cache: KeyValueFormat.Float32);
         generator.Generate([1, 2, 3], 4);
         generator.Prefill([5, 6]);
         float[] logits = generator.Logits.ToArray();

@@ -88,14 +88,66 @@ public sealed class LlamaModelTests : IDisposable
         LlamaModel model = TinyLlama.Create();
         int[] text = [.. Enumerable.Range(0, 30).Select(i => i * 7 % model.VocabularySize)];
         float[] whole = model.Forward(new Batch(text), new ForwardContext(pool)).Data.ToArray();
-        ForwardContext context = new(pool) { Cache = new KvCache(model, 30) };
+        ForwardContext context = new(pool);
+        KvCache cache = new(model, 30, KeyValueFormat.Float32);
         List<float> parts = [];
         foreach (Range range in new[] { ..5, 5..6, 6..7, 7..20, 20..21, 21..30 })
         {
-            parts.AddRange(model.Forward(new Batch(text.AsSpan()[range]), context).Data);
+            Batch batch = new();
+            batch.Add(text.AsSpan()[range], cache);
+            parts.AddRange(model.Forward(batch, context).Data);
             context.Reset();
         }
         Assert.Equal(whole, parts);
+    }
+
+    [Theory]
+    [InlineData(KeyValueFormat.Float32)]
+    [InlineData(KeyValueFormat.Float16)]
+    [InlineData(KeyValueFormat.Int8)]
+    public void Sequences_side_by_side_with_caches_of_their_own_lengths_get_the_logits_that_each_gets_alone(KeyValueFormat format)
+    {
+        LlamaModel model = TinyLlama.Create();
+        ForwardContext context = new(pool);
+        int[][] texts = [.. Enumerable.Range(0, 3).Select(t => Enumerable.Range(0, 20).Select(i => (i * 7 + t) % model.VocabularySize).ToArray())];
+        int[][] steps = [[5, 1, 1, 9], [1, 1, 12, 1], [2, 7, 1, 1]];
+        KvCache[] caches = [.. texts.Select(_ => new KvCache(model, 20, format))], alone = [.. texts.Select(_ => new KvCache(model, 20, format))];
+        Batch batch = new();
+        for (int step = 0; step < 4; step++)
+        {
+            List<float> wanted = [];
+            batch.Clear();
+            for (int t = 0; t < texts.Length; t++)
+            {
+                ReadOnlySpan<int> part = texts[t].AsSpan(steps[t][..step].Sum(), steps[t][step]);
+                int logits = Math.Min(t, part.Length);
+                Batch single = new();
+                single.Add(part, alone[t], logits);
+                wanted.AddRange(model.ForwardWanted(single, context) is { } own ? own.Data : []);
+                context.Reset();
+                batch.Add(part, caches[t], logits);
+            }
+            Assert.Equal(wanted, model.ForwardWanted(batch, context)!.Data.ToArray());
+            context.Reset();
+        }
+        Assert.Equal(texts[1][..15], caches[1].Tokens);
+        Assert.Equal(4, caches[1].SharedPrefix([.. texts[1][..4], 16, 16]));
+    }
+
+    [Fact]
+    public void What_does_not_fit_a_cache_is_refused_before_anything_is_computed()
+    {
+        LlamaModel model = TinyLlama.Create();
+        KvCache cache = new(model, 4), other = new(model, 4);
+        Batch batch = new();
+        Assert.Equal("KV cache: 0 tokens held and 5 more do not fit its 4", Assert.Throws<CoppiceException>(() => batch.Add(new int[5], cache)).Message);
+        batch.Add([1, 2], cache);
+        Assert.Throws<ArgumentException>(() => batch.Add([1], cache));
+        Assert.Throws<ArgumentException>(() => batch.Add([1]));
+        batch.Add([3], other);
+        model.Forward(batch, new ForwardContext(pool));
+        Assert.Equal((2, 1), (cache.Length, other.Length));
+        Assert.Throws<ArgumentException>(() => model.Forward(batch, new ForwardContext(pool)));
     }
 
     [Fact]

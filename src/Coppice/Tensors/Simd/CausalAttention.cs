@@ -19,36 +19,12 @@ internal readonly record struct AttentionShape(int Heads, int KeyValueHeads, int
 }
 
 /// <summary>
-/// softmax(q k^T / sqrt(width)) v, where query i of a sequence sees keys 0 to past + i. A score takes its products in the order of the head's
+/// softmax(q k^T / sqrt(width)) v, where query i of a sequence sees keys 0 to i. A score takes its products in the order of the head's
 /// numbers, an output those of the keys, with one rounding each, so that the result depends neither on the number of queries at a time nor on threads.
 /// </summary>
 internal static unsafe class CausalAttention
 {
     const int WorthSharing = 1 << 15;
-
-    /// <summary>Queries that follow <paramref name="past"/> tokens of one sequence, whose keys and values, their own included, are all in k and v.</summary>
-    /// <param name="pool">Threads that share the key and value heads.</param>
-    /// <param name="q">[queries, heads * width].</param>
-    /// <param name="k">[at least past + queries, keyValueHeads * width].</param>
-    /// <param name="v">As k.</param>
-    /// <param name="queries">Query rows.</param>
-    /// <param name="past">Tokens before the first query.</param>
-    /// <param name="shape">Heads and their width.</param>
-    /// <param name="y">[queries, heads * width].</param>
-    /// <exception cref="ArgumentException">Lengths do not fit.</exception>
-    public static void Forward(
-        WorkerPool pool, ReadOnlySpan<float> q, ReadOnlySpan<float> k, ReadOnlySpan<float> v, int queries, int past, AttentionShape shape, Span<float> y)
-    {
-        Check(q.Length, k.Length, v.Length, queries, past + queries, shape, y.Length);
-        fixed (float* pq = q, pk = k, pv = v, py = y)
-        {
-            var sequence = new Sequence(0, queries);
-            if (queries == 1)
-                Run(pool, new SingleQueryAttention { Q = pq, K = pk, V = pv, Y = py, Keys = past + 1, Shape = shape }, 1, past + 1);
-            else
-                Run(pool, new ForwardJob { Q = pq, K = pk, V = pv, Y = py, Sequences = &sequence, Past = past, Shape = shape }, 1, (long)queries * (past + queries));
-        }
-    }
 
     /// <summary>Whole sequences side by side, each seeing itself alone; keeps log(sum(e^score)) [tokens, heads] for the backward pass.</summary>
     public static void Forward(
@@ -155,7 +131,6 @@ internal static unsafe class CausalAttention
     {
         public float* Q, K, V, Y, LogSums;
         public Sequence* Sequences;
-        public int Past;
 
         public AttentionShape Shape { get; set; }
 
@@ -163,7 +138,7 @@ internal static unsafe class CausalAttention
         {
             const int Lane = AttentionBlock.Lane;
             var sequence = Sequences[index];
-            int width = Shape.Width, widthPadded = AttentionBlock.Padded(width), all = Past + sequence.Length, keysPadded = AttentionBlock.Padded(all);
+            int width = Shape.Width, widthPadded = AttentionBlock.Padded(width), all = sequence.Length, keysPadded = AttentionBlock.Padded(all);
             nint keyStart = (nint)sequence.Start * Shape.KeyStride + keyValueHead * width;
 
             int scorePanel = keysPadded * Lane, outPanel = widthPadded * Lane;
@@ -179,7 +154,7 @@ internal static unsafe class CausalAttention
             {
                 for (int first = 0; first < sequence.Length; first += AttentionBlock.Rows)
                 {
-                    int rows = Math.Min(AttentionBlock.Rows, sequence.Length - first), visible = Past + first + 1, keys = visible + rows - 1;
+                    int rows = Math.Min(AttentionBlock.Rows, sequence.Length - first), visible = first + 1, keys = visible + rows - 1;
                     nint at = (nint)(sequence.Start + first) * Shape.QueryStride + head * width;
                     AttentionBlock.PackQueries(Q + at, Shape.QueryStride, rows, width, queryPanels);
                     AttentionBlock.Product<TL, TV>(keyPanels, MicroKernel.PanelRows * width, queryPanels, Lane * width, keys, width, scores, scorePanel);

@@ -50,7 +50,7 @@ public sealed class CausalAttentionTests : IDisposable
     }
 
     [Fact]
-    public void One_query_at_a_time_a_prompt_and_a_batch_give_the_same_bits_at_every_width_and_thread_count()
+    public void A_batch_gives_the_same_bits_at_every_width_and_thread_count()
     {
         foreach (var (shape, lengths) in Cases())
         {
@@ -73,19 +73,6 @@ public sealed class CausalAttentionTests : IDisposable
                     SimdTesting.SameBits(gradients[0], dq, what + " dq");
                     SimdTesting.SameBits(gradients[1], dk, what + " dk");
                     SimdTesting.SameBits(gradients[2], dv, what + " dv");
-
-                    foreach (var sequence in problem.Sequences)
-                        foreach (int step in (int[])[1, 5])
-                            for (int at = 0; at < sequence.Length; at += step)
-                            {
-                                int queries = Math.Min(step, sequence.Length - at);
-                                Span<float> some = new float[queries * shape.QueryStride];
-                                CausalAttention.Forward(
-                                    pool, problem.Q.AsSpan((sequence.Start + at) * shape.QueryStride, some.Length),
-                                    problem.K.AsSpan(sequence.Start * shape.KeyStride), problem.V.AsSpan(sequence.Start * shape.KeyStride),
-                                    queries, at, shape, some);
-                                SimdTesting.SameBits(expected.AsSpan((sequence.Start + at) * shape.QueryStride, some.Length), some, $"{what}, {queries} from {at}");
-                            }
                 }
             }
         }
@@ -96,9 +83,6 @@ public sealed class CausalAttentionTests : IDisposable
     {
         var shape = new AttentionShape(4, 2, 8);
         float[] y = new float[32];
-        Assert.Throws<ArgumentException>(() => CausalAttention.Forward(one, new float[32], new float[16], new float[16], 1, 1, shape, y));
-        Assert.Throws<ArgumentException>(() => CausalAttention.Forward(one, new float[31], new float[16], new float[16], 1, 0, shape, y));
-        Assert.Throws<ArgumentException>(() => CausalAttention.Forward(one, new float[32], new float[16], new float[16], 1, 0, new(3, 2, 8), y));
         Assert.Throws<ArgumentException>(() =>
             CausalAttention.Forward(one, new float[32], new float[16], new float[16], [new Sequence(0, 2)], shape, y, new float[4]));
     }
