@@ -19,6 +19,9 @@ static class IntegerBench
         Comparison.Header(pool.Threads, "one int8 row x [32768, 4096]^T, GB/s of stored bytes", "read");
         foreach (var (name, weight) in weights)
             Measure(pool, name, weight, probe, 1);
+        Comparison.Header(pool.Threads, "one int8 row x [256, 4096]^T, in cache, GB/s of stored bytes", "read");
+        foreach (var (name, weight) in weights)
+            Measure(pool, name, weight.Reorder([.. Enumerable.Range(0, 256)]), probe, 1);
         foreach (int rows in new[] { 2, 4, 8, 32, 512 })
         {
             Comparison.Header(pool.Threads, $"{rows} int8 rows x [4096, 4096]^T, GOP/s", "fma");
@@ -37,7 +40,7 @@ static class IntegerBench
             weight.Multiply(pool, rounded, new Rows(y, count, weight.Rows));
         }
         if (count == 1)
-            Comparison.Report(name, () => weight.ByteCount / 1e9 / Clock.Once(Product), () => probe.Length * 4.0 / 1e9 / Probes.ReadSeconds(pool, probe));
+            Comparison.Report(name, () => Comparison.Rate(weight.ByteCount, 1e8, Product), () => probe.Length * 4.0 / 1e9 / Probes.ReadSeconds(pool, probe));
         else
             Comparison.Report(name, () => Comparison.Rate(2.0 * count * weight.Rows * weight.Columns, 1e8, Product), () => Probes.PeakGigaflops(pool));
     }

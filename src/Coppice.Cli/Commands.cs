@@ -18,6 +18,7 @@ static class Commands
             EvalCommand.Create(),
             ExplainCommand.Create(),
             RunCommand.Create(),
+            Bench.BenchCommand.Create(),
             TrainCommand.Create(),
             FederateCommand.Create(),
         };

@@ -1,5 +1,6 @@
 using System.Buffers;
 using Coppice.Tensors;
+using Coppice.Tensors.Simd;
 
 namespace Coppice.Weights;
 
@@ -44,6 +45,8 @@ public sealed class TwoFourIntWeight : PackedWeight
     /// <summary>[outputs, ceil(inputs / 8)], least significant bit first.</summary>
     public ReadOnlySpan<byte> Mask => mask;
 
+    internal byte[] MaskBytes => mask;
+
     /// <summary>The kept integers [outputs, inputs / 2]; its groups are half as long as the matrix's.</summary>
     public IntWeight Kept { get; }
 
@@ -73,10 +76,29 @@ public sealed class TwoFourIntWeight : PackedWeight
     public override string Kind =>
         $"2:4-int{Kept.Bits}-{(Kept.GroupSize == IntWeight.WholeRow ? "channel" : $"g{2 * Kept.GroupSize}")}{(Kept.IsSymmetric ? "" : "-asym")}";
 
-    private protected override PanelProduct Pack(WorkerPool pool) => ToInt().ToPanels(pool);
+    private protected override PanelProduct Pack(WorkerPool pool) => new Product(this, pool);
 
     /// <inheritdoc/>
-    public override ActivationFormat Wants => Kept.Wants;
+    public override ActivationFormat Wants => Kept.GroupSize == IntWeight.WholeRow || 2 * Kept.GroupSize % IntegerPacking.Steps == 0 ? ActivationFormat.Int8 : ActivationFormat.Float32;
+
+    // Rounded inputs skip the zeros where the kernel knows the storage; other products see a plain integer matrix.
+    sealed class Product(TwoFourIntWeight weight, WorkerPool pool) : PanelProduct
+    {
+        readonly TwoFourProduct? sparse = weight.Kept.Bits <= 4 && weight.Kept.IsSymmetric && weight.Wants == ActivationFormat.Int8 ? TwoFourPacking.Pack(pool, weight) : null;
+        PanelProduct? plain;
+
+        PanelProduct Plain(WorkerPool pool) => plain ??= weight.ToInt().ToPanels(pool);
+
+        public override void Multiply(WorkerPool pool, ReadOnlySpan<float> x, int rows, Span<float> y) => Plain(pool).Multiply(pool, x, rows, y);
+
+        public override void Multiply(WorkerPool pool, Int8Rows x, Span<float> y)
+        {
+            if (sparse is null)
+                Plain(pool).Multiply(pool, x, y);
+            else
+                sparse.Multiply(pool, x, y);
+        }
+    }
 
     /// <inheritdoc/>
     public override void Unpack(int firstRow, Span<float> dense)

@@ -54,6 +54,17 @@ internal unsafe interface IByteLanes<TI, TV> where TI : struct where TV : struct
     /// <summary>sum plus both products of signed 16-bit numbers in a lane, in 32 bits.</summary>
     static abstract TI DotWide(TI sum, TI a, TI b);
 
+    /// <summary>In every lane, the four of eight bytes at <paramref name="eight"/> whose numbers, 0 to 7, stand in the lane of <paramref name="which"/>.</summary>
+    static abstract TI Select(void* eight, TI which);
+
+    static abstract TI Xor(TI a, TI b);
+
+    /// <summary>Every lane shifted right by two bits.</summary>
+    static abstract TI ShiftRight2(TI value);
+
+    /// <summary>Sums of <see cref="Dot"/>, one less the other; both are of 16 bits where <see cref="Dot"/>'s are.</summary>
+    static abstract TI SubtractSums(TI a, TI b);
+
     /// <summary>In 32 bits a lane.</summary>
     static abstract TI Add(TI a, TI b);
 
@@ -84,6 +95,12 @@ internal readonly unsafe struct ByteLanes512 : IByteLanes<Vector512<int>, Vector
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<int> OddBytes(Vector512<int> value) => (value.AsInt16() >> 8).AsInt32();
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<int> DotWide(Vector512<int> sum, Vector512<int> a, Vector512<int> b) => sum + Avx512BW.MultiplyAddAdjacent(a.AsInt16(), b.AsInt16());
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<int> Select(void* eight, Vector512<int> which) => Avx512BW.Shuffle(Vector512.Create(*(ulong*)eight).AsByte(), which.AsByte()).AsInt32();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<int> Xor(Vector512<int> a, Vector512<int> b) => a ^ b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<int> ShiftRight2(Vector512<int> value) => value >>> 2;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<int> SubtractSums(Vector512<int> a, Vector512<int> b) => (a.AsInt16() - b.AsInt16()).AsInt32();
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<int> Add(Vector512<int> a, Vector512<int> b) => a + b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> ToFloat(Vector512<int> value) => Vector512.ConvertToSingle(value);
 }
@@ -114,6 +131,12 @@ internal readonly unsafe struct ByteLanes256 : IByteLanes<Vector256<int>, Vector
     public static Vector256<int> DotWide(Vector256<int> sum, Vector256<int> a, Vector256<int> b) => AvxVnni.IsSupported
         ? AvxVnni.MultiplyWideningAndAdd(sum, a.AsInt16(), b.AsInt16())
         : sum + Avx2.MultiplyAddAdjacent(a.AsInt16(), b.AsInt16());
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<int> Select(void* eight, Vector256<int> which) => Avx2.Shuffle(Vector256.Create(*(ulong*)eight).AsByte(), which.AsByte()).AsInt32();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<int> Xor(Vector256<int> a, Vector256<int> b) => a ^ b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<int> ShiftRight2(Vector256<int> value) => value >>> 2;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<int> SubtractSums(Vector256<int> a, Vector256<int> b) => AvxVnni.IsSupported ? a - b : (a.AsInt16() - b.AsInt16()).AsInt32();
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<int> Add(Vector256<int> a, Vector256<int> b) => a + b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> ToFloat(Vector256<int> value) => Vector256.ConvertToSingle(value);
 }
@@ -137,8 +160,8 @@ internal readonly unsafe struct ByteLanes128 : IByteLanes<Vector128<int>, Vector
     {
         if (Ssse3.IsSupported)
             return (sum.AsInt16() + Ssse3.MultiplyAddAdjacent(codes.AsByte(), x.AsSByte())).AsInt32();
-        // Codes are below 128 wherever this is used, so that a signed widening serves them too.
-        return (sum.AsInt16() + EvenBytes(codes).AsInt16() * EvenBytes(x).AsInt16() + OddBytes(codes).AsInt16() * OddBytes(x).AsInt16()).AsInt32();
+        Vector128<short> even = (codes.AsUInt16() & Vector128.Create((ushort)255)).AsInt16(), odd = (codes.AsUInt16() >>> 8).AsInt16();
+        return (sum.AsInt16() + even * EvenBytes(x).AsInt16() + odd * OddBytes(x).AsInt16()).AsInt32();
     }
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<int> Total(Vector128<int> sum) => ((sum << 16) >> 16) + (sum >> 16);
@@ -148,6 +171,12 @@ internal readonly unsafe struct ByteLanes128 : IByteLanes<Vector128<int>, Vector
     public static Vector128<int> DotWide(Vector128<int> sum, Vector128<int> a, Vector128<int> b) => Sse2.IsSupported
         ? sum + Sse2.MultiplyAddAdjacent(a.AsInt16(), b.AsInt16())
         : sum + ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<int> Select(void* eight, Vector128<int> which) => Vector128.Shuffle(Vector128.Create(*(ulong*)eight).AsByte(), which.AsByte()).AsInt32();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<int> Xor(Vector128<int> a, Vector128<int> b) => a ^ b;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<int> ShiftRight2(Vector128<int> value) => value >>> 2;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<int> SubtractSums(Vector128<int> a, Vector128<int> b) => (a.AsInt16() - b.AsInt16()).AsInt32();
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<int> Add(Vector128<int> a, Vector128<int> b) => a + b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<float> ToFloat(Vector128<int> value) => Vector128.ConvertToSingle(value);
 }
@@ -181,6 +210,16 @@ internal readonly unsafe struct ByteLanes1 : IByteLanes<int, float>
     public static int EvenBytes(int value) => (ushort)(short)(sbyte)value | (sbyte)(value >> 16) << 16;
     public static int OddBytes(int value) => EvenBytes(value >> 8);
     public static int DotWide(int sum, int a, int b) => sum + (short)a * (short)b + (a >> 16) * (b >> 16);
+    public static int Select(void* eight, int which)
+    {
+        int result = 0;
+        for (int i = 0; i < 32; i += 8)
+            result |= ((byte*)eight)[which >> i & 7] << i;
+        return result;
+    }
+    public static int Xor(int a, int b) => a ^ b;
+    public static int ShiftRight2(int value) => value >>> 2;
+    public static int SubtractSums(int a, int b) => a - b;
     public static int Add(int a, int b) => a + b;
     public static float ToFloat(int value) => value;
 }

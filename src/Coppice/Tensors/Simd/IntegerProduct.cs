@@ -80,7 +80,6 @@ internal static unsafe class IntegerProduct
             where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
         {
             // With 16 registers four rows fill them.
-            int most = TL.Count == Columns ? TileRows : 4;
             float* result = stackalloc float[TileRows * IntegerTile.ResultStride];
             var (first, count) = Split.Part(Panels.Outputs, 2 * Columns, Parts, part);
             for (int column = first; column < first + count; column += 2 * Columns)
@@ -88,13 +87,9 @@ internal static unsafe class IntegerProduct
                 byte* panel0 = Panels.Start + (nint)(column / Columns) * Panels.PanelBytes;
                 byte* panel1 = column + Columns < Panels.Outputs ? panel0 + Panels.PanelBytes : panel0;
                 int width = Math.Min(2 * Columns, Panels.Outputs - column);
-                for (int row = 0; row < Rows;)
+                RowTiles tiles = new(Rows, TL.Count == Columns ? TileRows : 4);
+                while (tiles.Next(out int from, out int tile))
                 {
-                    // The last tile may reach back over rows that are done already: the same numbers again.
-                    int rows = Math.Min(Rows - row, most), tile = rows > 4 ? 6 : rows > 2 ? 4 : 2;
-                    while (tile > Rows)
-                        tile -= 2;
-                    int from = Math.Min(row, Rows - tile);
                     Int8Pointers x = X.From(from);
                     if (tile == 6)
                         IntegerTile.Run<SixRows, TP, TB, TI, TL, TV>(panel0, panel1, Panels.Inputs, x, result);
@@ -104,7 +99,6 @@ internal static unsafe class IntegerProduct
                         IntegerTile.Run<TwoRows, TP, TB, TI, TL, TV>(panel0, panel1, Panels.Inputs, x, result);
                     for (int i = 0; i < tile; i++)
                         new ReadOnlySpan<float>(result + i * IntegerTile.ResultStride, width).CopyTo(new Span<float>(Y + (nint)(from + i) * Panels.Outputs + column, width));
-                    row = from + tile;
                 }
             }
         }

@@ -1,0 +1,94 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Coppice.Tensors;
+
+namespace Coppice.Evaluation;
+
+/// <summary>What the machine can do at this moment, on the threads of a pool: the ceilings that kernels are compared with. Measured anew at each call, since machines share.</summary>
+public sealed unsafe class MachineProbe
+{
+    const int FmaSteps = 1 << 16, Chains = 12, VectorsAtOnce = 4;
+
+    // Larger than any cache: 256 MB.
+    const int ReadFloats = 64 << 20;
+
+    readonly WorkerPool pool;
+    readonly float[] memory;
+
+    /// <summary>Takes the memory that is read.</summary>
+    public MachineProbe(WorkerPool pool)
+    {
+        this.pool = pool;
+        memory = GC.AllocateUninitializedArray<float>(ReadFloats, pinned: true);
+        // Pages that were never written are one page of zeros in the caches.
+        memory.AsSpan().Fill(1);
+    }
+
+    /// <summary>Bytes a second read from memory, each once and in order, every thread its own part.</summary>
+    public double ReadBytesPerSecond()
+    {
+        fixed (float* start = memory)
+        {
+            var job = new ReadJob { Data = start, Length = memory.Length / pool.Threads };
+            return 4.0 * memory.Length / Seconds(pool, ref job);
+        }
+    }
+
+    /// <summary>Floating-point operations a second of independent float32 fused multiply-adds in registers.</summary>
+    public double PeakFlops()
+    {
+        var job = new FmaJob();
+        return 2.0 * Vector512<float>.Count * Chains * FmaSteps * pool.Threads / Seconds(pool, ref job);
+    }
+
+    static double Seconds<TJob>(WorkerPool pool, ref TJob job) where TJob : struct, IJob
+    {
+        long start = Stopwatch.GetTimestamp();
+        pool.Run(pool.Threads, ref job);
+        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    // Where results go, so that the compiler keeps the work.
+    static volatile float sink;
+
+    struct FmaJob : IJob
+    {
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public readonly void Execute(int part)
+        {
+            Vector512<float> x = Vector512.Create(0.999f), y = Vector512.Create(1e-3f);
+            Vector512<float> a = x, b = x, c = x, d = x, e = x, f = x, g = x, h = x, i = x, j = x, k = x, l = x;
+            for (int step = 0; step < FmaSteps; step++)
+            {
+                a = Vector512.FusedMultiplyAdd(a, x, y); b = Vector512.FusedMultiplyAdd(b, x, y); c = Vector512.FusedMultiplyAdd(c, x, y);
+                d = Vector512.FusedMultiplyAdd(d, x, y); e = Vector512.FusedMultiplyAdd(e, x, y); f = Vector512.FusedMultiplyAdd(f, x, y);
+                g = Vector512.FusedMultiplyAdd(g, x, y); h = Vector512.FusedMultiplyAdd(h, x, y); i = Vector512.FusedMultiplyAdd(i, x, y);
+                j = Vector512.FusedMultiplyAdd(j, x, y); k = Vector512.FusedMultiplyAdd(k, x, y); l = Vector512.FusedMultiplyAdd(l, x, y);
+            }
+            sink = Vector512.Sum(a + b + c + d + e + f + g + h + i + j + k + l);
+        }
+    }
+
+    struct ReadJob : IJob
+    {
+        public float* Data;
+        public int Length;
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public readonly void Execute(int part)
+        {
+            int step = VectorsAtOnce * Vector512<float>.Count;
+            float* p = Data + (nint)part * Length, end = p + Length - step;
+            Vector512<float> a = default, b = a, c = a, d = a;
+            for (; p <= end; p += step)
+            {
+                a += Vector512.Load(p);
+                b += Vector512.Load(p + 16);
+                c += Vector512.Load(p + 32);
+                d += Vector512.Load(p + 48);
+            }
+            sink = Vector512.Sum(a + b + c + d);
+        }
+    }
+}
