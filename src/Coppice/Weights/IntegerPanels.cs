@@ -24,7 +24,7 @@ readonly unsafe struct Int8Panels : IIntegerPanels
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.LoadHalf((ushort*)block + group * IntegerPacking.Lanes + lane);
+        TL.LoadFiniteHalf((ushort*)block + group * IntegerPacking.Lanes + lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
@@ -50,7 +50,7 @@ readonly unsafe struct Int8ZeroPanels : IIntegerPanels
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.LoadHalf((ushort*)block + group * IntegerPacking.Lanes + lane);
+        TL.LoadFiniteHalf((ushort*)block + group * IntegerPacking.Lanes + lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Offset<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
@@ -89,7 +89,7 @@ readonly unsafe struct Int4Panels : IIntegerPanels
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.LoadHalf((ushort*)block + group * IntegerPacking.Lanes + lane);
+        TL.LoadFiniteHalf((ushort*)block + group * IntegerPacking.Lanes + lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
@@ -117,7 +117,7 @@ readonly unsafe struct Int4ZeroPanels : IIntegerPanels
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.LoadHalf((ushort*)block + group * IntegerPacking.Lanes + lane);
+        TL.LoadFiniteHalf((ushort*)block + group * IntegerPacking.Lanes + lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Offset<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>

@@ -28,11 +28,11 @@ readonly unsafe struct Q4KPanels : IIntegerPanels
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.Multiply(TL.LoadHalf((ushort*)block + lane), TL.LoadInt8((sbyte*)block + ScalesAt + group * IntegerPacking.Lanes + lane));
+        TL.Multiply(TL.LoadFiniteHalf((ushort*)block + lane), TL.LoadInt8((sbyte*)block + ScalesAt + group * IntegerPacking.Lanes + lane));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Offset<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.Multiply(TL.LoadHalf((ushort*)block + IntegerPacking.Lanes + lane), TL.LoadInt8((sbyte*)block + MinsAt + group * IntegerPacking.Lanes + lane));
+        TL.Multiply(TL.LoadFiniteHalf((ushort*)block + IntegerPacking.Lanes + lane), TL.LoadInt8((sbyte*)block + MinsAt + group * IntegerPacking.Lanes + lane));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
@@ -69,7 +69,7 @@ readonly unsafe struct Q6KPanels : IIntegerPanels
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.Multiply(TL.LoadHalf((ushort*)block + lane), TL.LoadInt8((sbyte*)block + ScalesAt + group * IntegerPacking.Lanes + lane));
+        TL.Multiply(TL.LoadFiniteHalf((ushort*)block + lane), TL.LoadInt8((sbyte*)block + ScalesAt + group * IntegerPacking.Lanes + lane));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct

@@ -69,7 +69,7 @@ internal readonly unsafe struct Float32Panels : IPanelDecoder
         TL.Load((float*)block + step * MicroKernel.PanelColumns + lane);
 }
 
-/// <summary>Weights as IEEE half precision.</summary>
+/// <summary>Weights as IEEE half precision, all of them finite.</summary>
 internal readonly unsafe struct Float16Panels : IPanelDecoder
 {
     public static int BlockSteps => 32;
@@ -78,7 +78,7 @@ internal readonly unsafe struct Float16Panels : IPanelDecoder
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.LoadHalf((ushort*)block + step * MicroKernel.PanelColumns + lane);
+        TL.LoadFiniteHalf((ushort*)block + step * MicroKernel.PanelColumns + lane);
 }
 
 /// <summary>Weights as bfloat16.</summary>

@@ -88,7 +88,7 @@ internal static unsafe class TwoFourTile
                         s50 = TB.Dot(s50, TB.Xor(TB.Select(q + 5 * stride, which0), bias), w0); s51 = TB.Dot(s51, TB.Xor(TB.Select(q + 5 * stride, which1), bias), w1);
                     }
                 }
-                TV c0 = TL.LoadHalf((ushort*)p0 + group * MicroKernel.PanelColumns + l0), c1 = TL.LoadHalf((ushort*)p1 + group * MicroKernel.PanelColumns + l1);
+                TV c0 = TL.LoadFiniteHalf((ushort*)p0 + group * MicroKernel.PanelColumns + l0), c1 = TL.LoadFiniteHalf((ushort*)p1 + group * MicroKernel.PanelColumns + l1);
                 float* scale = x.Scales + step / Int8Rows.Group;
                 TV s = TL.Broadcast(scale[0]);
                 f00 = TL.MultiplyAdd(TL.Multiply(c0, s), TB.ToFloat(TB.Total(TB.SubtractSums(s00, base0))), f00);
