@@ -12,14 +12,20 @@ static class ProductBench
         (512, 512, 512, Transpose.No, Transpose.Yes),
         (1024, 1024, 1024, Transpose.No, Transpose.Yes),
         (2048, 2048, 2048, Transpose.No, Transpose.Yes),
-        (2048, 256, 256, Transpose.No, Transpose.Yes),
-        (2048, 768, 256, Transpose.No, Transpose.Yes),
-        (2048, 256, 768, Transpose.No, Transpose.Yes),
-        (2048, 4096, 256, Transpose.No, Transpose.Yes),
-        (2048, 256, 768, Transpose.No, Transpose.No),
-        (2048, 256, 4096, Transpose.No, Transpose.No),
-        (768, 256, 2048, Transpose.Yes, Transpose.No),
-        (4096, 256, 2048, Transpose.Yes, Transpose.No),
+
+        // A training step's: x W^T, dy W, dy^T x of a model 384 wide with 2048 tokens.
+        (2048, 384, 384, Transpose.No, Transpose.Yes),
+        (2048, 1024, 384, Transpose.No, Transpose.Yes),
+        (2048, 384, 1024, Transpose.No, Transpose.Yes),
+        (2048, 8192, 384, Transpose.No, Transpose.Yes),
+        (2048, 384, 384, Transpose.No, Transpose.No),
+        (2048, 384, 1024, Transpose.No, Transpose.No),
+        (2048, 1024, 384, Transpose.No, Transpose.No),
+        (2048, 384, 8192, Transpose.No, Transpose.No),
+        (384, 384, 2048, Transpose.Yes, Transpose.No),
+        (1024, 384, 2048, Transpose.Yes, Transpose.No),
+        (384, 1024, 2048, Transpose.Yes, Transpose.No),
+        (8192, 384, 2048, Transpose.Yes, Transpose.No),
     ];
 
     public static void Run(WorkerPool pool)
@@ -27,8 +33,8 @@ static class ProductBench
         Comparison.Header(pool.Threads, "products, GFLOP/s", "peak");
         foreach (var (m, n, k, ta, tb) in Shapes)
         {
-            float[] a = Numbers(m * k), b = Numbers(k * n), c = new float[m * n];
-            void Product() => Gemm.Multiply(pool, ta, tb, m, n, k, a, ta == Transpose.No ? k : m, b, tb == Transpose.No ? n : k, c, n, Accumulate.Overwrite);
+            Tensor a = Tensor.From([m, k], Numbers(m * k)), b = Tensor.From([k, n], Numbers(k * n)), c = new([m, n]);
+            void Product() => Gemm.Multiply(pool, ta, tb, m, n, k, a.Data, ta == Transpose.No ? k : m, b.Data, tb == Transpose.No ? n : k, c.Data, n, Accumulate.Overwrite);
             string name = $"[{m}, {k}]{(ta == Transpose.Yes ? "^T" : "")} x [{k}, {n}]{(tb == Transpose.Yes ? "^T" : "")}";
             Comparison.Report(name, () => Comparison.Rate(2.0 * m * n * k, 1e8, Product), () => Probes.PeakGigaflops(pool));
         }

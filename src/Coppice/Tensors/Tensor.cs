@@ -3,14 +3,18 @@ namespace Coppice.Tensors;
 /// <summary>Contiguous float32 numbers with a shape, row-major. A leaf that asks for a gradient keeps it in <see cref="Grad"/>.</summary>
 public sealed class Tensor
 {
+    const int LineFloats = 16;
+
     readonly float[] memory;
+    readonly int start;
 
     /// <summary>A tensor of zeros.</summary>
     public Tensor(Shape shape)
     {
         Shape = shape;
-        // Pinned, so that a kernel's pointers hold while other threads work.
-        memory = GC.AllocateArray<float>(shape.Length, pinned: true);
+        // Pinned, so that a kernel's pointers hold while other threads work, and from a cache line's start: a vector then never lies across two.
+        memory = GC.AllocateArray<float>(checked(shape.Length + LineFloats - 1), pinned: true);
+        start = Aligned(memory);
     }
 
     /// <summary>A tensor with a copy of <paramref name="values"/>, row-major.</summary>
@@ -27,7 +31,7 @@ public sealed class Tensor
     public Shape Shape { get; private set; }
 
     /// <summary>The numbers, row-major.</summary>
-    public Span<float> Data => memory.AsSpan(0, Shape.Length);
+    public Span<float> Data => memory.AsSpan(start, Shape.Length);
 
     /// <summary>The numbers of a run of rows.</summary>
     internal Span<float> Rows(Sequence rows) => Data.Slice(rows.Start * Shape.Columns, rows.Length * Shape.Columns);
@@ -50,11 +54,17 @@ public sealed class Tensor
     /// <summary>Stops collecting a gradient and frees it.</summary>
     public void DropGradient() => Grad = null;
 
-    internal int Capacity => memory.Length;
+    internal int Capacity => memory.Length - (LineFloats - 1);
 
     internal void Reuse(Shape shape, Tensor? grad)
     {
         Shape = shape;
         Grad = grad;
+    }
+
+    static unsafe int Aligned(float[] pinned)
+    {
+        nint address = (nint)System.Runtime.CompilerServices.Unsafe.AsPointer(ref System.Runtime.InteropServices.MemoryMarshal.GetArrayDataReference(pinned));
+        return (int)(-address & (LineFloats * sizeof(float) - 1)) / sizeof(float);
     }
 }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Coppice.Tensors.Simd;
 
@@ -39,8 +40,9 @@ internal unsafe struct PackedOnTheFly(Operand operand) : IRightPanels
 /// <summary>The loops around the micro-kernel, for one thread.</summary>
 internal static unsafe class GemmLoops
 {
-    // 32 columns x 384 steps of the right operand stay in the first cache (48 KB), 144 rows x 384 steps of the left in the second (216 KB).
-    const int InnerBlock = 384, RowBlock = 144, ColumnBlock = 2048, TileColumns = 2 * MicroKernel.PanelColumns;
+    // 192 rows x 512 steps of the left operand (384 KB) stay in the second cache, and the 32 columns of the right that they meet (64 KB) in the first
+    // two: what the kernel reads in order arrives in time. Fewer, longer runs of the inner dimension write C less often.
+    const int InnerBlock = 512, RowBlock = 192, ColumnBlock = 2048, TileColumns = 2 * MicroKernel.PanelColumns;
 
     /// <summary>C[m, n] = or += left[m, k] right[k, n].</summary>
     public static void Run<TRight>(ref TRight right, Operand left, float* c, int ldc, int m, int n, int k, Accumulate mode)
@@ -77,9 +79,11 @@ internal static unsafe class GemmLoops
         for (int column = 0; column < n; column += ColumnBlock)
         {
             int columns = Math.Min(ColumnBlock, n - column);
-            for (int step = 0; step < k; step += InnerBlock)
+            for (int step = 0, steps; step < k; step += steps)
             {
-                int steps = Math.Min(InnerBlock, k - step);
+                // Runs of one length, rather than a short one at the end.
+                int runs = (k - step + InnerBlock - 1) / InnerBlock;
+                steps = (k - step + runs - 1) / runs;
                 var blockMode = step == 0 ? mode : Accumulate.Add;
                 right.Begin(column, columns, step, steps);
                 for (int row = 0; row < m; row += RowBlock)
@@ -109,6 +113,9 @@ internal static unsafe class GemmLoops
                 float* tile = c + (nint)i * ldc + j;
                 if (width == TileColumns && height is MicroKernel.PanelRows or MicroKernel.HalfRows)
                 {
+                    // The tile below, before the kernel gets to it: its part of C is what the caches do not hold.
+                    for (int below = 0; below < Math.Min(MicroKernel.PanelRows, rows - i - MicroKernel.PanelRows); below++)
+                        Prefetch(tile + (nint)(MicroKernel.PanelRows + below) * ldc);
                     MicroKernel.Tile<TL, TV>(steps, panel, first, second, tile, tile + MicroKernel.PanelColumns, ldc, height, mode);
                     continue;
                 }
@@ -120,6 +127,17 @@ internal static unsafe class GemmLoops
                 Copy(edge, TileColumns, tile, ldc, height, width);
             }
         }
+    }
+
+    // The two or three cache lines of a row of a tile.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Prefetch(float* row)
+    {
+        if (!Sse.IsSupported)
+            return;
+        Sse.Prefetch0(row);
+        Sse.Prefetch0(row + MicroKernel.PanelColumns);
+        Sse.Prefetch0(row + TileColumns - 1);
     }
 
     static void Copy(float* source, int sourceStride, float* destination, int stride, int rows, int columns)

@@ -9,6 +9,8 @@ namespace Coppice.Tensors.Simd;
 /// </summary>
 internal static unsafe class Packing
 {
+    const int StepBlock = 8;
+
     /// <summary>Packs rows of a matrix whose inner dimension runs along its rows: panel[step, i] = source[i, step].</summary>
     /// <param name="source">[count, k], rows <paramref name="stride"/> floats apart.</param>
     /// <param name="stride">Floats from one row to the next.</param>
@@ -29,20 +31,34 @@ internal static unsafe class Packing
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Columns(float* source, int stride, int count, int k, int width, float* panels)
     {
-        for (; count > 0; count -= width, source += width, panels += (nint)k * width)
+        // Some steps at a time across all panels: rows of the source are read in order and whole, and panels are written in runs.
+        for (int step = 0; step < k; step += StepBlock, source += (nint)StepBlock * stride)
         {
-            int filled = Math.Min(count, width);
-            float* from = source, to = panels;
-            for (int step = 0; step < k; step++, from += stride, to += width)
+            int steps = Math.Min(StepBlock, k - step);
+            float* to = panels + (nint)step * width;
+            for (int column = 0; column < count; column += width, to += (nint)k * width)
+                Run(source + column, stride, Math.Min(width, count - column), steps, width, to);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void Run(float* row, int stride, int filled, int steps, int width, float* to)
+    {
+        for (; steps > 0; steps--, row += stride, to += width)
+        {
+            if (filled < width)
             {
-                if (filled == width)
-                {
-                    for (int i = 0; i < width; i += 4)
-                        Vector128.Store(Vector128.Load(from + i), to + i);
-                    continue;
-                }
                 for (int i = 0; i < width; i++)
-                    to[i] = i < filled ? from[i] : 0;
+                    to[i] = i < filled ? row[i] : 0;
+            }
+            else if (width == MicroKernel.PanelColumns)
+            {
+                Vector512.Store(Vector512.Load(row), to);
+            }
+            else
+            {
+                for (int i = 0; i < width; i += 4)
+                    Vector128.Store(Vector128.Load(row + i), to + i);
             }
         }
     }
