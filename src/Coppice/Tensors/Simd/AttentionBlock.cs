@@ -1,89 +1,142 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Coppice.Tensors.Simd;
 
 /// <summary>
-/// One block of up to 32 query rows against all keys they see. Scores and weights lie with a query in each lane, [key][16], in two panels: so the
-/// products of the micro-kernel take them as they are, and maximum and sum need no step across lanes.
+/// One block of up to 32 query rows against all keys they see. Scores and weights lie with a query in each lane, [key][32]: so every product takes
+/// them as they are, from either side, and maximum and sum need no step across lanes.
 /// </summary>
 internal static unsafe class AttentionBlock
 {
     /// <summary>Query rows of a block.</summary>
-    public const int Rows = 2 * Lane;
+    public const int Rows = StridedTile.Columns;
 
-    /// <summary>Query rows of a panel.</summary>
+    /// <summary>Query rows of a vector, at most.</summary>
     public const int Lane = MicroKernel.PanelColumns;
 
-    /// <summary>Keys, or numbers of a head, rounded up to whole left panels.</summary>
-    public static int Padded(int count) => (count + MicroKernel.PanelRows - 1) / MicroKernel.PanelRows * MicroKernel.PanelRows;
+    /// <summary>Keys, or numbers of a head, rounded up to whole blocks.</summary>
+    public static int Padded(int count) => (count + Rows - 1) / Rows * Rows;
 
-    /// <summary>Packs <paramref name="rows"/> query rows into two right panels [width][16], zeros where rows are missing.</summary>
-    public static void PackQueries(float* queries, int stride, int rows, int width, float* panels)
-    {
-        Packing.Rows(queries, stride, Math.Min(rows, Lane), width, Lane, panels);
-        if (rows > Lane)
-            Packing.Rows(queries + (nint)Lane * stride, stride, rows - Lane, width, Lane, panels + Lane * width);
-        else
-            new Span<float>(panels + Lane * width, Lane * width).Clear();
-    }
+    /// <summary>Floats that <see cref="Widened"/> needs: none where a head is whole vectors wide.</summary>
+    public static int RoomToWiden(int rows, int width) => width % Rows == 0 ? 0 : rows * Padded(width);
 
-    /// <summary>result [outer][16] twice = left panels [k][12] x right panels [k][16] twice; panels of the left are <paramref name="pitch"/> floats apart.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Product<TL, TV>(float* left, int pitch, float* right, int rightPanel, int outer, int k, float* result, int resultPanel)
-        where TL : struct, ILanes<TV> where TV : struct
+    /// <summary>Rows that can be read in whole vectors: themselves, or a copy in <paramref name="room"/> with zeros beside.</summary>
+    public static float* Widened(float* source, ref int stride, int rows, int width, float* room)
     {
-        for (int i = 0; i < outer; i += MicroKernel.PanelRows, left += pitch, result += MicroKernel.PanelRows * Lane)
-            MicroKernel.Tile<TL, TV>(k, left, right, right + rightPanel, result, result + resultPanel, Lane, MicroKernel.PanelRows, Accumulate.Overwrite);
-    }
-
-    /// <summary>Hides from row r the keys from <paramref name="visible"/> + r on.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Mask(float* scores, int panel, int rows, int visible, int keys)
-    {
+        if (width % Rows == 0)
+            return source;
+        int padded = Padded(width);
         for (int row = 0; row < rows; row++)
         {
-            float* lane = scores + row / Lane * panel + row % Lane;
-            for (int key = visible + row; key < keys; key++)
-                lane[key * Lane] = float.NegativeInfinity;
+            new ReadOnlySpan<float>(source + (nint)row * stride, width).CopyTo(new Span<float>(room + row * padded, width));
+            new Span<float>(room + row * padded + width, padded - width).Clear();
+        }
+        stride = padded;
+        return room;
+    }
+
+    /// <summary>Scores [keys][32] = keys x queries, both turned: [width][32], 32 keys a panel.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Scores<TL, TV>(float* keysTurned, float* queriesTurned, int keys, int width, float* scores) where TL : struct, ILanes<TV> where TV : struct
+    {
+        for (int key = 0; key < keys; key += StridedTile.Rows)
+        {
+            float* left = keysTurned + (nint)(key / Rows) * Rows * width + key % Rows;
+            StridedTile.Multiply<RowsInLanes, TL, TV>(width, left, queriesTurned, Rows, scores + (nint)key * Rows, Rows, Accumulate.Overwrite);
         }
     }
 
     /// <summary>
-    /// Replaces scores s by e^(scale s - m), m = scale max(s), and gives m and the sum of each lane. A sum is that of four: of the keys that are
-    /// equal modulo 4, in order. Hidden keys add zeros, so that it does not depend on how many there are.
+    /// Rows of queries = or += weights^T x rows of keys, [rows, width] from [keys][32] and [keys, width]. Row r sees keys below <paramref name="visible"/> + r,
+    /// the rest have weight zero: eight rows end together.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Softmax<TL, TV>(float* scores, int keys, float scale, float* maxima, float* sums) where TL : struct, ILanes<TV> where TV : struct
+    public static void GatherKeys<TL, TV>(
+        float* weights, float* source, int sourceStride, int rows, int visible, int width, Accumulate mode, float* destination, int stride, float* edge)
+        where TL : struct, ILanes<TV> where TV : struct
+    {
+        int keys = visible + rows - 1;
+        for (int row = 0; row < rows; row += StridedTile.Rows)
+            for (int column = 0; column < width; column += StridedTile.Columns)
+                StridedTile.Multiply<RowsInLanes, TL, TV>(
+                    Math.Min(keys, visible + row + StridedTile.Rows - 1), weights + row, source + column, sourceStride,
+                    destination + (nint)row * stride + column, stride, mode, rows - row, width - column, edge);
+    }
+
+    /// <summary>
+    /// Rows of keys += weights x rows of queries, [keys, width] from [keys][32] and [rows, width]. A key is seen from row key - <paramref name="visible"/> + 1 on:
+    /// eight keys begin together.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void GatherQueries<TL, TV>(
+        float* weights, float* source, int sourceStride, int rows, int visible, int width, float* destination, int stride, float* edge)
+        where TL : struct, ILanes<TV> where TV : struct
+    {
+        int keys = visible + rows - 1;
+        for (int key = 0; key < keys; key += StridedTile.Rows)
+        {
+            int first = Math.Max(0, key - visible + 1);
+            for (int column = 0; column < width; column += StridedTile.Columns)
+                StridedTile.Multiply<StepsInLanes, TL, TV>(
+                    rows - first, weights + (nint)key * Rows + first, source + (nint)first * sourceStride + column, sourceStride,
+                    destination + (nint)key * stride + column, stride, Accumulate.Add, keys - key, width - column, edge);
+        }
+    }
+
+    /// <summary>Hides from row r the keys from <paramref name="visible"/> + r on.</summary>
+    public static void Mask(float* scores, int visible, int keys)
+    {
+        for (int key = visible; key < keys; key++)
+            new Span<float>(scores + (nint)key * Rows, key - visible + 1).Fill(float.NegativeInfinity);
+    }
+
+    /// <summary>Asks for rows of a head before they are needed: a head's rows lie far apart, so that no hardware foresees them.</summary>
+    public static void Prefetch(float* rows, int stride, int count, int width)
+    {
+        if (!Sse.IsSupported)
+            return;
+        for (int row = 0; row < count; row++)
+            for (int i = 0; i < width; i += MicroKernel.PanelColumns)
+                Sse.Prefetch1(rows + (nint)row * stride + i);
+    }
+
+    /// <summary>
+    /// Replaces scores s by e^(scale s - m), m = scale max(s), and gives m and the sum of each lane. A sum is that of four: of the keys that are
+    /// equal modulo 4, in order. Hidden keys add zeros, so that it does not depend on how many there are. Sixteen lanes; keys are <paramref name="pitch"/> floats apart.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Softmax<TL, TV>(float* scores, int keys, float scale, float* maxima, float* sums, int pitch = Lane) where TL : struct, ILanes<TV> where TV : struct
     {
         for (int lane = 0; lane < Lane; lane += TL.Count)
         {
-            float* s = scores + lane, end = s + keys * Lane;
+            float* s = scores + lane, end = s + (nint)keys * pitch;
             TV max = TL.Load(s), other = max;
             float* p = s;
-            for (; p <= end - 2 * Lane; p += 2 * Lane)
+            for (; p <= end - 2 * pitch; p += 2 * pitch)
             {
                 max = TL.Max(TL.Load(p), max);
-                other = TL.Max(TL.Load(p + Lane), other);
+                other = TL.Max(TL.Load(p + pitch), other);
             }
-            for (; p < end; p += Lane)
+            for (; p < end; p += pitch)
                 max = TL.Max(TL.Load(p), max);
             max = TL.Multiply(TL.Max(max, other), TL.Broadcast(scale));
 
             TV shift = TL.Subtract(default, max), factor = TL.Broadcast(scale), a = default, b = default, c = default, d = default;
             p = s;
-            for (; p <= end - 4 * Lane; p += 4 * Lane)
+            for (; p <= end - 4 * pitch; p += 4 * pitch)
             {
                 a = TL.Add(a, Weigh<TL, TV>(p, factor, shift));
-                b = TL.Add(b, Weigh<TL, TV>(p + Lane, factor, shift));
-                c = TL.Add(c, Weigh<TL, TV>(p + 2 * Lane, factor, shift));
-                d = TL.Add(d, Weigh<TL, TV>(p + 3 * Lane, factor, shift));
+                b = TL.Add(b, Weigh<TL, TV>(p + pitch, factor, shift));
+                c = TL.Add(c, Weigh<TL, TV>(p + 2 * pitch, factor, shift));
+                d = TL.Add(d, Weigh<TL, TV>(p + 3 * pitch, factor, shift));
             }
             if (p < end)
                 a = TL.Add(a, Weigh<TL, TV>(p, factor, shift));
-            if (p + Lane < end)
-                b = TL.Add(b, Weigh<TL, TV>(p + Lane, factor, shift));
-            if (p + 2 * Lane < end)
-                c = TL.Add(c, Weigh<TL, TV>(p + 2 * Lane, factor, shift));
+            if (p + pitch < end)
+                b = TL.Add(b, Weigh<TL, TV>(p + pitch, factor, shift));
+            if (p + 2 * pitch < end)
+                c = TL.Add(c, Weigh<TL, TV>(p + 2 * pitch, factor, shift));
             TL.Store(max, maxima + lane);
             TL.Store(TL.Add(TL.Add(a, b), TL.Add(c, d)), sums + lane);
         }
@@ -103,11 +156,11 @@ internal static unsafe class AttentionBlock
         where TL : struct, ILanes<TV> where TV : struct
     {
         TV factor = TL.Broadcast(scale);
-        for (int lane = 0; lane < Lane; lane += TL.Count)
+        for (int lane = 0; lane < Rows; lane += TL.Count)
         {
             TV shift = TL.Subtract(default, TL.Load(logSums + lane)), dot = TL.Load(dots + lane);
             float* s = scores + lane, g = gradients + lane;
-            for (int key = 0; key < keys; key++, s += Lane, g += Lane)
+            for (int key = 0; key < keys; key++, s += Rows, g += Rows)
             {
                 TV weight = Weigh<TL, TV>(s, factor, shift);
                 TL.Store(TL.Multiply(TL.Multiply(weight, TL.Subtract(TL.Load(g), dot)), factor), g);
@@ -115,26 +168,20 @@ internal static unsafe class AttentionBlock
         }
     }
 
-    /// <summary>Writes columns [width][16] of one panel as rows, each times its lane's factor: row r of <paramref name="rows"/> = or += panel[., r] * factors[r].</summary>
-    public static void WriteRows(float* panel, float* factors, int rows, int width, float* turned, Accumulate mode, float* destination, int stride)
+    /// <summary>Row r of <paramref name="rows"/> times factors[r], in place.</summary>
+    public static void ScaleRows(float* destination, int stride, float* factors, int rows, int width)
     {
-        int rowWidth = (width + 3) & ~3;
-        Packing.Rows(panel, Lane, width, Lane, rowWidth, turned);
-        for (int row = 0; row < rows; row++, turned += rowWidth, destination += stride)
-            Elementwise.Run(new ScaleOp { X = turned, Y = destination, Factor = factors[row], Mode = mode }, 0, width);
+        for (int row = 0; row < rows; row++, destination += stride)
+            Elementwise.Run(new ScaleOp { Y = destination, Factor = factors[row] }, 0, width);
     }
 
     struct ScaleOp : IElementwise
     {
-        public float* X, Y;
+        public float* Y;
         public float Factor;
-        public Accumulate Mode;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public readonly void Apply<TL, TV>(int i) where TL : struct, ILanes<TV> where TV : struct
-        {
-            TV value = TL.Multiply(TL.Load(X + i), TL.Broadcast(Factor));
-            TL.Store(Mode == Accumulate.Add ? TL.Add(TL.Load(Y + i), value) : value, Y + i);
-        }
+        public readonly void Apply<TL, TV>(int i) where TL : struct, ILanes<TV> where TV : struct =>
+            TL.Store(TL.Multiply(TL.Load(Y + i), TL.Broadcast(Factor)), Y + i);
     }
 }

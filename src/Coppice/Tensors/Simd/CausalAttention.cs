@@ -34,7 +34,7 @@ internal static unsafe class CausalAttention
         long pairs = Check(q.Length, k.Length, v.Length, sequences, shape, y.Length, logSums.Length);
         fixed (float* pq = q, pk = k, pv = v, py = y, pl = logSums)
         fixed (Sequence* ps = sequences)
-            Run(pool, new ForwardJob { Q = pq, K = pk, V = pv, Y = py, LogSums = pl, Sequences = ps, Shape = shape }, sequences.Length, pairs);
+            Run(pool, new AttentionForward { Q = pq, K = pk, V = pv, Y = py, LogSums = pl, Sequences = ps, Ahead = new(sequences.Length, pool.Threads), Shape = shape }, sequences.Length, pairs);
     }
 
     /// <summary>Adds the gradients of q, k and v, computing scores again from <paramref name="logSums"/> (Dao et al. 2022).</summary>
@@ -62,6 +62,7 @@ internal static unsafe class CausalAttention
                 Dk = pdk,
                 Dv = pdv,
                 Sequences = ps,
+                Ahead = new(sequences.Length, pool.Threads),
                 Shape = shape,
             };
             Run(pool, job, sequences.Length, pairs);
@@ -126,56 +127,18 @@ internal static unsafe class CausalAttention
             }
         }
     }
+}
 
-    struct ForwardJob : IAttentionJob
+/// <summary>What a thread comes to after a part: its rows are asked for while the part is computed.</summary>
+/// <param name="Sequences">Sequences in all; 0 looks at nothing ahead.</param>
+/// <param name="Threads">Threads that take the parts in turn.</param>
+internal readonly record struct AttentionAhead(int Sequences, int Threads)
+{
+    /// <summary>The part after (index, head), or false where there is none.</summary>
+    public bool Next(int index, int head, int heads, out int nextIndex, out int nextHead)
     {
-        public float* Q, K, V, Y, LogSums;
-        public Sequence* Sequences;
-
-        public AttentionShape Shape { get; set; }
-
-        public readonly void Execute<TL, TV>(int index, int keyValueHead) where TL : struct, ILanes<TV> where TV : struct
-        {
-            const int Lane = AttentionBlock.Lane;
-            var sequence = Sequences[index];
-            int width = Shape.Width, widthPadded = AttentionBlock.Padded(width), all = sequence.Length, keysPadded = AttentionBlock.Padded(all);
-            nint keyStart = (nint)sequence.Start * Shape.KeyStride + keyValueHead * width;
-
-            int scorePanel = keysPadded * Lane, outPanel = widthPadded * Lane;
-            float* keyPanels = Scratch.Rent(ScratchSlot.Attention, keysPadded * width + widthPadded * all + 2 * (Lane * width + scorePanel + outPanel) + Lane * (width + 3) + 4 * Lane);
-            float* valuePanels = keyPanels + keysPadded * width, queryPanels = valuePanels + widthPadded * all;
-            float* scores = queryPanels + 2 * Lane * width, outputs = scores + 2 * scorePanel, turned = outputs + 2 * outPanel;
-            float* maxima = turned + Lane * (width + 3), sums = maxima + 2 * Lane;
-            Packing.Rows(K + keyStart, Shape.KeyStride, all, width, MicroKernel.PanelRows, keyPanels);
-            Packing.Columns(V + keyStart, Shape.KeyStride, width, all, MicroKernel.PanelRows, valuePanels);
-
-            float scale = 1 / MathF.Sqrt(width);
-            for (int head = keyValueHead * Shape.Group; head < (keyValueHead + 1) * Shape.Group; head++)
-            {
-                for (int first = 0; first < sequence.Length; first += AttentionBlock.Rows)
-                {
-                    int rows = Math.Min(AttentionBlock.Rows, sequence.Length - first), visible = first + 1, keys = visible + rows - 1;
-                    nint at = (nint)(sequence.Start + first) * Shape.QueryStride + head * width;
-                    AttentionBlock.PackQueries(Q + at, Shape.QueryStride, rows, width, queryPanels);
-                    AttentionBlock.Product<TL, TV>(keyPanels, MicroKernel.PanelRows * width, queryPanels, Lane * width, keys, width, scores, scorePanel);
-                    AttentionBlock.Mask(scores, scorePanel, rows, visible, keys);
-                    AttentionBlock.Softmax<TL, TV>(scores, keys, scale, maxima, sums);
-                    AttentionBlock.Softmax<TL, TV>(scores + scorePanel, keys, scale, maxima + Lane, sums + Lane);
-                    AttentionBlock.Product<TL, TV>(valuePanels, MicroKernel.PanelRows * all, scores, scorePanel, width, keys, outputs, outPanel);
-
-                    for (int r = 0; r < rows; r++)
-                    {
-                        if (LogSums is not null)
-                            LogSums[(nint)(sequence.Start + first + r) * Shape.Heads + head] = maxima[r] + MathF.Log(sums[r]);
-                        sums[r] = 1 / sums[r];
-                    }
-                    for (int r = 0; r < rows; r += Lane)
-                        AttentionBlock.WriteRows(
-                            outputs + r / Lane * outPanel, sums + r, Math.Min(Lane, rows - r), width, turned, Accumulate.Overwrite,
-                            Y + at + (nint)r * Shape.QueryStride, Shape.QueryStride);
-                }
-            }
-        }
+        (nextIndex, nextHead) = Math.DivRem(index * heads + head + Threads, heads);
+        return nextIndex < Sequences;
     }
 }
 
