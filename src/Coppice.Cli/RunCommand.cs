@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using Coppice.Inference;
 using Coppice.Models;
+using Coppice.Tensors;
 
 namespace Coppice.Cli;
 
@@ -15,9 +16,13 @@ static class RunCommand
     static readonly Option<int> TopK = Options.Integer("--top-k", "Draw from this many of the likeliest tokens; 0: from all", value: 0);
     static readonly Option<double> TopP = Options.Number("--top-p", "Draw from the fewest likeliest tokens that reach this probability; 1: from all", value: 1);
 
+    static readonly Option<string?> Cache = Options.Choice("--kv", "How keys and values are kept; f16 unless told otherwise", "f32", "f16", "int8");
+    static readonly Option<string?> Draft = Options.Text("--draft", "MODEL", "A faster model of the same tokenizer that guesses ahead; the text stays the model's own");
+    static readonly Option<int> DraftTokens = Options.Integer("--draft-tokens", "Tokens that the draft guesses at a time", value: 4, least: 1);
+
     public static Command Create()
     {
-        Command command = new("run", "Continues a text, printing it as it comes") { ModelArgument.Model, Prompt, MaxTokens, Temperature, TopK, TopP };
+        Command command = new("run", "Continues a text, printing it as it comes") { ModelArgument.Model, Prompt, MaxTokens, Temperature, TopK, TopP, Cache, Draft, DraftTokens };
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return command;
     }
@@ -43,7 +48,8 @@ static class RunCommand
 
         int maxTokens = parsed.GetValue(MaxTokens);
         Sampler sampler = new(language.Model.VocabularySize, sampling, new Random(session.Seed));
-        Generator generator = new(language.Model, sampler, session.Pool, language.Tokenizer.EosId, (int)Math.Min(language.Model.ContextLength, (long)ids.Count + maxTokens));
+        int capacity = (int)Math.Min(language.Model.ContextLength, (long)ids.Count + maxTokens);
+        Generator generator = new(language.Model, sampler, session.Pool, language.Tokenizer.EosId, capacity, FormatOf(parsed.GetValue(Cache)), LoadDraft(parsed, language));
         TextStream stream = new(language.Tokenizer, ids[^1]);
         StringBuilder text = new();
         Write(prompt);
@@ -53,6 +59,9 @@ static class RunCommand
         string why = generator.Stop switch { StopReason.EndToken => "endToken", StopReason.ContextFull => "contextFull", _ => "maxTokens" };
         session.Say(string.Create(CultureInfo.InvariantCulture,
             $"{timing.Tokens} tokens ({why}) after a prompt of {timing.PromptTokens}; first after {timing.FirstTokenSeconds:0.000} s, then {timing.TokensPerSecond:0.0} tokens/s"));
+        (long guessed, long accepted) = generator.Drafted;
+        if (guessed > 0)
+            session.Say(string.Create(CultureInfo.InvariantCulture, $"the draft guessed {guessed} tokens, {accepted} of them right ({(double)accepted / guessed:P1})"));
         session.Document(json =>
         {
             json.WriteString("prompt", prompt);
@@ -62,6 +71,11 @@ static class RunCommand
             json.WriteString("stop", why);
             json.Number("firstTokenSeconds", timing.FirstTokenSeconds);
             json.Number("tokensPerSecond", timing.TokensPerSecond);
+            if (guessed > 0)
+            {
+                json.WriteNumber("draftGuessed", guessed);
+                json.WriteNumber("draftAccepted", accepted);
+            }
         });
         return ExitCode.Done;
 
@@ -76,5 +90,17 @@ static class RunCommand
             if (!session.IsJson)
                 Console.Out.Write(part);
         }
+    }
+
+    static KeyValueFormat FormatOf(string? name) => name switch { "f32" => KeyValueFormat.Float32, "int8" => KeyValueFormat.Int8, _ => KeyValueFormat.Float16 };
+
+    static DraftOptions? LoadDraft(ParseResult parsed, LanguageModel language)
+    {
+        if (parsed.GetValue(Draft) is not { } path)
+            return null;
+        LanguageModel draft = ModelArgument.Load(path);
+        return draft.Tokenizer.Hash == language.Tokenizer.Hash
+            ? new DraftOptions(draft.Model) { Tokens = parsed.GetValue(DraftTokens) }
+            : throw new CoppiceException($"{path}: its tokenizer is not that of {language.Source}; a draft must read and write the same tokens");
     }
 }

@@ -1,14 +1,17 @@
+using System.IO.MemoryMappedFiles;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Coppice.Tensors;
 using Microsoft.Win32.SafeHandles;
 
 namespace Coppice.Formats;
 
-/// <summary>Random access to a file that is not trusted. Positioned reads, not a memory map: a file cut short while it is read is an exception here and a crash there,
-/// and mapped pages would count as memory in use.</summary>
+/// <summary>Random access to a file that is not trusted: positioned reads of headers and small tensors, memory maps of large matrices. Whoever maps has held the place against <see cref="Length"/>.</summary>
 sealed class BinaryFile : IDisposable
 {
     readonly SafeFileHandle? handle;
     readonly ReadOnlyMemory<byte> bytes;
+    MemoryMappedFile? mapping;
 
     /// <summary>Bytes that came by another way than a file; <paramref name="name"/> stands for the path in messages.</summary>
     public BinaryFile(string name, ReadOnlyMemory<byte> bytes) => (Path, this.bytes, Length) = (name, bytes, bytes.Length);
@@ -54,10 +57,51 @@ sealed class BinaryFile : IDisposable
         }
     }
 
+    /// <summary>
+    /// Values from byte <paramref name="offset"/> on as they lie in the file: a map, which outlives this object, where they are aligned, else a copy.
+    /// <paramref name="what"/> is named in the message: <c>tensor 'x'</c>.
+    /// </summary>
+    public ReadOnlyMemory<T> View<T>(long offset, int count, string what) where T : unmanaged
+    {
+        long size = (long)count * Unsafe.SizeOf<T>();
+        if (offset < 0 || size > Length - offset)
+            throw Error($"{what} goes on past byte {Length:N0}, where the file ends");
+        if (handle is null || count == 0 || offset % Alignment<T>.Bytes != 0)
+        {
+            T[] copy = GC.AllocateUninitializedArray<T>(count);
+            Read(offset, MemoryMarshal.AsBytes(copy.AsSpan()), what);
+            return copy;
+        }
+        try
+        {
+            mapping ??= MemoryMappedFile.CreateFromFile(handle, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
+            return new MappedView<T>(mapping, offset, count).Memory;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw FormatError.At(Path, $"could not be mapped: {error.Message}", error);
+        }
+    }
+
+    // The struct places a T behind one byte, as far as its alignment asks for.
+    [StructLayout(LayoutKind.Sequential)]
+    struct Alignment<T> where T : unmanaged
+    {
+        byte before;
+        T value;
+
+        public static int Bytes => Unsafe.SizeOf<Alignment<T>>() - Unsafe.SizeOf<T>();
+    }
+
     /// <summary>A failure that names this file.</summary>
     public CoppiceException Error(string message) => FormatError.At(Path, message);
 
-    public void Dispose() => handle?.Dispose();
+    /// <summary>Closes the file; views of it stay.</summary>
+    public void Dispose()
+    {
+        mapping?.Dispose();
+        handle?.Dispose();
+    }
 
     int ReadBytes(long offset, Span<byte> destination)
     {

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Coppice.Tensors;
 using Coppice.Weights;
@@ -122,7 +123,7 @@ public sealed class Gguf : ICheckpoint
                 throw NotFinite(tensor, wrong);
         }
         else if (tensor.Type == GgmlType.F16 || tensor.Type == GgmlType.BF16)
-            HalfConversion.ToSingle(Half(tensor), ReadHalves(tensor), result.Data);
+            HalfConversion.ToSingle(Half(tensor), ReadHalves(tensor).Span, result.Data);
         else if (tensor.Shape.Length == 2)
             ReadWeight(name).Unpack(0, result.Data);
         else
@@ -181,23 +182,24 @@ public sealed class Gguf : ICheckpoint
 
     void ReadBytes(GgufTensor tensor, Span<byte> destination) => file.Read(begins[tensor.Name], destination, $"tensor '{tensor.Name}'");
 
-    ushort[] ReadHalves(GgufTensor tensor)
+    ReadOnlyMemory<ushort> ReadHalves(GgufTensor tensor)
     {
-        ushort[] bits = new ushort[tensor.ByteCount / 2];
-        ReadBytes(tensor, MemoryMarshal.AsBytes(bits.AsSpan()));
-        int wrong = HalfConversion.IndexOfNonFinite(Half(tensor), bits);
+        ReadOnlyMemory<ushort> bits = View<ushort>(tensor);
+        int wrong = HalfConversion.IndexOfNonFinite(Half(tensor), bits.Span);
         return wrong < 0 ? bits : throw NotFinite(tensor, wrong);
     }
 
-    TBlock[] ReadBlocks<TBlock>(GgufTensor tensor) where TBlock : unmanaged, IBlock<TBlock>
+    ReadOnlyMemory<TBlock> ReadBlocks<TBlock>(GgufTensor tensor) where TBlock : unmanaged, IBlock<TBlock>
     {
-        TBlock[] blocks = new TBlock[tensor.ByteCount / tensor.Type.BlockBytes];
-        ReadBytes(tensor, MemoryMarshal.AsBytes(blocks.AsSpan()));
-        for (int i = 0; i < blocks.Length; i++)
-            if (!blocks[i].IsFinite)
+        ReadOnlyMemory<TBlock> blocks = View<TBlock>(tensor);
+        ReadOnlySpan<TBlock> all = blocks.Span;
+        for (int i = 0; i < all.Length; i++)
+            if (!all[i].IsFinite)
                 throw NotFinite(tensor, (long)i * TBlock.Size);
         return blocks;
     }
+
+    ReadOnlyMemory<T> View<T>(GgufTensor tensor) where T : unmanaged => file.View<T>(begins[tensor.Name], (int)(tensor.ByteCount / Unsafe.SizeOf<T>()), $"tensor '{tensor.Name}'");
 
     static HalfFormat Half(GgufTensor tensor) => tensor.Type == GgmlType.F16 ? HalfFormat.Float16 : HalfFormat.BFloat16;
 

@@ -105,9 +105,8 @@ public sealed class TensorEntry
         if (DType is not (DType.F16 or DType.BF16))
             return new DenseWeight(ReadTensor());
         CheckLength();
-        ushort[] bits = new ushort[Count];
-        ReadBytes(0, MemoryMarshal.AsBytes(bits.AsSpan()));
-        int wrong = HalfConversion.IndexOfNonFinite(Half, bits);
+        ReadOnlyMemory<ushort> bits = file.View<ushort>(begin, (int)Count, $"tensor '{Name}'");
+        int wrong = HalfConversion.IndexOfNonFinite(Half, bits.Span);
         return wrong < 0 ? new HalfWeight(Half, (int)Shape[0], (int)Shape[1], bits) : throw NotFinite(wrong);
     }
 

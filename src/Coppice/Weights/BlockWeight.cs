@@ -6,11 +6,11 @@ namespace Coppice.Weights;
 /// <summary>A matrix kept as rows of llama.cpp's blocks.</summary>
 public sealed class BlockWeight<TBlock> : PackedWeight where TBlock : unmanaged, IBlock<TBlock>
 {
-    readonly TBlock[] blocks;
+    readonly ReadOnlyMemory<TBlock> blocks;
 
     /// <summary>Wraps (does not copy) blocks [outputs, inputs / block size].</summary>
     /// <exception cref="CoppiceException">The inputs are no multiple of the block size.</exception>
-    public BlockWeight(int rows, int columns, TBlock[] blocks) : base(rows, columns)
+    public BlockWeight(int rows, int columns, ReadOnlyMemory<TBlock> blocks) : base(rows, columns)
     {
         CheckColumns(rows, columns);
         if (blocks.Length != (long)rows * columns / TBlock.Size)
@@ -18,8 +18,8 @@ public sealed class BlockWeight<TBlock> : PackedWeight where TBlock : unmanaged,
         this.blocks = blocks;
     }
 
-    /// <summary>The blocks, row-major.</summary>
-    public ReadOnlySpan<TBlock> Blocks => blocks;
+    /// <summary>The blocks, row-major; perhaps a file's, mapped for as long as this weight is held.</summary>
+    public ReadOnlySpan<TBlock> Blocks => blocks.Span;
 
     /// <inheritdoc/>
     public override long ByteCount => (long)blocks.Length * Unsafe.SizeOf<TBlock>();
@@ -35,9 +35,10 @@ public sealed class BlockWeight<TBlock> : PackedWeight where TBlock : unmanaged,
     /// <inheritdoc/>
     public override void Unpack(int firstRow, Span<float> dense)
     {
-        int first = firstRow * (Columns / TBlock.Size);
-        for (int i = 0; i < dense.Length / TBlock.Size; i++)
-            blocks[first + i].Unpack(dense.Slice(i * TBlock.Size, TBlock.Size));
+        ReadOnlySpan<TBlock> stored = blocks.Span.Slice(firstRow * (Columns / TBlock.Size), dense.Length / TBlock.Size);
+        for (int i = 0; i < stored.Length; i++)
+            stored[i].Unpack(dense.Slice(i * TBlock.Size, TBlock.Size));
+        GC.KeepAlive(this);
     }
 
     /// <inheritdoc/>
@@ -46,7 +47,8 @@ public sealed class BlockWeight<TBlock> : PackedWeight where TBlock : unmanaged,
         int blocksPerRow = Columns / TBlock.Size;
         TBlock[] reordered = new TBlock[order.Length * blocksPerRow];
         for (int i = 0; i < order.Length; i++)
-            blocks.AsSpan(order[i] * blocksPerRow, blocksPerRow).CopyTo(reordered.AsSpan(i * blocksPerRow));
+            blocks.Span.Slice(order[i] * blocksPerRow, blocksPerRow).CopyTo(reordered.AsSpan(i * blocksPerRow));
+        GC.KeepAlive(this);
         return new BlockWeight<TBlock>(order.Length, Columns, reordered);
     }
 

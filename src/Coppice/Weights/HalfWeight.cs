@@ -7,10 +7,10 @@ namespace Coppice.Weights;
 /// <summary>A matrix kept in 16 bits a number.</summary>
 public sealed class HalfWeight : PackedWeight
 {
-    readonly ushort[] bits;
+    readonly ReadOnlyMemory<ushort> bits;
 
     /// <summary>Wraps (does not copy) numbers [outputs, inputs] by their bits.</summary>
-    public HalfWeight(HalfFormat format, int rows, int columns, ushort[] bits) : base(rows, columns)
+    public HalfWeight(HalfFormat format, int rows, int columns, ReadOnlyMemory<ushort> bits) : base(rows, columns)
     {
         if (bits.Length != (long)rows * columns)
             throw new ArgumentException($"HalfWeight: {bits.Length} numbers for [{rows}, {columns}]");
@@ -33,8 +33,8 @@ public sealed class HalfWeight : PackedWeight
     /// <summary>Which 16 bits.</summary>
     public HalfFormat Format { get; }
 
-    /// <summary>The stored numbers, row-major [outputs, inputs].</summary>
-    public ReadOnlySpan<ushort> Bits => bits;
+    /// <summary>The stored numbers, row-major [outputs, inputs]; perhaps a file's, mapped for as long as this weight is held.</summary>
+    public ReadOnlySpan<ushort> Bits => bits.Span;
 
     /// <inheritdoc/>
     public override long ByteCount => 2L * bits.Length;
@@ -43,19 +43,23 @@ public sealed class HalfWeight : PackedWeight
     public override string Kind => Format == HalfFormat.Float16 ? "f16" : "bf16";
 
     private protected override PanelProduct Pack(WorkerPool pool) => Format == HalfFormat.Float16
-        ? PanelProduct.Of(PackedPanels.Float16(MemoryMarshal.Cast<ushort, Half>(bits), Rows, Columns))
-        : PanelProduct.Of(PackedPanels.BFloat16(bits, Rows, Columns));
+        ? PanelProduct.Of(PackedPanels.Float16(MemoryMarshal.Cast<ushort, Half>(bits.Span), Rows, Columns))
+        : PanelProduct.Of(PackedPanels.BFloat16(bits.Span, Rows, Columns));
 
     /// <inheritdoc/>
-    public override void Unpack(int firstRow, Span<float> dense) =>
-        HalfConversion.ToSingle(Format, bits.AsSpan(firstRow * Columns, dense.Length), dense);
+    public override void Unpack(int firstRow, Span<float> dense)
+    {
+        HalfConversion.ToSingle(Format, bits.Span.Slice(firstRow * Columns, dense.Length), dense);
+        GC.KeepAlive(this);
+    }
 
     /// <inheritdoc/>
     public override Weight Reorder(ReadOnlySpan<int> order)
     {
         ushort[] reordered = new ushort[order.Length * Columns];
         for (int i = 0; i < order.Length; i++)
-            bits.AsSpan(order[i] * Columns, Columns).CopyTo(reordered.AsSpan(i * Columns));
+            bits.Span.Slice(order[i] * Columns, Columns).CopyTo(reordered.AsSpan(i * Columns));
+        GC.KeepAlive(this);
         return new HalfWeight(Format, order.Length, Columns, reordered);
     }
 }

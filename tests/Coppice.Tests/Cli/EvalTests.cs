@@ -26,7 +26,7 @@ public sealed class EvalTests
         foreach (string speed in new[] { "speed", "baseSpeed" })
             Assert.True(json.GetProperty(speed).GetProperty("firstTokenSeconds").GetDouble() > 0 && json.GetProperty(speed).GetProperty("tokensPerSecond").GetDouble() > 0);
         Assert.Equal(tiny.Language.Model.ByteCount, json.GetProperty("memory").GetProperty("modelBytes").GetInt64());
-        Assert.Equal(2 * 2 * 32 * 4, json.GetProperty("memory").GetProperty("cacheBytesPerToken").GetInt64());
+        Assert.Equal(2 * 2 * 32 * 2, json.GetProperty("memory").GetProperty("cacheBytesPerToken").GetInt64());
         Assert.True(json.GetProperty("memory").GetProperty("peakBytes").GetInt64() > 1 << 20);
         Assert.Equal(JsonValueKind.Null, json.GetProperty("energy").ValueKind);
     }

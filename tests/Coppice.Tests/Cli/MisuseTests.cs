@@ -15,6 +15,8 @@ public sealed class MisuseTests : IDisposable
     [InlineData("run", "model")]
     [InlineData("run", "model", "--prompt", "x", "--max-tokens", "none")]
     [InlineData("run", "model", "--prompt", "x", "--temperature", "-1")]
+    [InlineData("run", "model", "--prompt", "x", "--kv", "f8")]
+    [InlineData("run", "model", "--prompt", "x", "--draft", "model", "--draft-tokens", "0")]
     [InlineData("run", "model", "--prompt", "x", "--threads", "0")]
     [InlineData("eval", "model")]
     [InlineData("eval", "model", "--data", "text.txt", "--documents", "page")]

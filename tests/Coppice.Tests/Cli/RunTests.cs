@@ -51,4 +51,18 @@ public sealed class RunTests
         Assert.True(json.GetProperty("stop").GetString() is "contextFull" or "endToken");
         Assert.True(json.GetProperty("tokens").GetInt32() + json.GetProperty("promptTokens").GetInt32() <= 64);
     }
+
+    [Theory]
+    [InlineData("f32")]
+    [InlineData("int8")]
+    public void A_draft_leaves_the_text_as_it_is_and_tells_how_often_it_was_right(string cache)
+    {
+        using TinyFolder tiny = new();
+        string[] line = ["run", tiny.Model, "--prompt", "the cat", "--max-tokens", "20", "--kv", cache];
+        JsonElement alone = CommandLine.Json(line), drafted = CommandLine.Json([.. line, "--draft", tiny.Model, "--draft-tokens", "3"]);
+        Assert.Equal(alone.GetProperty("text").GetString(), drafted.GetProperty("text").GetString());
+        Assert.Equal(drafted.GetProperty("draftGuessed").GetInt64(), drafted.GetProperty("draftAccepted").GetInt64());
+        Assert.False(alone.TryGetProperty("draftGuessed", out _));
+        Assert.Contains("(100.0 %)", CommandLine.Run([.. line, "--draft", tiny.Model]).Error, StringComparison.Ordinal);
+    }
 }

@@ -149,7 +149,7 @@ public sealed class SuperBlockTests : IDisposable
     }
 
     static BlockWeight<TBlock> Weight<TBlock>(int rows, int columns, int bytes, params int[] halves) where TBlock : unmanaged, IBlock<TBlock> =>
-        new(rows, columns, [.. Enumerable.Range(0, rows * columns / 256).Select(i => MemoryMarshal.Read<TBlock>(Bytes(bytes, i, halves)))]);
+        new(rows, columns, Enumerable.Range(0, rows * columns / 256).Select(i => MemoryMarshal.Read<TBlock>(Bytes(bytes, i, halves))).ToArray());
 
     static void CheckDot<TBlock>(byte[] bytes, int seed) where TBlock : unmanaged, IBlock<TBlock>
     {

@@ -24,6 +24,9 @@ internal static unsafe class CachedAttention
     /// <summary>Keys that are decoded at a time; a multiple of 64.</summary>
     const int ChunkKeys = 256;
 
+    /// <summary>Keys whose values are fetched ahead.</summary>
+    const int FetchedKeys = 32;
+
     const int Panel = KeyValueBlock.Panel;
 
     /// <summary>Queries of several sequences side by side.</summary>
@@ -180,7 +183,7 @@ internal static unsafe class CachedAttention
                 for (int row = 0; row < rows; row += CachedRows.MostRows<TL, TV>())
                     CachedRows.Product<TN, TL, TV>(
                         Math.Min(CachedRows.MostRows<TL, TV>(), rows - row), width, queries + row * width, width,
-                        Key(key), Key(key + TL.Count), Key(key + 2 * TL.Count), Key(key + 3 * TL.Count), scores + (nint)row * ld + key, ld);
+                        Key(key), Key(key + TL.Count), Key(key + 2 * TL.Count), Key(key + 3 * TL.Count), CachedRows.Vectors * TL.Count * width * TN.Bytes, scores + (nint)row * ld + key, ld);
         }
 
         byte* Key(int key) => keyPanels + ((nint)(key / Panel) * Panel * width + key % Panel) * TN.Bytes;
@@ -191,7 +194,7 @@ internal static unsafe class CachedAttention
                 for (int row = 0; row < rows; row += CachedRows.MostRows<TL, TV>())
                     CachedRows.Product<TN, TL, TV>(
                         Math.Min(CachedRows.MostRows<TL, TV>(), rows - row), keys, weights + (nint)row * ld, ld,
-                        Value(column), Value(column + TL.Count), Value(column + 2 * TL.Count), Value(column + 3 * TL.Count), outputs + row * widthRoom + column, widthRoom);
+                        Value(column), Value(column + TL.Count), Value(column + 2 * TL.Count), Value(column + 3 * TL.Count), FetchedKeys * Panel * TN.Bytes, outputs + row * widthRoom + column, widthRoom);
         }
 
         // A vector past the last panel reads the first and is dropped.

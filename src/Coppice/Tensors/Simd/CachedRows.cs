@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Coppice.Tensors.Simd;
 
@@ -23,24 +24,25 @@ internal static unsafe class CachedRows
     /// <param name="r1">See r0.</param>
     /// <param name="r2">See r0.</param>
     /// <param name="r3">See r0.</param>
+    /// <param name="ahead">Bytes from what is read to what is fetched meanwhile: decoding alone would not keep the memory busy.</param>
     /// <param name="c">Rows of four vectors.</param>
     /// <param name="ldc">Floats from one row of c to the next.</param>
-    public static void Product<TN, TL, TV>(int rows, int k, float* left, int lda, byte* r0, byte* r1, byte* r2, byte* r3, float* c, int ldc)
+    public static void Product<TN, TL, TV>(int rows, int k, float* left, int lda, byte* r0, byte* r1, byte* r2, byte* r3, nint ahead, float* c, int ldc)
         where TN : struct, IKeyValueNumbers where TL : struct, ILanes<TV> where TV : struct
     {
         switch (rows)
         {
             case 1:
-                Product<One, TN, TL, TV>(k, left, lda, r0, r1, r2, r3, c, ldc);
+                Product<One, TN, TL, TV>(k, left, lda, r0, r1, r2, r3, ahead, c, ldc);
                 break;
             case 2:
-                Product<Two, TN, TL, TV>(k, left, lda, r0, r1, r2, r3, c, ldc);
+                Product<Two, TN, TL, TV>(k, left, lda, r0, r1, r2, r3, ahead, c, ldc);
                 break;
             case 3:
-                Product<Three, TN, TL, TV>(k, left, lda, r0, r1, r2, r3, c, ldc);
+                Product<Three, TN, TL, TV>(k, left, lda, r0, r1, r2, r3, ahead, c, ldc);
                 break;
             default:
-                Product<Four, TN, TL, TV>(k, left, lda, r0, r1, r2, r3, c, ldc);
+                Product<Four, TN, TL, TV>(k, left, lda, r0, r1, r2, r3, ahead, c, ldc);
                 break;
         }
     }
@@ -48,7 +50,7 @@ internal static unsafe class CachedRows
     // c{row}{vector}; the rows past TR.Rows vanish when this is compiled.
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Product<TR, TN, TL, TV>(int k, float* left, int lda, byte* r0, byte* r1, byte* r2, byte* r3, float* c, int ldc)
+    static void Product<TR, TN, TL, TV>(int k, float* left, int lda, byte* r0, byte* r1, byte* r2, byte* r3, nint ahead, float* c, int ldc)
         where TR : struct, IRowCount where TN : struct, IKeyValueNumbers where TL : struct, ILanes<TV> where TV : struct
     {
         TV c00 = default, c01 = default, c02 = default, c03 = default, c10 = default, c11 = default, c12 = default, c13 = default;
@@ -58,6 +60,10 @@ internal static unsafe class CachedRows
         for (int step = 0; step < k; step++, at += KeyValueBlock.Panel * TN.Bytes)
         {
             TV b0 = TN.Load<TL, TV>(r0 + at), b1 = TN.Load<TL, TV>(r1 + at), b2 = TN.Load<TL, TV>(r2 + at), b3 = TN.Load<TL, TV>(r3 + at);
+            Fetch(r0 + at + ahead);
+            Fetch(r1 + at + ahead);
+            Fetch(r2 + at + ahead);
+            Fetch(r3 + at + ahead);
             TV a = TL.Broadcast(a0[step]);
             c00 = TL.MultiplyAdd(a, b0, c00); c01 = TL.MultiplyAdd(a, b1, c01); c02 = TL.MultiplyAdd(a, b2, c02); c03 = TL.MultiplyAdd(a, b3, c03);
             if (TR.Rows > 1)
@@ -83,6 +89,14 @@ internal static unsafe class CachedRows
             Store<TL, TV>(c20, c21, c22, c23, c + 2 * ldc);
         if (TR.Rows > 3)
             Store<TL, TV>(c30, c31, c32, c33, c + 3 * ldc);
+    }
+
+    // A hint: an address that is not there does no harm.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Fetch(byte* address)
+    {
+        if (Sse.IsSupported)
+            Sse.Prefetch0(address);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

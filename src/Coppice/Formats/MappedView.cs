@@ -1,0 +1,34 @@
+using System.Buffers;
+using System.IO.MemoryMappedFiles;
+using System.Runtime.CompilerServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Coppice.Formats;
+
+/// <summary>
+/// A part of a file as memory that the system fills from its cache when it is touched. It is unmapped once nobody holds the memory any more: whoever works
+/// on a span of it keeps the memory alive meanwhile.
+/// </summary>
+sealed unsafe class MappedView<T> : MemoryManager<T> where T : unmanaged
+{
+    readonly SafeMemoryMappedViewHandle handle;
+    readonly T* start;
+    readonly int length;
+
+    /// <summary>Maps <paramref name="length"/> values from byte <paramref name="offset"/> on, all inside the file.</summary>
+    public MappedView(MemoryMappedFile file, long offset, int length)
+    {
+        // The accessor is not disposed: its handle, which unmaps when it is finalized, is all that it holds.
+        MemoryMappedViewAccessor accessor = file.CreateViewAccessor(offset, (long)length * sizeof(T), MemoryMappedFileAccess.Read);
+        (handle, this.length) = (accessor.SafeMemoryMappedViewHandle, length);
+        start = (T*)((byte*)handle.DangerousGetHandle() + accessor.PointerOffset);
+    }
+
+    public override Span<T> GetSpan() => new(start, length);
+
+    public override MemoryHandle Pin(int elementIndex = 0) => new(start + elementIndex, pinnable: this);
+
+    public override void Unpin() { }
+
+    protected override void Dispose(bool disposing) => handle.Dispose();
+}
