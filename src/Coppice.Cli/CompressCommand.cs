@@ -39,6 +39,12 @@ static class CompressCommand
         string? calibrationSpec = parsed.GetValue(Calibrate) ?? (ModelArgument.IsGrove(name) ? "sdk:train" : null);
         Gates gates = new(parsed, calibrationSpec);
 
+        if (output.IsGguf && StreamedRounding.Rounds(recipe) && parsed.GetValue(Calibrate) is null && OpenModel.CanOpen(ModelArgument.PathOf(name)))
+        {
+            using OpenModel model = OpenModel.Open(ModelArgument.PathOf(name));
+            if (StreamedRounding.Streams(model.Language.Model))
+                return RunStreamed(session, recipe, model.Language, output, gates, parsed, cancel);
+        }
         LanguageModel language = ModelArgument.Load(name);
         bool looks = new CompressionPlan(recipe, language.Model).MostNeeded != Statistics.None;
         if (looks && calibrationSpec is null)
@@ -71,6 +77,30 @@ static class CompressCommand
         {
             output.Discard();
             journal.DeleteIfEmpty();
+        }
+    }
+
+    // Rounding to blocks needs one look at each number: nothing is kept in memory, and nothing worth resuming.
+    static int RunStreamed(Session session, Recipe recipe, LanguageModel model, CompressedOutput output, Gates gates, ParseResult parsed, CancellationToken cancel)
+    {
+        try
+        {
+            CompressionReport report = session.Track("compressing", ticks => output.Build(path => new StreamedRounding(recipe, session.Pool).Write(model, path, System.IO.Path.GetFileNameWithoutExtension(output.Path),
+                new Told<CompressionProgress>(progress => ticks.Report(new Tick((double)progress.Done / progress.Total, progress.Layer))), cancel)));
+            CompressResult result = new(recipe, report, output, gates.Measured(session, output.Built!, parsed.GetRequiredValue(ModelArgument.Model), parsed, cancel));
+            gates.Check(result, null);
+            output.Publish();
+            result.Print(session);
+            session.Document(result.Write);
+            return ExitCode.Done;
+        }
+        catch (OperationCanceledException error)
+        {
+            throw new InterruptedException("interrupted; nothing was written", error);
+        }
+        finally
+        {
+            output.Discard();
         }
     }
 

@@ -17,7 +17,7 @@ sealed class CompressedOutput(string path, bool allowRequantize)
 
     public long Bytes { get; private set; }
 
-    bool IsGguf => System.IO.Path.GetExtension(Path).Equals(".gguf", StringComparison.OrdinalIgnoreCase);
+    public bool IsGguf => System.IO.Path.GetExtension(Path).Equals(".gguf", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Throws before any work if the result could not be written later.</summary>
     public void CheckTarget(string model)
@@ -61,6 +61,15 @@ sealed class CompressedOutput(string path, bool allowRequantize)
         }
         Bytes = MemoryProbe.DiskBytes(Built);
         return roundings;
+    }
+
+    /// <summary>Writes a .gguf through <paramref name="write"/>, beside its place.</summary>
+    public CompressionReport Build(Func<string, CompressionReport> write)
+    {
+        Built = System.IO.Path.ChangeExtension(Path, ".unpublished.gguf");
+        CompressionReport report = write(Built);
+        Bytes = MemoryProbe.DiskBytes(Built);
+        return report;
     }
 
     public void Publish()

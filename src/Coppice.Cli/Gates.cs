@@ -43,7 +43,7 @@ sealed class Gates
     }
 
     /// <summary>Throws at the first limit that does not hold; the work behind it goes too.</summary>
-    public void Check(CompressResult result, Journal journal)
+    public void Check(CompressResult result, Journal? journal)
     {
         string? missed = null;
         if (maxSize is { } size && result.Output.Bytes > size)
@@ -53,7 +53,7 @@ sealed class Gates
         if (missed is null)
             return;
         result.Output.Discard();
-        journal.Delete();
+        journal?.Delete();
         throw new GateMissedException($"gate missed: {missed}; {result.Output.Path} was not written");
     }
 }

@@ -13,7 +13,10 @@ static class ModelArgument
     public static readonly Argument<string> Model = new("model") { Description = "A folder with config.json, a .gguf, a llama2.c .bin beside its tokenizer, or grove, the model that ships with Coppice" };
 
     /// <summary>A folder or file, or <c>grove</c> where no such path exists.</summary>
-    public static LanguageModel Load(string name) => LanguageModel.Load(IsGrove(name) ? Path.Combine(AppContext.BaseDirectory, Grove) : name);
+    public static LanguageModel Load(string name) => LanguageModel.Load(PathOf(name));
+
+    /// <summary>The folder or file that a name stands for.</summary>
+    public static string PathOf(string name) => IsGrove(name) ? Path.Combine(AppContext.BaseDirectory, Grove) : name;
 
     /// <summary>Whether the name stands for the model that ships with Coppice.</summary>
     public static bool IsGrove(string? name) => name == Grove && !Path.Exists(name);

@@ -1,3 +1,4 @@
+using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Weights;
@@ -48,7 +49,7 @@ public sealed class CompressionPlan
 
     void Add(string place, string name, Weight weight, WeightStep step)
     {
-        if (weight is not (DenseWeight or HalfWeight))
+        if (weight is not (DenseWeight or HalfWeight or StoredWeight))
             throw new CoppiceException($"{place}: {name} is stored as {weight.Kind} already; compress the model that it was made from");
         if (step.Refuses(weight.Rows, weight.Columns) is { } reason)
             throw new CoppiceException($"{place}: {name} {weight.Shape}: {reason}");

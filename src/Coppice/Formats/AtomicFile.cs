@@ -7,7 +7,7 @@ public static class AtomicFile
 {
     /// <summary>Writes a file through <paramref name="write"/>. Whatever fails, an older file at <paramref name="path"/> stays as it was and nothing partial is left.</summary>
     /// <exception cref="CoppiceException">The file system refused: a full disk, no permission, no such folder.</exception>
-    public static void Write(string path, Action<Stream> write)
+    public static void Write(string path, Action<FileStream> write)
     {
         string partial = path + ".partial";
         bool ours = false;

@@ -86,6 +86,9 @@ public sealed class CompressedCheckpoint : ICheckpoint
     }
 
     /// <inheritdoc/>
+    public Weight OpenWeight(string name) => parts.ContainsKey(name) ? ReadWeight(name) : tensors.OpenWeight(name);
+
+    /// <inheritdoc/>
     public Tensor ReadTensor(string name)
     {
         if (!parts.ContainsKey(name))

@@ -110,6 +110,16 @@ public sealed class Gguf : ICheckpoint
     }
 
     /// <inheritdoc/>
+    public Weight OpenWeight(string name)
+    {
+        GgufTensor tensor = Find(name);
+        if (tensor.Shape.Length != 2 || tensor.Type.BlockSize != 1 || tensor.Type.Name is not ("F32" or "F16" or "BF16"))
+            return ReadWeight(name);
+        CheckLength(tensor);
+        return new StoredWeight(file, name, begins[name], tensor.Type == GgmlType.F32 ? null : Half(tensor), (int)tensor.Shape[0], (int)tensor.Shape[1]);
+    }
+
+    /// <inheritdoc/>
     public Tensor ReadTensor(string name)
     {
         GgufTensor tensor = Find(name);

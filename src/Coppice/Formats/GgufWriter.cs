@@ -14,15 +14,18 @@ public static class GgufWriter
     /// <summary>A tensor to be written.</summary>
     /// <param name="Entry">Its name and numbers.</param>
     /// <param name="Type">How to store it: F32, F16, BF16, Q8_0 or Q4_0; Q4_K or Q6_K for blocks that are stored so already.</param>
-    public sealed record Source(CheckpointEntry Entry, GgmlType Type);
+    /// <param name="Told">Told, once its matrix is written, what that did to its numbers; null where nobody asks. Blocks that are copied are not looked at.</param>
+    public sealed record Source(CheckpointEntry Entry, GgmlType Type, Action<StoredNumbers>? Told = null);
 
     /// <summary>Writes a file, whole or not at all.</summary>
     /// <param name="path">The file.</param>
     /// <param name="metadata">Numbers, truth values, strings and arrays of these; the .NET type decides the GGUF type.</param>
     /// <param name="tensors">Blocks that are stored in the wanted type already are copied, anything else is rounded as llama.cpp does.</param>
+    /// <param name="pool">Threads that read, round and write matrices; without it the caller's alone.</param>
     /// <exception cref="CoppiceException">A tensor does not fit its type, or the file system refused.</exception>
-    public static void Write(string path, IReadOnlyList<KeyValuePair<string, object>> metadata, IReadOnlyList<Source> tensors)
+    public static void Write(string path, IReadOnlyList<KeyValuePair<string, object>> metadata, IReadOnlyList<Source> tensors, WorkerPool? pool = null)
     {
+        using WorkerPool own = new(1);
         foreach (Source tensor in tensors)
             Check(tensor);
         object? stated = metadata.FirstOrDefault(pair => pair.Key == Gguf.AlignmentKey).Value;
@@ -34,7 +37,7 @@ public static class GgufWriter
             foreach (Source tensor in tensors)
             {
                 long end = stream.Position + ByteCount(tensor);
-                WriteData(stream, tensor);
+                WriteData(stream, tensor, pool ?? own);
                 if (stream.Position != end)
                     throw new InvalidOperationException($"tensor '{tensor.Entry.Name}' ended at {stream.Position}, wanted {end}");
                 Pad(writer, alignment);
@@ -68,19 +71,17 @@ public static class GgufWriter
         Pad(writer, alignment);
     }
 
-    static void WriteData(Stream stream, Source tensor)
+    static void WriteData(FileStream stream, Source tensor, WorkerPool pool)
     {
         ReadOnlySpan<byte> blocks = Blocks(tensor);
         if (!blocks.IsEmpty)
             stream.Write(blocks);
         else if (tensor.Entry.Weight is Weight weight)
         {
-            float[] row = new float[weight.Columns];
-            for (int i = 0; i < weight.Rows; i++)
-            {
-                weight.Unpack(i, row);
-                WriteNumbers(stream, tensor, row);
-            }
+            stream.Flush();
+            StoredNumbers numbers = MatrixWriter.Write(pool, stream.SafeFileHandle, stream.Position, tensor.Entry.Name, weight, tensor.Type);
+            stream.Seek(ByteCount(tensor), SeekOrigin.Current);
+            tensor.Told?.Invoke(numbers);
         }
         else
             WriteNumbers(stream, tensor, tensor.Entry.Tensor!.Data);

@@ -21,9 +21,23 @@ public interface ICheckpoint : IDisposable
     /// <exception cref="CoppiceException">There is no such tensor, it is no matrix, or it holds a number that is not finite.</exception>
     Weight ReadWeight(string name);
 
+    /// <summary>The matrix left in its file, to be read row by row, where it is F32, F16 or BF16; otherwise as <see cref="ReadWeight"/> gives it.</summary>
+    /// <exception cref="CoppiceException">There is no such tensor, or it is no matrix.</exception>
+    Weight OpenWeight(string name) => ReadWeight(name);
+
     /// <summary>A vector or a matrix as float32.</summary>
     /// <exception cref="CoppiceException">There is no such tensor, it has no float32 form, or it holds a number that is not finite.</exception>
     Tensor ReadTensor(string name);
+}
+
+/// <summary>Whether matrices are read at once.</summary>
+public enum WeightReading
+{
+    /// <summary>Into memory, now.</summary>
+    Whole,
+
+    /// <summary>Row by row, when asked for; the file has to stay open.</summary>
+    OnDemand,
 }
 
 /// <summary>One named tensor to be written: a matrix as a <see cref="Weights.Weight"/>, anything else (a norm, a bias) as a float32 <see cref="Tensors.Tensor"/>.</summary>

@@ -71,6 +71,9 @@ public sealed class SafeTensors : ICheckpoint
     public Weight ReadWeight(string name) => Find(name).ReadWeight();
 
     /// <inheritdoc/>
+    public Weight OpenWeight(string name) => Find(name).OpenWeight();
+
+    /// <inheritdoc/>
     public Tensor ReadTensor(string name) => Find(name).ReadTensor();
 
     /// <summary>A tensor by its name.</summary>

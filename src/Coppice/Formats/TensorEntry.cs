@@ -110,6 +110,15 @@ public sealed class TensorEntry
         return wrong < 0 ? new HalfWeight(Half, (int)Shape[0], (int)Shape[1], bits) : throw NotFinite(wrong);
     }
 
+    /// <summary>The matrix left in its file where it is F32, F16 or BF16; otherwise as <see cref="ReadWeight"/> gives it.</summary>
+    public Weight OpenWeight()
+    {
+        if (Shape.Length != 2 || DType is not (DType.F32 or DType.F16 or DType.BF16))
+            return ReadWeight();
+        CheckLength();
+        return new StoredWeight(file, Name, begin, DType == DType.F32 ? null : Half, (int)Shape[0], (int)Shape[1]);
+    }
+
     /// <summary>The numbers as float32; a tensor of no axes becomes one of one number.</summary>
     public Tensor ReadTensor()
     {

@@ -18,7 +18,7 @@ static class GgufBlocks
         BlockWeight<Q4_0> => GgmlType.Q4_0,
         BlockWeight<Q4_K> => GgmlType.Q4_K,
         BlockWeight<Q6_K> => GgmlType.Q6_K,
-        HalfWeight { Format: HalfFormat.BFloat16 } => GgmlType.BF16,
+        HalfWeight { Format: HalfFormat.BFloat16 } or StoredWeight { Format: HalfFormat.BFloat16 } => GgmlType.BF16,
         _ => GgmlType.F16,
     };
 
@@ -28,7 +28,7 @@ static class GgufBlocks
     /// <summary>Whether a type holds all the numbers of a weight.</summary>
     public static bool IsExact(Weight weight, GgmlType type) =>
         type == GgmlType.F32
-        || type == TypeOf(weight) && (weight is HalfWeight || IsBlocks(weight))
+        || type == TypeOf(weight) && (weight is HalfWeight or StoredWeight { Format: not null } || IsBlocks(weight))
         || type == GgmlType.F16 && Array.TrueForAll(weight.ToDense(), value => (float)(Half)value == value);
 
     delegate TBlock Make<TBlock>(Half scale, ReadOnlySpan<byte> codes);

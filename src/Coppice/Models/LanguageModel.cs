@@ -58,7 +58,7 @@ public sealed record LanguageModel(Model Model, Tokenizer Tokenizer, string Sour
         return File.Exists(numbered) ? Tokenizer.Load(numbered) : Tokenizer.Load(folder);
     }
 
-    static LanguageModel Paired(Model model, Tokenizer tokenizer, string source) => tokenizer.Count <= model.VocabularySize
+    internal static LanguageModel Paired(Model model, Tokenizer tokenizer, string source) => tokenizer.Count <= model.VocabularySize
         ? new LanguageModel(model, tokenizer, source)
         : throw new CoppiceException($"{source}: the tokenizer has {tokenizer.Count:N0} tokens, the model's vocabulary {model.VocabularySize:N0}; they do not belong together");
 }

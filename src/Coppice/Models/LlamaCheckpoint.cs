@@ -9,7 +9,7 @@ static class LlamaCheckpoint
 {
     /// <summary>Builds the model: <paramref name="rename"/> gives the container's name of a tensor, <paramref name="arrange"/> brings a matrix, told by our name, from the container's row order into ours.</summary>
     /// <exception cref="CoppiceException">A tensor is missing, has another shape, or is there without a use.</exception>
-    public static LlamaModel Build(LlamaConfig config, ICheckpoint checkpoint, Func<string, string> rename, Func<string, Weight, Weight> arrange)
+    public static LlamaModel Build(LlamaConfig config, ICheckpoint checkpoint, Func<string, string> rename, Func<string, Weight, Weight> arrange, WeightReading reading = WeightReading.Whole)
     {
         HashSet<string> unused = [.. checkpoint.Names];
         LlamaModel model = new(config, Matrix, Vector);
@@ -21,7 +21,11 @@ static class LlamaCheckpoint
             ? model
             : throw new CoppiceException($"{checkpoint.Path}: a llama model has no use for {unused.Count} of its tensors: {string.Join(", ", unused.Order().Take(5))}{(unused.Count > 5 ? " ..." : "")}");
 
-        Weight Matrix(string name, Shape shape) => arrange(name, checkpoint.ReadWeight(Take(name, shape)));
+        Weight Matrix(string name, Shape shape)
+        {
+            string stored = Take(name, shape);
+            return arrange(name, reading == WeightReading.Whole ? checkpoint.ReadWeight(stored) : checkpoint.OpenWeight(stored));
+        }
 
         Tensor Vector(string name, Shape shape) => checkpoint.ReadTensor(Take(name, shape));
 

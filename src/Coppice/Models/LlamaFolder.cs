@@ -13,11 +13,24 @@ static class LlamaFolder
     /// <exception cref="CoppiceException">A file is absent, damaged, or asks for what the family does not do.</exception>
     public static LlamaModel Load(string folder)
     {
-        string configPath = Path.Combine(folder, "config.json");
-        using JsonDocument json = JsonFile.Read(configPath);
-        LlamaConfig config = ReadConfig(new JsonFields(configPath, json.RootElement));
+        LlamaConfig config = ReadConfig(folder);
         using ICheckpoint checkpoint = CompressedCheckpoint.Open(folder);
         return LlamaCheckpoint.Build(config, checkpoint, name => name, (_, weight) => weight);
+    }
+
+    /// <summary>The same with matrices left in their files, which have to stay open.</summary>
+    public static LlamaModel Open(string folder, out ICheckpoint checkpoint)
+    {
+        LlamaConfig config = ReadConfig(folder);
+        checkpoint = CompressedCheckpoint.Open(folder);
+        return LlamaCheckpoint.Build(config, checkpoint, name => name, (_, weight) => weight, WeightReading.OnDemand);
+    }
+
+    static LlamaConfig ReadConfig(string folder)
+    {
+        string path = Path.Combine(folder, "config.json");
+        using JsonDocument json = JsonFile.Read(path);
+        return ReadConfig(new JsonFields(path, json.RootElement));
     }
 
     /// <summary>Reads the sizes from config.json's fields, refusing what the family here does not compute.</summary>

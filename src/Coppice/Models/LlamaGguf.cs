@@ -9,12 +9,19 @@ namespace Coppice.Models;
 /// <summary>A Llama model as llama.cpp reads it: architecture <c>llama</c>, its own names, the rows of q and k with rotary pairs side by side.</summary>
 static class LlamaGguf
 {
-    const string Architecture = "llama";
+    const string Architecture = "llama", WeightSuffix = ".weight";
 
     /// <summary>Reads a file: the model and the vocabulary that it carries.</summary>
     public static (LlamaModel Model, Tokenizer Tokenizer) Load(string path)
     {
         using Gguf file = Gguf.Open(path);
+        return Read(file, WeightReading.Whole);
+    }
+
+    /// <summary>Reads an open file, its matrices at once or on demand.</summary>
+    public static (LlamaModel Model, Tokenizer Tokenizer) Read(Gguf file, WeightReading reading)
+    {
+        string path = file.Path;
         string architecture = file.Get<string>("general.architecture");
         if (architecture != Architecture)
             throw new CoppiceException($"{path}: the architecture is '{architecture}', wanted {Architecture}");
@@ -41,7 +48,7 @@ static class LlamaGguf
         if (turned != config.HeadWidth)
             throw new CoppiceException($"{path}: llama.rope.dimension_count is {turned}, wanted all {config.HeadWidth} numbers of a head");
         return (LlamaCheckpoint.Build(config, file, TensorNames.Gguf.Of,
-            (name, weight) => LlamaCheckpoint.HeadsOf(name, config) is { } rows ? RotaryLayout.FromNeighbours(weight, rows) : weight), tokenizer);
+            (name, weight) => LlamaCheckpoint.HeadsOf(name, config) is { } rows ? RotaryLayout.FromNeighbours(weight, rows) : weight, reading), tokenizer);
 
         int Or(string key, int otherwise) => file.Metadata.ContainsKey(key) ? file.Get<int>(key) : otherwise;
     }
@@ -50,23 +57,34 @@ static class LlamaGguf
     /// <returns>What was not stored exactly, by tensor.</returns>
     public static IReadOnlyList<GgufRounding> Save(LlamaModel model, Tokenizer tokenizer, string path, string name, GgmlType? type)
     {
-        LlamaConfig config = model.Config;
         // Kinds as the model has them: putting rows in llama.cpp's order makes some weights dense.
-        Dictionary<string, string> kinds = model.Matrices().ToDictionary(matrix => matrix.Name + ".weight", matrix => matrix.Layer.Weight.Kind);
+        Dictionary<string, string> kinds = model.Matrices().ToDictionary(matrix => matrix.Name, matrix => matrix.Layer.Weight.Kind);
         List<GgufRounding> rounded = [];
+        Save(model, tokenizer, path, name, null, (matrix, weight) =>
+        {
+            GgmlType chosen = type ?? GgufBlocks.TypeOf(weight);
+            if (!GgufBlocks.IsExact(weight, chosen))
+                rounded.Add(new GgufRounding(TensorNames.Gguf.Of(matrix + WeightSuffix), kinds[matrix], chosen));
+            return chosen;
+        });
+        return rounded;
+    }
+
+    /// <summary>Writes a file with each matrix, told by our name, in the type that <paramref name="typeOf"/> says; <paramref name="told"/> hears what that did to its numbers.</summary>
+    public static void Save(LlamaModel model, Tokenizer tokenizer, string path, string name, WorkerPool? pool, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null)
+    {
+        LlamaConfig config = model.Config;
         List<GgufWriter.Source> sources = [];
         foreach (CheckpointEntry entry in LlamaCheckpoint.Entries(model, (ours, weight) => LlamaCheckpoint.HeadsOf(ours, config) is { } heads ? RotaryLayout.ToNeighbours(GgufBlocks.Exact(weight), heads) : GgufBlocks.Exact(weight)))
         {
-            string theirs = TensorNames.Gguf.Of(entry.Name);
-            if (entry.Tensor is not null)
+            CheckpointEntry theirs = entry.Rename(TensorNames.Gguf.Of(entry.Name));
+            if (entry.Weight is not { } weight)
             {
-                sources.Add(new GgufWriter.Source(entry.Rename(theirs), GgmlType.F32));
+                sources.Add(new GgufWriter.Source(theirs, GgmlType.F32));
                 continue;
             }
-            GgmlType natural = GgufBlocks.TypeOf(entry.Weight!), chosen = type ?? natural;
-            if (!GgufBlocks.IsExact(entry.Weight!, chosen))
-                rounded.Add(new GgufRounding(theirs, kinds[entry.Name], chosen));
-            sources.Add(new GgufWriter.Source(entry.Rename(theirs), chosen));
+            string matrix = entry.Name[..^WeightSuffix.Length];
+            sources.Add(new GgufWriter.Source(theirs, typeOf(matrix, weight), told is null ? null : numbers => told(matrix, numbers)));
         }
         List<KeyValuePair<string, object>> metadata =
         [
@@ -88,8 +106,7 @@ static class LlamaGguf
             new("llama.rope.dimension_count", (uint)config.HeadWidth),
             .. GgufVocabulary.Write(tokenizer, config.VocabularySize),
         ];
-        GgufWriter.Write(path, metadata, sources);
-        return rounded;
+        GgufWriter.Write(path, metadata, sources, pool);
     }
 
     // llama.cpp's llama_ftype: the type of most matrices.

@@ -5,7 +5,7 @@ using Coppice.Tensors.Simd;
 
 namespace Coppice.Weights;
 
-/// <summary>Rounds many blocks of 32 at once: the bits of <see cref="Q8_0.Pack(ReadOnlySpan{float})"/> and <see cref="Q4_0.Pack(ReadOnlySpan{float})"/>, at the width of <see cref="SimdLevel"/>.</summary>
+/// <summary>Rounds and reads many blocks of 32 at once: the bits of <see cref="Q8_0.Pack(ReadOnlySpan{float})"/> and <see cref="Q4_0.Pack(ReadOnlySpan{float})"/>, at the width of <see cref="SimdLevel"/>.</summary>
 /// <remarks>Blocks that are rare and awkward (infinities, NaNs, scales so small that their inverse is infinite) go through the scalar code.</remarks>
 internal static unsafe class BlockPacking
 {
@@ -89,6 +89,66 @@ internal static unsafe class BlockPacking
             destination->Scale = (Half)scale;
             for (int i = 0; i < 16; i += TL.Count)
                 TL.StoreNibbles(source + i, inverse, (byte*)&destination->Values + i);
+        }
+    }
+
+    /// <summary>The numbers that whole blocks stand for.</summary>
+    public static void Unpack(ReadOnlySpan<Q8_0> blocks, Span<float> values)
+    {
+        Check(values.Length, blocks.Length);
+        fixed (Q8_0* source = blocks)
+        fixed (float* destination = values)
+        {
+            switch (SimdLevel.Active)
+            {
+                case SimdLevel.Vector512: FromQ8<Lanes512, Vector512<float>>(source, destination, blocks.Length); break;
+                case SimdLevel.Vector256: FromQ8<Lanes256, Vector256<float>>(source, destination, blocks.Length); break;
+                case SimdLevel.Vector128: FromQ8<Lanes128, Vector128<float>>(source, destination, blocks.Length); break;
+                default: FromQ8<Lanes1, float>(source, destination, blocks.Length); break;
+            }
+        }
+    }
+
+    /// <summary>The numbers that whole blocks stand for.</summary>
+    public static void Unpack(ReadOnlySpan<Q4_0> blocks, Span<float> values)
+    {
+        Check(values.Length, blocks.Length);
+        fixed (Q4_0* source = blocks)
+        fixed (float* destination = values)
+        {
+            switch (SimdLevel.Active)
+            {
+                case SimdLevel.Vector512: FromQ4<Lanes512, Vector512<float>>(source, destination, blocks.Length); break;
+                case SimdLevel.Vector256: FromQ4<Lanes256, Vector256<float>>(source, destination, blocks.Length); break;
+                case SimdLevel.Vector128: FromQ4<Lanes128, Vector128<float>>(source, destination, blocks.Length); break;
+                default: FromQ4<Lanes1, float>(source, destination, blocks.Length); break;
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void FromQ8<TL, TV>(Q8_0* source, float* destination, int count) where TL : struct, ILanes<TV> where TV : struct
+    {
+        for (; count > 0; count--, source++, destination += 32)
+        {
+            TV scale = TL.Broadcast((float)source->Scale);
+            for (int i = 0; i < 32; i += TL.Count)
+                TL.Store(TL.Multiply(TL.LoadInt8((sbyte*)&source->Values + i), scale), destination + i);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void FromQ4<TL, TV>(Q4_0* source, float* destination, int count) where TL : struct, ILanes<TV> where TV : struct
+    {
+        TV middle = TL.Broadcast(8);
+        for (; count > 0; count--, source++, destination += 32)
+        {
+            TV scale = TL.Broadcast((float)source->Scale);
+            for (int i = 0; i < 16; i += TL.Count)
+            {
+                TL.Store(TL.Multiply(TL.Subtract(TL.LoadUInt4((byte*)&source->Values + i, 0), middle), scale), destination + i);
+                TL.Store(TL.Multiply(TL.Subtract(TL.LoadUInt4((byte*)&source->Values + i, 4), middle), scale), destination + i + 16);
+            }
         }
     }
 

@@ -32,4 +32,7 @@ public interface IPackedBlock<TSelf> : IBlock<TSelf> where TSelf : unmanaged, IP
 
     /// <summary>The same for as many blocks as <paramref name="blocks"/> has, with vectors.</summary>
     static abstract void Pack(ReadOnlySpan<float> values, Span<TSelf> blocks);
+
+    /// <summary><see cref="IBlock{TSelf}.Unpack(Span{float})"/> for many blocks, with vectors.</summary>
+    static abstract void Unpack(ReadOnlySpan<TSelf> blocks, Span<float> values);
 }

@@ -46,6 +46,9 @@ public struct Q4_0 : IPackedBlock<Q4_0>
     /// <inheritdoc/>
     public static void Pack(ReadOnlySpan<float> values, Span<Q4_0> blocks) => BlockPacking.Pack(values, blocks);
 
+    /// <inheritdoc/>
+    public static void Unpack(ReadOnlySpan<Q4_0> blocks, Span<float> values) => BlockPacking.Unpack(blocks, values);
+
     /// <summary>A block of 32 codes, 0 to 15, that were found elsewhere.</summary>
     public static Q4_0 FromCodes(Half scale, ReadOnlySpan<byte> codes)
     {

@@ -45,6 +45,9 @@ public struct Q8_0 : IPackedBlock<Q8_0>
     /// <inheritdoc/>
     public static void Pack(ReadOnlySpan<float> values, Span<Q8_0> blocks) => BlockPacking.Pack(values, blocks);
 
+    /// <inheritdoc/>
+    public static void Unpack(ReadOnlySpan<Q8_0> blocks, Span<float> values) => BlockPacking.Unpack(blocks, values);
+
     /// <summary>A block of 32 codes, 0 to 255 for q from -128 to 127, that were found elsewhere.</summary>
     public static Q8_0 FromCodes(Half scale, ReadOnlySpan<byte> codes)
     {

@@ -98,6 +98,13 @@ public class BlockTests
         TBlock.Pack(values, blocks);
         for (int i = 0; i < blocks.Length; i++)
             Assert.Equal(Bytes(TBlock.Pack(values.AsSpan(32 * i, 32))), Bytes(blocks[i]));
+        float[] together = new float[values.Length], alone = new float[32];
+        TBlock.Unpack(blocks, together);
+        for (int i = 0; i < blocks.Length; i++)
+        {
+            blocks[i].Unpack(alone);
+            Assert.Equal(MemoryMarshal.Cast<float, int>(alone).ToArray(), MemoryMarshal.Cast<float, int>(together.AsSpan(32 * i, 32)).ToArray());
+        }
     }
 
     // Zeros of both signs, ties in magnitude, infinities and NaNs, numbers whose scale is denormal or has an infinite inverse, and neighbours of ties.

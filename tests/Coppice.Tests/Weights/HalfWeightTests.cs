@@ -20,6 +20,43 @@ public class HalfWeightTests
     }
 
     [Fact]
+    public void Any_float_rounds_as_the_language_rounds_it()
+    {
+        Random random = new(4);
+        // Every exponent and sign, with fractions around what decides: ties, their neighbours, and any.
+        float[] values = [.. Enumerable.Range(0, 512).SelectMany(top => new uint[] { 0, 1, 0xFFF, 0x1000, 0x1001, 0x1FFF, 0x2FFF, 0x3000, 0x3001, 0x7FFFFF, (uint)random.Next(1 << 23), (uint)random.Next(1 << 23) }
+            .Select(fraction => BitConverter.UInt32BitsToSingle((uint)top << 23 | fraction)))];
+        ushort[] halves = new ushort[values.Length];
+        HalfConversion.FromSingle(HalfFormat.Float16, values, halves);
+        for (int i = 0; i < values.Length; i++)
+            if (float.IsNaN(values[i]))
+                Assert.True(Half.IsNaN(BitConverter.UInt16BitsToHalf(halves[i])));
+            else
+                Assert.Equal(BitConverter.HalfToUInt16Bits((Half)values[i]), halves[i]);
+        float[] small = [.. values.Where(value => Math.Abs(value) <= 65504)], rounded = new float[small.Length];
+        HalfConversion.Round(small, rounded);
+        Assert.Equal(small.Select(value => (float)(Half)value), rounded);
+    }
+
+    [Fact]
+    public void The_first_number_that_is_not_finite_is_found_wherever_it_is()
+    {
+        for (int length = 0; length < 150; length += 7)
+            for (int at = 0; at < length; at++)
+            {
+                float[] values = new float[length];
+                values[at] = float.NaN;
+                values[^1] = float.PositiveInfinity;
+                ushort[] bits = new ushort[length];
+                HalfConversion.FromSingle(HalfFormat.Float16, values, bits);
+                Assert.Equal(at, HalfConversion.IndexOfNonFinite(values));
+                Assert.Equal(at, HalfConversion.IndexOfNonFinite(HalfFormat.Float16, bits));
+                Assert.Equal(-1, HalfConversion.IndexOfNonFinite(values.AsSpan(0, at)));
+                Assert.Equal(-1, HalfConversion.IndexOfNonFinite(HalfFormat.Float16, bits.AsSpan(0, at)));
+            }
+    }
+
+    [Fact]
     public void Every_bfloat_survives_and_a_NaN_stays_one()
     {
         ushort[] all = [.. Enumerable.Range(0, 65536).Select(i => (ushort)i)];

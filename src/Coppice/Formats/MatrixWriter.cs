@@ -1,0 +1,81 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+using Coppice.Tensors;
+using Coppice.Weights;
+using Microsoft.Win32.SafeHandles;
+
+namespace Coppice.Formats;
+
+/// <summary>Writes a matrix row by row in a type that it is rounded to: each thread reads, rounds and writes bands of its own, so that no more than those are in memory.</summary>
+static class MatrixWriter
+{
+    // Numbers of a band: source, float32 and result together stay in a core's cache.
+    const int BandNumbers = 1 << 14;
+
+    /// <summary>Writes all rows at <paramref name="begin"/> of a file, the same bytes at any number of threads; what it returns is the same too.</summary>
+    /// <exception cref="CoppiceException">A number is too large for the type, or could not be read.</exception>
+    public static StoredNumbers Write(WorkerPool pool, SafeFileHandle file, long begin, string name, Weight weight, GgmlType type)
+    {
+        int rows = Math.Max(1, BandNumbers / weight.Columns), bands = (weight.Rows + rows - 1) / rows;
+        StoredNumbers[] sums = new StoredNumbers[bands];
+        BandJob job = new(file, begin, name, weight, type, rows, sums);
+        pool.Run(bands, ref job);
+        return sums.Aggregate(default(StoredNumbers), (sum, band) => sum + band);
+    }
+
+    readonly struct BandJob(SafeFileHandle file, long begin, string name, Weight weight, GgmlType type, int bandRows, StoredNumbers[] sums) : IJob
+    {
+        public void Execute(int part)
+        {
+            int first = part * bandRows, rows = Math.Min(bandRows, weight.Rows - first), count = rows * weight.Columns;
+            int bytes = checked(count / type.BlockSize * type.BlockBytes);
+            float[] numbers = ArrayPool<float>.Shared.Rent(count), stored = ArrayPool<float>.Shared.Rent(count);
+            byte[] encoded = ArrayPool<byte>.Shared.Rent(bytes);
+            weight.Unpack(first, numbers.AsSpan(0, count));
+            Encode(numbers.AsSpan(0, count), encoded.AsSpan(0, bytes), stored.AsSpan(0, count));
+            CheckFinite(numbers.AsSpan(0, count), stored.AsSpan(0, count));
+            sums[part] = StoredNumbers.Of(numbers.AsSpan(0, count), stored.AsSpan(0, count));
+            RandomAccess.Write(file, encoded.AsSpan(0, bytes), begin + (long)part * bandRows * weight.Columns / type.BlockSize * type.BlockBytes);
+            ArrayPool<byte>.Shared.Return(encoded);
+            ArrayPool<float>.Shared.Return(stored);
+            ArrayPool<float>.Shared.Return(numbers);
+        }
+
+        void Encode(ReadOnlySpan<float> numbers, Span<byte> encoded, Span<float> stored)
+        {
+            switch (type.Name)
+            {
+                case "Q8_0":
+                    Blocks<Q8_0>(numbers, encoded, stored);
+                    break;
+                case "Q4_0":
+                    Blocks<Q4_0>(numbers, encoded, stored);
+                    break;
+                case "F32":
+                    MemoryMarshal.AsBytes(numbers).CopyTo(encoded);
+                    numbers.CopyTo(stored);
+                    break;
+                default:
+                    HalfFormat format = type == GgmlType.BF16 ? HalfFormat.BFloat16 : HalfFormat.Float16;
+                    Span<ushort> bits = MemoryMarshal.Cast<byte, ushort>(encoded);
+                    HalfConversion.FromSingle(format, numbers, bits);
+                    HalfConversion.ToSingle(format, bits, stored);
+                    break;
+            }
+        }
+
+        void CheckFinite(ReadOnlySpan<float> numbers, ReadOnlySpan<float> stored)
+        {
+            int wrong = HalfConversion.IndexOfNonFinite(stored);
+            if (wrong >= 0)
+                throw new CoppiceException($"tensor '{name}' holds {numbers[wrong]} or a neighbour too large for {type}; write it as F32 or BF16");
+        }
+
+        static void Blocks<TBlock>(ReadOnlySpan<float> numbers, Span<byte> encoded, Span<float> stored) where TBlock : unmanaged, IPackedBlock<TBlock>
+        {
+            Span<TBlock> blocks = MemoryMarshal.Cast<byte, TBlock>(encoded);
+            TBlock.Pack(numbers, blocks);
+            TBlock.Unpack(blocks, stored);
+        }
+    }
+}
