@@ -3,6 +3,7 @@ using Coppice.Evaluation;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Text;
+using Coppice.Weights;
 
 namespace Coppice.Cli;
 
@@ -19,11 +20,13 @@ static class EvalCommand
     static readonly Option<int?> MaxTokens = Options.OptionalInteger("--max-tokens", "Measure on the first N tokens of the text", least: 2);
     static readonly Option<int> SpeedTokens = Options.Integer("--speed-tokens", "Tokens generated in each timed round; 0: no timing", value: 64);
 
+    static readonly Option<string?> Activations = ActivationArgument.Create("What integer matrices round their inputs to while scoring; f32 unless told otherwise");
+
     public static Command Create()
     {
         Command command = new("eval", "Measures how well a model predicts a text, what compression cost it, and its size, memory and speed")
         {
-            ModelArgument.Model, Base, Data, TextArgument.Documents, Context, Stride, MinimumCharacters, MaxTokens, SpeedTokens, TextArgument.Sdk,
+            ModelArgument.Model, Base, Data, TextArgument.Documents, Context, Stride, MinimumCharacters, MaxTokens, SpeedTokens, Activations, TextArgument.Sdk,
         };
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return command;
@@ -42,13 +45,14 @@ static class EvalCommand
 
         EvaluationText text = Cut(parsed, spec, language, against, cancel);
         session.Say($"text: {spec}, {text.Documents.Count:N0} documents, {text.ScoredTokens:N0} tokens to score");
+        EvaluationOptions options = new() { Activations = ActivationArgument.Of(parsed.GetValue(Activations), ActivationFormat.Float32) };
         Comparison? comparison = null;
         PerplexityScores scores = session.Track("scoring", ticks =>
         {
             Told<double> progress = new(share => ticks.Report(new Tick(share)));
             if (against is null)
-                return Perplexity.Measure(language.Model, text, session.Pool, null, progress, cancel);
-            comparison = Comparison.Measure(against.Model, language.Model, text, session.Pool, null, progress, cancel);
+                return Perplexity.Measure(language.Model, text, session.Pool, options, progress, cancel);
+            comparison = Comparison.Measure(against.Model, language.Model, text, session.Pool, options, progress, cancel);
             return comparison.Compressed;
         });
         IReadOnlyList<LanguageModel> models = against is null ? [language] : [language, against];

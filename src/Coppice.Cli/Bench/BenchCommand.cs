@@ -14,11 +14,12 @@ static class BenchCommand
     static readonly Option<int> Tokens = Options.Integer("--tokens", "Tokens generated in a round", value: 64, least: 2);
     static readonly Option<int> Rounds = Options.Integer("--rounds", "Timed rounds, of which the median counts", value: 9, least: 1);
     static readonly Option<int> Rows = Options.Integer("--rows", "Outputs of the matrices that kernels are timed with", value: 16384, least: 64);
+    static readonly Option<string?> Only = Options.Text("--only", "KINDS", "Time only these kinds of weights, such as q8_0,f16");
     static readonly Option<bool> NoKernels = new("--no-kernels") { Description = "Only the machine and the model" };
 
     public static Command Create()
     {
-        Command command = new("bench", "Measures the machine's limits, and kernels and a model as shares of them") { Model, Prompt, Tokens, Rounds, Rows, NoKernels };
+        Command command = new("bench", "Measures the machine's limits, and kernels and a model as shares of them") { Model, Prompt, Tokens, Rounds, Rows, Only, NoKernels };
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return command;
     }
@@ -37,7 +38,7 @@ static class BenchCommand
 
         List<KernelBench.Row> kernels = [];
         if (!parsed.GetValue(NoKernels))
-            kernels = session.Track("kernels", progress => TimeKernels(parsed.GetValue(Rows), rounds, session.Pool, probe, progress, cancel));
+            kernels = session.Track("kernels", progress => TimeKernels(parsed.GetValue(Rows), Kinds(parsed.GetValue(Only)), rounds, session.Pool, probe, progress, cancel));
         if (kernels.Count > 0)
             PrintKernels(session, kernels);
 
@@ -75,16 +76,27 @@ static class BenchCommand
         return ExitCode.Done;
     }
 
+    static HashSet<string> Kinds(string? only)
+    {
+        if (only is null)
+            return [.. KernelBench.Kinds];
+        HashSet<string> kinds = [.. only.Split(',')];
+        foreach (string kind in kinds)
+            if (!KernelBench.Kinds.Contains(kind))
+                throw new MisuseException($"--only names '{kind}', wanted some of {string.Join(", ", KernelBench.Kinds)}");
+        return kinds;
+    }
+
     static readonly int[] RowCounts = [1, 8, 512];
 
-    static List<KernelBench.Row> TimeKernels(int outputs, int rounds, WorkerPool pool, MachineProbe probe, IProgress<Tick> progress, CancellationToken cancel)
+    static List<KernelBench.Row> TimeKernels(int outputs, IReadOnlySet<string> kinds, int rounds, WorkerPool pool, MachineProbe probe, IProgress<Tick> progress, CancellationToken cancel)
     {
-        const int Inputs = 4096, Kinds = 13;
+        const int Inputs = 4096;
         List<KernelBench.Row> rows = [];
-        foreach (Weights.Weight weight in KernelBench.Weights(outputs, Inputs))
+        foreach (Weights.Weight weight in KernelBench.Weights(kinds, outputs, Inputs))
             foreach (int count in RowCounts)
             {
-                progress.Report(new Tick((double)rows.Count / (Kinds * RowCounts.Length), $"{weight.Kind}, {count} rows"));
+                progress.Report(new Tick((double)rows.Count / (kinds.Count * RowCounts.Length), $"{weight.Kind}, {count} rows"));
                 rows.Add(KernelBench.Measure(weight, count, count == 512 ? Math.Min(rounds, 3) : rounds, pool, probe, cancel));
             }
         return rows;

@@ -1,6 +1,7 @@
 using System.Numerics.Tensors;
 using Coppice.Models;
 using Coppice.Tensors;
+using Coppice.Weights;
 
 namespace Coppice.Evaluation;
 
@@ -9,11 +10,11 @@ public sealed class Comparison
 {
     readonly TokenComparison[] tokens;
 
-    internal Comparison(TokenComparison[] tokens, EvaluationText text)
+    internal Comparison(TokenComparison[] tokens, EvaluationText text, ActivationFormat activations)
     {
         this.tokens = tokens;
-        Base = Perplexity.Of(Array.ConvertAll(tokens, token => token.BaseNats), text);
-        Compressed = Perplexity.Of(Array.ConvertAll(tokens, token => token.CompressedNats), text);
+        Base = Perplexity.Of(Array.ConvertAll(tokens, token => token.BaseNats), text, activations);
+        Compressed = Perplexity.Of(Array.ConvertAll(tokens, token => token.CompressedNats), text, activations);
         for (int i = 0; i < tokens.Length; i++)
             if (double.IsNaN(tokens[i].Kl))
                 throw new CoppiceException($"Evaluation: {text.Place(i)} has a KL divergence of NaN; a logit is infinite");
@@ -33,7 +34,7 @@ public sealed class Comparison
         DeltaProbabilityRms = Score("deltaProbabilityRms", Statistics.Transform(square, root, root == 0 ? 0 : 0.5 / root));
 
         Estimate Mean(Func<TokenComparison, double> number) => Statistics.Ratio(text.ClusterTotals<TokenComparison>(tokens, number), text.ClusterTokens);
-        Score Score(string metric, Estimate estimate) => new(metric, estimate.Value, estimate.StandardError, text.ScoredTokens, text.SignatureOf("token-mean"));
+        Score Score(string metric, Estimate estimate) => new(metric, estimate.Value, estimate.StandardError, text.ScoredTokens, text.SignatureOf("token-mean", activations));
     }
 
     /// <summary>The base's own scores.</summary>
@@ -88,9 +89,10 @@ public sealed class Comparison
         int vocabulary = baseModel.VocabularySize;
         if (compressed.VocabularySize != vocabulary)
             throw new CoppiceException($"Comparison: the base has a vocabulary of {vocabulary:N0}, the compressed model of {compressed.VocabularySize:N0}: only models of one vocabulary compare");
+        options ??= new EvaluationOptions();
         TokenComparison[] tokens = Positions(text);
         double[] scratch = new double[2 * vocabulary * pool.Threads];
-        Lockstep.Read([baseModel, compressed], text, pool, options ?? new EvaluationOptions(), progress, cancel, (first, targets, logits) =>
+        Lockstep.Read([baseModel, compressed], text, pool, options, progress, cancel, (first, targets, logits) =>
         {
             RowJob job = new()
             {
@@ -103,7 +105,7 @@ public sealed class Comparison
             };
             pool.Run(job.Parts, ref job);
         });
-        return new Comparison(tokens, text);
+        return new Comparison(tokens, text, options.Activations);
     }
 
     static TokenComparison[] Positions(EvaluationText text)

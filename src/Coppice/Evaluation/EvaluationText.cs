@@ -2,6 +2,7 @@ using System.Globalization;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Text;
+using Coppice.Weights;
 
 namespace Coppice.Evaluation;
 
@@ -101,7 +102,8 @@ public sealed class EvaluationText
     internal double[] ClusterBytes { get; }
 
     /// <summary>The signature of a score that sums over scored tokens and divides by tokens or bytes.</summary>
-    internal string SignatureOf(string reduction) => $"{Signature}|reduction={reduction}";
+    internal string SignatureOf(string reduction, ActivationFormat activations) =>
+        $"{Signature}|reduction={reduction}|activations={(activations == ActivationFormat.Int8 ? "int8" : "f32")}";
 
     /// <summary>Each cluster's sum of a number a scored token, in the windows' order.</summary>
     internal double[] ClusterTotals<T>(ReadOnlySpan<T> tokens, Func<T, double> number)

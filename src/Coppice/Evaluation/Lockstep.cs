@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Coppice.Models;
 using Coppice.Tensors;
+using Coppice.Weights;
 
 namespace Coppice.Evaluation;
 
@@ -17,7 +18,7 @@ internal static class Lockstep
     {
         foreach (Model model in models)
             text.Check(model);
-        LogitReader[] readers = [.. models.Select(model => new LogitReader(model, pool))];
+        LogitReader[] readers = [.. models.Select(model => new LogitReader(model, pool, options.Activations))];
         Tensor[] logits = new Tensor[models.Length];
         Batch batch = new();
         List<int> rows = [], targets = [];
@@ -65,9 +66,9 @@ internal static class Lockstep
     static Span<int> Span(List<int> list) => CollectionsMarshal.AsSpan(list);
 
     /// <summary>One model's pass over a batch, and its logits a slice at a time, so that memory grows with neither.</summary>
-    sealed class LogitReader(Model model, WorkerPool pool)
+    sealed class LogitReader(Model model, WorkerPool pool, ActivationFormat activations)
     {
-        readonly ForwardContext context = new(pool);
+        readonly ForwardContext context = new(pool) { Activations = activations };
         Tensor hidden = null!;
         int mark;
 

@@ -1,5 +1,6 @@
 using Coppice.Models;
 using Coppice.Tensors;
+using Coppice.Weights;
 
 namespace Coppice.Evaluation;
 
@@ -22,17 +23,18 @@ public static class Perplexity
     public static PerplexityScores Measure(
         Model model, EvaluationText text, WorkerPool pool, EvaluationOptions? options = null, IProgress<double>? progress = null, CancellationToken cancel = default)
     {
+        options ??= new EvaluationOptions();
         double[] nats = new double[text.ScoredTokens];
-        Lockstep.Read([model], text, pool, options ?? new EvaluationOptions(), progress, cancel, (first, targets, logits) =>
+        Lockstep.Read([model], text, pool, options, progress, cancel, (first, targets, logits) =>
         {
             RowJob job = new() { Logits = logits[0].Data, Targets = targets, Nats = nats.AsSpan(first), Parts = pool.Threads };
             pool.Run(job.Parts, ref job);
         });
-        return Of(nats, text);
+        return Of(nats, text, options.Activations);
     }
 
     /// <summary>The scores of the nats of each scored token, in the windows' order.</summary>
-    internal static PerplexityScores Of(ReadOnlySpan<double> nats, EvaluationText text)
+    internal static PerplexityScores Of(ReadOnlySpan<double> nats, EvaluationText text, ActivationFormat activations)
     {
         for (int i = 0; i < nats.Length; i++)
             if (!double.IsFinite(nats[i]))
@@ -46,7 +48,7 @@ public static class Perplexity
             Score("bitsPerByte", Statistics.Transform(octet, bits * octet.Value, bits), "byte-mean"));
 
         Score Score(string metric, Estimate estimate, string reduction) =>
-            new(metric, estimate.Value, estimate.StandardError, text.ScoredTokens, text.SignatureOf(reduction));
+            new(metric, estimate.Value, estimate.StandardError, text.ScoredTokens, text.SignatureOf(reduction, activations));
     }
 
     ref struct RowJob : IJob

@@ -97,7 +97,7 @@ public sealed class ComparisonTests : IDisposable
         Assert.InRange(pair.Top1Agreement.Value, 0.2, 0.999);
         Assert.Equal(Math.Sqrt(pair.Tokens.Average(token => Math.Pow(token.DeltaProbability, 2))), pair.DeltaProbabilityRms.Value, 1e-12);
         Assert.True(pair.DeltaProbabilities.Min < 0 && pair.DeltaProbabilities.Max > 0);
-        Assert.All(pair.Scores, score => Assert.Equal((n, text.Signature + "|reduction=token-mean"), (score.Samples, score.Signature)));
+        Assert.All(pair.Scores, score => Assert.Equal((n, text.Signature + "|reduction=token-mean|activations=f32"), (score.Samples, score.Signature)));
     }
 
     [Fact]
