@@ -25,7 +25,8 @@ internal static class TwoFourPanels
 
 /// <summary>
 /// Up to six rounded rows times two vectors of outputs of <see cref="TwoFourPanels"/>: each lane picks the activations that its kept weights meet, so that a zero costs
-/// nothing. Activations join as unsigned bytes, 128 more than they are, and 128 times the weights' sum is taken away again; all of it exactly.
+/// nothing. The instruction multiplies unsigned by signed bytes. For a row alone codes stay unsigned, and eight times the sum of the picked activations is taken away;
+/// for more rows activations are raised by 128 instead, and 128 times the sum of the weights, which all rows share, is taken away. Both are exact.
 /// The result has the bits that <see cref="IntegerTile"/> gives for the same weights with their zeros.
 /// </summary>
 internal static unsafe class TwoFourTile
@@ -66,12 +67,20 @@ internal static unsafe class TwoFourTile
                 for (int i = 0; i < 4; i++, q += 8, codes0 += TwoFourPanels.VectorBytes, codes1 += TwoFourPanels.VectorBytes)
                 {
                     TI which0 = TB.Or(TB.And(places0, three), second), which1 = TB.Or(TB.And(places1, three), second);
-                    TI w0 = TB.SubtractBytes(TB.And(TB.ShiftRight(TB.Load(codes0), shift), fifteen), eight);
-                    TI w1 = TB.SubtractBytes(TB.And(TB.ShiftRight(TB.Load(codes1), shift), fifteen), eight);
-                    base0 = TB.Dot(base0, bias, w0);
-                    base1 = TB.Dot(base1, bias, w1);
+                    TI w0 = TB.And(TB.ShiftRight(TB.Load(codes0), shift), fifteen), w1 = TB.And(TB.ShiftRight(TB.Load(codes1), shift), fifteen);
                     places0 = TB.ShiftRight2(places0);
                     places1 = TB.ShiftRight2(places1);
+                    if (TR.Rows == 1)
+                    {
+                        TI x0 = TB.Select(q, which0), x1 = TB.Select(q, which1);
+                        s00 = TB.Dot(s00, w0, x0); s01 = TB.Dot(s01, w1, x1);
+                        base0 = TB.Dot(base0, eight, x0); base1 = TB.Dot(base1, eight, x1);
+                        continue;
+                    }
+                    w0 = TB.SubtractBytes(w0, eight);
+                    w1 = TB.SubtractBytes(w1, eight);
+                    base0 = TB.Dot(base0, bias, w0);
+                    base1 = TB.Dot(base1, bias, w1);
                     s00 = TB.Dot(s00, TB.Xor(TB.Select(q, which0), bias), w0); s01 = TB.Dot(s01, TB.Xor(TB.Select(q, which1), bias), w1);
                     if (TR.Rows > 1)
                     {
