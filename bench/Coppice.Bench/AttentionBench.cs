@@ -23,7 +23,7 @@ static class AttentionBench
         double pairs = sequences * (length + 1.0) * length / 2 * shape.Heads * shape.Width;
         string name = $"T {length}, {shape.Heads}/{shape.KeyValueHeads} heads of {shape.Width}";
         Report(pool, $"forward {name}", 4 * pairs, () => CausalAttention.Forward(pool, q, k, v, runs, shape, y, logSums));
-        Report(pool, $"backward {name}", 10 * pairs, () => CausalAttention.Backward(pool, q, k, v, y, q, logSums, runs, shape, dq, dk, dv));
+        Report(pool, $"backward {name}", 10 * pairs, () => CausalAttention.Backward(pool, q, k, v, y, q, logSums, runs, shape, dq, dk, dv, new(Accumulate.Overwrite, Accumulate.Overwrite, Accumulate.Overwrite)));
     }
 
     static void Report(WorkerPool pool, string name, double work, Action action) =>

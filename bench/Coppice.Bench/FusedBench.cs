@@ -16,7 +16,7 @@ static class FusedBench
         Report("norm forward", x.Length, () => RmsNorm.Forward(pool, x, w, 1e-5f, r, y));
         Report("norm backward", x.Length, () => RmsNorm.Backward(pool, x, w, r, y, dx, dw));
         Report("gate forward", x.Length, () => SwiGlu.Forward(pool, x, y, dx));
-        Report("gate backward", x.Length, () => SwiGlu.Backward(pool, x, y, dx, dx, y));
+        Report("gate backward", x.Length, () => SwiGlu.Backward(pool, x, y, dx, dx, Accumulate.Add, y, Accumulate.Add));
         int[] positions = [.. Enumerable.Range(0, Rows).Select(i => i % 256)];
         Report("rotary", x.Length, () => Rotary.Turn(pool, x, positions, x.AsSpan(0, 256 * 32), x.AsSpan(0, 256 * 32), 64, RotaryDirection.Forward, Accumulate.Overwrite, y));
         float[] logits = ProductBench.Numbers(256 * Classes);

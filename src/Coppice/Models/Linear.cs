@@ -1,4 +1,5 @@
 using Coppice.Tensors;
+using Coppice.Tensors.Simd;
 using Coppice.Weights;
 
 namespace Coppice.Models;
@@ -54,7 +55,9 @@ public sealed class Linear(Weight weight) : MatrixLayer(weight)
         {
             int tokens = x.Shape.Rows;
             Rows dy = new(y.Grad!.Data, tokens, weight.Rows);
-            if (x.Grad is { } dx)
+            if (x.RequiresGrad && weight is DenseWeight floats)
+                floats.MultiplyTransposed(pool, dy, new Rows(x.ClaimGradient(out Accumulate mode), tokens, weight.Columns), mode);
+            else if (x.Grad is { } dx)
                 weight.MultiplyTransposed(pool, dy, new Rows(dx.Data, tokens, weight.Columns));
             if (weight is DenseWeight { Values.RequiresGrad: true } dense)
                 dense.AddGradient(pool, new Rows(x.Data, tokens, weight.Columns), dy);

@@ -1,4 +1,4 @@
-using System.Numerics.Tensors;
+using Coppice.Tensors.Simd;
 
 namespace Coppice.Tensors;
 
@@ -12,25 +12,35 @@ internal static class Add
             throw new ArgumentException($"Add: {x.Shape} + {y.Shape}, shapes differ");
         bool records = context.Records(x) || context.Records(y);
         Tensor z = context.Result(x.Shape, records);
-        TensorPrimitives.Add(x.Data, y.Data, z.Data);
+        Vectors.Add(context.Pool, x.Data, y.Data, z.Data);
         if (records)
-            context.Tape!.Record<Node>().Set(x, y, z);
+            context.Tape!.Record<Node>().Set(context.Pool, x, y, z);
         return z;
     }
 
     sealed class Node : TapeNode
     {
+        WorkerPool pool = null!;
         Tensor x = null!, y = null!, z = null!;
 
-        public void Set(Tensor x, Tensor y, Tensor z) => (this.x, this.y, this.z) = (x, y, z);
+        public void Set(WorkerPool pool, Tensor x, Tensor y, Tensor z) => (this.pool, this.x, this.y, this.z) = (pool, x, y, z);
 
         public override void Backward()
         {
             ReadOnlySpan<float> dz = z.Grad!.Data;
-            if (x.Grad is { } dx)
-                TensorPrimitives.Add(dx.Data, dz, dx.Data);
-            if (y.Grad is { } dy)
-                TensorPrimitives.Add(dy.Data, dz, dy.Data);
+            if (x.RequiresGrad)
+                Give(dz, x);
+            if (y.RequiresGrad)
+                Give(dz, y);
+        }
+
+        void Give(ReadOnlySpan<float> dz, Tensor input)
+        {
+            Span<float> gradient = input.ClaimGradient(out Accumulate mode);
+            if (mode == Accumulate.Overwrite)
+                Vectors.Copy(pool, dz, gradient);
+            else
+                Vectors.Add(pool, gradient, dz, gradient);
         }
     }
 }

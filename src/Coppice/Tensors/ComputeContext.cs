@@ -10,20 +10,29 @@ public class ComputeContext(WorkerPool pool, Arena arena, Tape? tape = null)
     public Arena Arena { get; } = arena;
 
     /// <summary>Where operations record themselves, or null when no gradient is wanted.</summary>
-    public Tape? Tape { get; } = tape;
+    public Tape? Tape { get; private set; } = tape;
 
-    /// <summary>A tensor for a result; with <paramref name="differentiable"/> true it has a zeroed gradient.</summary>
+    /// <summary>A tensor for a result; with <paramref name="differentiable"/> true it has a gradient, zero until an operation writes it.</summary>
     internal Tensor Result(Shape shape, bool differentiable)
     {
         Tensor result = Arena.Rent(shape);
         if (differentiable)
         {
-            Tensor grad = Arena.Rent(shape);
-            grad.Data.Clear();
-            result.Reuse(shape, grad);
+            result.Reuse(shape, Arena.Rent(shape));
         }
         return result;
     }
+
+    /// <summary>Stops recording; returns the tape for <see cref="Resume"/>.</summary>
+    internal Tape? Pause()
+    {
+        Tape? paused = Tape;
+        Tape = null;
+        return paused;
+    }
+
+    /// <summary>Records again.</summary>
+    internal void Resume(Tape? paused) => Tape = paused;
 
     /// <summary>Whether an operation on <paramref name="input"/> has to be recorded.</summary>
     internal bool Records(Tensor input) => Tape is not null && input.RequiresGrad;

@@ -32,6 +32,7 @@ public static class CrossEntropy
         else
         {
             Simd.CrossEntropy.LossAndGradient(context.Pool, logits.Data, targets.Span, (float)(1 / divisor), nats);
+            logits.TurnIntoGradient();
             node.Set(logits, loss);
         }
         double sum = 0;
@@ -55,7 +56,11 @@ public static class CrossEntropy
 
         public void Set(Tensor logits, Tensor loss) => (this.logits, this.loss) = (logits, loss);
 
-        // The forward pass left softmax - target, over the divisor, in place of the logits.
-        public override void Backward() => TensorPrimitives.MultiplyAdd(logits.Data, loss.Grad!.Data[0], logits.Grad!.Data, logits.Grad.Data);
+        // The forward pass left softmax - target, over the divisor, in place of the logits: their gradient, but for the loss's own.
+        public override void Backward()
+        {
+            if (loss.Grad!.Data[0] != 1)
+                TensorPrimitives.Multiply(logits.Data, loss.Grad.Data[0], logits.Data);
+        }
     }
 }

@@ -37,12 +37,22 @@ internal static class GroupedQueryAttention
         {
             (pool, this.q, this.k, this.v, this.sequences, this.shape, this.y, this.logSums) = (context.Pool, q, k, v, sequences, shape, y, logSums);
             // The kernel gives all three gradients; one that nobody wants goes to scratch.
-            dq = q.Grad ?? context.Arena.Rent(q.Shape);
-            dk = k.Grad ?? context.Arena.Rent(k.Shape);
-            dv = v.Grad ?? context.Arena.Rent(v.Shape);
+            dq = q.RequiresGrad ? q : context.Arena.Rent(q.Shape);
+            dk = k.RequiresGrad ? k : context.Arena.Rent(k.Shape);
+            dv = v.RequiresGrad ? v : context.Arena.Rent(v.Shape);
         }
 
-        public override void Backward() => CausalAttention.Backward(
-            pool, q.Data, k.Data, v.Data, y.Data, y.Grad!.Data, logSums.Data, sequences.Span, shape, dq.Data, dk.Data, dv.Data);
+        public override void Backward()
+        {
+            var modes = new AttentionModes(Gradient(dq, out Span<float> queries), Gradient(dk, out Span<float> keys), Gradient(dv, out Span<float> values));
+            CausalAttention.Backward(pool, q.Data, k.Data, v.Data, y.Data, y.Grad!.Data, logSums.Data, sequences.Span, shape, queries, keys, values, modes);
+        }
+
+        static Accumulate Gradient(Tensor input, out Span<float> gradient)
+        {
+            Accumulate mode = Accumulate.Overwrite;
+            gradient = input.RequiresGrad ? input.ClaimGradient(out mode) : input.Data;
+            return mode;
+        }
     }
 }

@@ -26,10 +26,10 @@ static class RmsNormalize
         {
             (pool, this.x, this.gain, this.inverse, this.y) = (context.Pool, x, gain, inverse, y);
             // The kernel gives both gradients; one that nobody wants goes to scratch.
-            dx = x.Grad ?? context.Arena.Rent(x.Shape);
-            dgain = gain.Grad ?? context.Arena.Rent(gain.Shape);
+            dx = x.RequiresGrad ? x : context.Arena.Rent(x.Shape);
+            dgain = gain.RequiresGrad ? gain : context.Arena.Rent(gain.Shape);
         }
 
-        public override void Backward() => Simd.RmsNorm.Backward(pool, x.Data, gain.Data, inverse.Data, y.Grad!.Data, dx.Data, dgain.Data);
+        public override void Backward() => Simd.RmsNorm.Backward(pool, x.Data, gain.Data, inverse.Data, y.Grad!.Data, (dx.Grad ?? dx).Data, (dgain.Grad ?? dgain).Data);
     }
 }

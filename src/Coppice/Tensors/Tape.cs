@@ -26,6 +26,17 @@ public sealed class Tape
             nodes[i].Backward();
     }
 
+    /// <summary>Operations recorded.</summary>
+    internal int Mark => count;
+
+    /// <summary>Goes back over what was recorded since <paramref name="mark"/>, and forgets it: for an operation that computes itself again in its own backward pass.</summary>
+    internal void BackwardTo(int mark)
+    {
+        for (int i = count - 1; i >= mark; i--)
+            nodes[i].Backward();
+        count = mark;
+    }
+
     /// <summary>Forgets the pass.</summary>
     public void Clear() => count = 0;
 }

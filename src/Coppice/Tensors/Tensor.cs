@@ -1,3 +1,5 @@
+using Coppice.Tensors.Simd;
+
 namespace Coppice.Tensors;
 
 /// <summary>Contiguous float32 numbers with a shape, row-major. A leaf that asks for a gradient keeps it in <see cref="Grad"/>.</summary>
@@ -7,6 +9,8 @@ public sealed class Tensor
 
     readonly float[] memory;
     readonly int start;
+    Tensor? grad;
+    bool forgotten;
 
     /// <summary>A tensor of zeros.</summary>
     public Tensor(Shape shape)
@@ -37,10 +41,35 @@ public sealed class Tensor
     internal Span<float> Rows(Sequence rows) => Data.Slice(rows.Start * Shape.Columns, rows.Length * Shape.Columns);
 
     /// <summary>d(loss)/d(this), of the same shape, after <see cref="Tape.Backward"/>; null where none is wanted.</summary>
-    public Tensor? Grad { get; private set; }
+    public Tensor? Grad
+    {
+        get
+        {
+            if (forgotten)
+            {
+                forgotten = false;
+                grad!.Data.Clear();
+            }
+            return grad;
+        }
+    }
 
     /// <summary>Whether a backward pass fills <see cref="Grad"/>.</summary>
-    public bool RequiresGrad => Grad is not null;
+    public bool RequiresGrad => grad is not null;
+
+    /// <summary>The gradient for an operation that writes all of it: over whatever is there where it is the first to do so, which spares zeros and reading them.</summary>
+    internal Span<float> ClaimGradient(out Accumulate mode)
+    {
+        mode = forgotten ? Accumulate.Overwrite : Accumulate.Add;
+        forgotten = false;
+        return grad!.Data;
+    }
+
+    /// <summary>Makes the gradient zero when it is next asked for.</summary>
+    internal void ForgetGradient() => forgotten = grad is not null;
+
+    /// <summary>Makes <see cref="Data"/> its own gradient, where an operation leaves that in place of the numbers it used up.</summary>
+    internal void TurnIntoGradient() => (grad, forgotten) = (this, false);
 
     /// <summary>Counts the changes that <see cref="MarkChanged"/> told of, so that whoever keeps a repacked copy knows when it is stale.</summary>
     public int Version { get; private set; }
@@ -49,18 +78,23 @@ public sealed class Tensor
     public void MarkChanged() => Version++;
 
     /// <summary>Makes this a leaf that collects a gradient, at first zero.</summary>
-    public void TrackGradient() => Grad ??= new Tensor(Shape);
+    public void TrackGradient() => grad ??= new Tensor(Shape);
 
     /// <summary>Stops collecting a gradient and frees it.</summary>
-    public void DropGradient() => Grad = null;
+    public void DropGradient() => (grad, forgotten) = (null, false);
 
     internal int Capacity => memory.Length - (LineFloats - 1);
 
     internal void Reuse(Shape shape, Tensor? grad)
     {
         Shape = shape;
-        Grad = grad;
+        this.grad = grad;
+        forgotten = grad is not null;
     }
+
+    /// <summary>Makes another's gradient this one's too.</summary>
+    internal void ShareGradient(Tensor other) => (grad, forgotten) = (other.Grad, false);
+
 
     static unsafe int Aligned(float[] pinned)
     {

@@ -22,7 +22,7 @@ public abstract class Optimizer(IReadOnlyList<Parameter> parameters)
         {
             Tensor tensor = Parameters[i].Tensor;
             Update(pool, i, rate, gradientScale, options);
-            tensor.Grad!.Data.Clear();
+            tensor.ForgetGradient();
             tensor.MarkChanged();
         }
     }

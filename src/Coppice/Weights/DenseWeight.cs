@@ -30,7 +30,7 @@ public sealed class DenseWeight : Weight
     internal void AddGradient(WorkerPool pool, Rows x, Rows dy)
     {
         CheckProduct(x.Columns, dy.Columns, x.Count, dy.Count);
-        Gemm.Multiply(pool, Transpose.Yes, Transpose.No, Rows, Columns, x.Count, dy.Data, Rows, x.Data, Columns, Values.Grad!.Data, Columns, Accumulate.Add);
+        Gemm.Multiply(pool, Transpose.Yes, Transpose.No, Rows, Columns, x.Count, dy.Data, Rows, x.Data, Columns, Values.ClaimGradient(out Accumulate mode), Columns, mode);
     }
 
     /// <inheritdoc/>
@@ -49,10 +49,13 @@ public sealed class DenseWeight : Weight
     }
 
     /// <inheritdoc/>
-    public override void MultiplyTransposed(WorkerPool pool, Rows dy, Rows dx)
+    public override void MultiplyTransposed(WorkerPool pool, Rows dy, Rows dx) => MultiplyTransposed(pool, dy, dx, Accumulate.Add);
+
+    /// <summary>The same, dx = or += dy W.</summary>
+    internal void MultiplyTransposed(WorkerPool pool, Rows dy, Rows dx, Accumulate mode)
     {
         CheckProduct(dx.Columns, dy.Columns, dx.Count, dy.Count);
-        Gemm.Multiply(pool, Transpose.No, Transpose.No, dy.Count, Columns, Rows, dy.Data, Rows, Values.Data, Columns, dx.Data, Columns, Accumulate.Add);
+        Gemm.Multiply(pool, Transpose.No, Transpose.No, dy.Count, Columns, Rows, dy.Data, Rows, Values.Data, Columns, dx.Data, Columns, mode);
     }
 
     /// <inheritdoc/>

@@ -13,6 +13,7 @@ internal unsafe struct AttentionBackward : IAttentionJob
     public float* Q, K, V, Y, Dy, LogSums, Dq, Dk, Dv;
     public Sequence* Sequences;
     public AttentionAhead Ahead;
+    public AttentionModes Modes;
 
     public AttentionShape Shape { get; set; }
 
@@ -65,9 +66,11 @@ internal unsafe struct AttentionBackward : IAttentionJob
                 AttentionBlock.Scores<TL, TV>(values, outGradients, count, width, gradients);
                 AttentionBlock.WeightGradients<TL, TV>(scores, gradients, count, scale, logSums, dots);
 
-                AttentionBlock.GatherKeys<TL, TV>(gradients, wideKeys, wideKeyStride, rows, visible, width, Accumulate.Add, Dq + at, queryStride, edge);
-                AttentionBlock.GatherQueries<TL, TV>(scores, dy, wideDyStride, rows, visible, width, Dv + keyStart, keyStride, edge);
-                AttentionBlock.GatherQueries<TL, TV>(gradients, q, wideStride, rows, visible, width, Dk + keyStart, keyStride, edge);
+                AttentionBlock.GatherKeys<TL, TV>(gradients, wideKeys, wideKeyStride, rows, visible, width, Modes.Queries, Dq + at, queryStride, edge);
+                // A key's gradient begins with the block that sees it first.
+                Accumulate keyMode = head % Shape.Group == 0 ? Modes.Keys : Accumulate.Add, valueMode = head % Shape.Group == 0 ? Modes.Values : Accumulate.Add;
+                AttentionBlock.GatherQueries<TL, TV>(scores, dy, wideDyStride, rows, visible, width, valueMode, Dv + keyStart, keyStride, edge);
+                AttentionBlock.GatherQueries<TL, TV>(gradients, q, wideStride, rows, visible, width, keyMode, Dk + keyStart, keyStride, edge);
             }
         }
     }

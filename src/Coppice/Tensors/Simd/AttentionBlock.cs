@@ -66,11 +66,11 @@ internal static unsafe class AttentionBlock
 
     /// <summary>
     /// Rows of keys += weights x rows of queries, [keys, width] from [keys][32] and [rows, width]. A key is seen from row key - <paramref name="visible"/> + 1 on:
-    /// eight keys begin together.
+    /// eight keys begin together. The mode is that of the keys which no earlier block saw.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void GatherQueries<TL, TV>(
-        float* weights, float* source, int sourceStride, int rows, int visible, int width, float* destination, int stride, float* edge)
+        float* weights, float* source, int sourceStride, int rows, int visible, int width, Accumulate mode, float* destination, int stride, float* edge)
         where TL : struct, ILanes<TV> where TV : struct
     {
         int keys = visible + rows - 1;
@@ -80,7 +80,7 @@ internal static unsafe class AttentionBlock
             for (int column = 0; column < width; column += StridedTile.Columns)
                 StridedTile.Multiply<StepsInLanes, TL, TV>(
                     rows - first, weights + (nint)key * Rows + first, source + (nint)first * sourceStride + column, sourceStride,
-                    destination + (nint)key * stride + column, stride, Accumulate.Add, keys - key, width - column, edge);
+                    destination + (nint)key * stride + column, stride, key < visible - 1 ? Accumulate.Add : mode, keys - key, width - column, edge);
         }
     }
 

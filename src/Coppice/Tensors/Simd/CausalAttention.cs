@@ -37,10 +37,11 @@ internal static unsafe class CausalAttention
             Run(pool, new AttentionForward { Q = pq, K = pk, V = pv, Y = py, LogSums = pl, Sequences = ps, Ahead = new(sequences.Length, pool.Threads), Shape = shape }, sequences.Length, pairs);
     }
 
-    /// <summary>Adds the gradients of q, k and v, computing scores again from <paramref name="logSums"/> (Dao et al. 2022).</summary>
+    /// <summary>Writes or adds the gradients of q, k and v of the sequences' tokens, computing scores again from <paramref name="logSums"/> (Dao et al. 2022).</summary>
     public static void Backward(
         WorkerPool pool, ReadOnlySpan<float> q, ReadOnlySpan<float> k, ReadOnlySpan<float> v, ReadOnlySpan<float> y, ReadOnlySpan<float> dy,
-        ReadOnlySpan<float> logSums, ReadOnlySpan<Sequence> sequences, AttentionShape shape, Span<float> dq, Span<float> dk, Span<float> dv)
+        ReadOnlySpan<float> logSums, ReadOnlySpan<Sequence> sequences, AttentionShape shape, Span<float> dq, Span<float> dk, Span<float> dv,
+        AttentionModes modes)
     {
         long pairs = Check(q.Length, k.Length, v.Length, sequences, shape, y.Length, logSums.Length);
         Vectors.SameLength(dy.Length, y.Length);
@@ -61,6 +62,7 @@ internal static unsafe class CausalAttention
                 Dq = pdq,
                 Dk = pdk,
                 Dv = pdv,
+                Modes = modes,
                 Sequences = ps,
                 Ahead = new(sequences.Length, pool.Threads),
                 Shape = shape,
@@ -128,6 +130,9 @@ internal static unsafe class CausalAttention
         }
     }
 }
+
+/// <summary>Which of the three gradients are replaced and which added to.</summary>
+internal readonly record struct AttentionModes(Accumulate Queries, Accumulate Keys, Accumulate Values);
 
 /// <summary>What a thread comes to after a part: its rows are asked for while the part is computed.</summary>
 /// <param name="Sequences">Sequences in all; 0 looks at nothing ahead.</param>

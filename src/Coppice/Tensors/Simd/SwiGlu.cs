@@ -14,16 +14,17 @@ internal static unsafe class SwiGlu
             Elementwise.Run(pool, new ForwardOp { Gate = pg, Up = pu, Y = py }, y.Length);
     }
 
-    /// <summary>Adds the gradients: dgate += dy up s (1 + gate (1 - s)), dup += dy gate s, with s = 1 / (1 + e^-gate).</summary>
+    /// <summary>Writes or adds the gradients, each by its mode: dgate = or += dy up s (1 + gate (1 - s)), dup = or += dy gate s, with s = 1 / (1 + e^-gate).</summary>
     public static void Backward(
-        WorkerPool pool, ReadOnlySpan<float> gate, ReadOnlySpan<float> up, ReadOnlySpan<float> dy, Span<float> dGate, Span<float> dUp)
+        WorkerPool pool, ReadOnlySpan<float> gate, ReadOnlySpan<float> up, ReadOnlySpan<float> dy,
+        Span<float> dGate, Accumulate gateMode, Span<float> dUp, Accumulate upMode)
     {
         Vectors.SameLength(gate.Length, dy.Length);
         Vectors.SameLength(up.Length, dy.Length);
         Vectors.SameLength(dGate.Length, dy.Length);
         Vectors.SameLength(dUp.Length, dy.Length);
         fixed (float* pg = gate, pu = up, pdy = dy, pdg = dGate, pdu = dUp)
-            Elementwise.Run(pool, new BackwardOp { Gate = pg, Up = pu, Dy = pdy, DGate = pdg, DUp = pdu }, dy.Length);
+            Elementwise.Run(pool, new BackwardOp { Gate = pg, Up = pu, Dy = pdy, DGate = pdg, DUp = pdu, GateMode = gateMode, UpMode = upMode }, dy.Length);
     }
 
     struct ForwardOp : IElementwise
@@ -41,6 +42,7 @@ internal static unsafe class SwiGlu
     struct BackwardOp : IElementwise
     {
         public float* Gate, Up, Dy, DGate, DUp;
+        public Accumulate GateMode, UpMode;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public readonly void Apply<TL, TV>(int i) where TL : struct, ILanes<TV> where TV : struct
@@ -48,8 +50,9 @@ internal static unsafe class SwiGlu
             TV gate = TL.Load(Gate + i), dy = TL.Load(Dy + i), one = TL.Broadcast(1f);
             TV s = Exponential.Sigmoid<TL, TV>(gate);
             TV slope = TL.Multiply(s, TL.MultiplyAdd(gate, TL.Subtract(one, s), one));
-            TL.Store(TL.MultiplyAdd(TL.Multiply(dy, TL.Load(Up + i)), slope, TL.Load(DGate + i)), DGate + i);
-            TL.Store(TL.MultiplyAdd(dy, TL.Multiply(gate, s), TL.Load(DUp + i)), DUp + i);
+            TV dGate = GateMode == Accumulate.Add ? TL.Load(DGate + i) : default, dUp = UpMode == Accumulate.Add ? TL.Load(DUp + i) : default;
+            TL.Store(TL.MultiplyAdd(TL.Multiply(dy, TL.Load(Up + i)), slope, dGate), DGate + i);
+            TL.Store(TL.MultiplyAdd(dy, TL.Multiply(gate, s), dUp), DUp + i);
         }
     }
 }

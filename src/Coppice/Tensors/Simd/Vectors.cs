@@ -24,6 +24,14 @@ internal static unsafe class Vectors
             Elementwise.Run(pool, new AddOp { A = pa, B = pb, Sum = ps }, sum.Length);
     }
 
+    /// <summary>y = x.</summary>
+    public static void Copy(WorkerPool pool, ReadOnlySpan<float> x, Span<float> y)
+    {
+        SameLength(x.Length, y.Length);
+        fixed (float* px = x, py = y)
+            Elementwise.Run(pool, new CopyOp { X = px, Y = py }, y.Length);
+    }
+
     /// <summary>x *= alpha.</summary>
     public static void Scale(WorkerPool pool, float alpha, Span<float> x)
     {
@@ -73,6 +81,14 @@ internal static unsafe class Vectors
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public readonly void Apply<TL, TV>(int i) where TL : struct, ILanes<TV> where TV : struct =>
             TL.Store(TL.Add(TL.Load(A + i), TL.Load(B + i)), Sum + i);
+    }
+
+    struct CopyOp : IElementwise
+    {
+        public float* X, Y;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void Apply<TL, TV>(int i) where TL : struct, ILanes<TV> where TV : struct => TL.Store(TL.Load(X + i), Y + i);
     }
 
     struct ScaleOp : IElementwise

@@ -6,6 +6,8 @@ namespace Coppice.Tests.Tensors.Simd;
 [Collection(SimdCollection.Name)]
 public sealed class CausalAttentionTests : IDisposable
 {
+    static readonly AttentionModes Adding = new(Accumulate.Add, Accumulate.Add, Accumulate.Add);
+
     readonly WorkerPool one = new(1), two = new(2);
 
     public void Dispose()
@@ -41,7 +43,7 @@ public sealed class CausalAttentionTests : IDisposable
             float[] y = new float[problem.Q.Length], logSums = new float[problem.Tokens * shape.Heads], dy = SimdTesting.Numbers(y.Length, 9);
             float[] dq = new float[problem.Q.Length], dk = [.. Enumerable.Repeat(1f, problem.K.Length)], dv = new float[problem.V.Length];
             CausalAttention.Forward(one, problem.Q, problem.K, problem.V, problem.Sequences, shape, y, logSums);
-            CausalAttention.Backward(two, problem.Q, problem.K, problem.V, y, dy, logSums, problem.Sequences, shape, dq, dk, dv);
+            CausalAttention.Backward(two, problem.Q, problem.K, problem.V, y, dy, logSums, problem.Sequences, shape, dq, dk, dv, Adding);
             double Loss() => SimdTesting.Dot(problem.Output(), dy);
             SimdTesting.Close(SimdTesting.Slopes(problem.Qd, Loss), dq, 1e-4, $"dq, {shape}");
             SimdTesting.Close([.. SimdTesting.Slopes(problem.Kd, Loss).Select(s => s + 1)], dk, 1e-4, $"dk, {shape}");
@@ -68,11 +70,21 @@ public sealed class CausalAttentionTests : IDisposable
                     SimdTesting.SameBits(expected ??= y, y, what);
 
                     float[] dq = new float[problem.Q.Length], dk = new float[problem.K.Length], dv = new float[problem.V.Length];
-                    CausalAttention.Backward(pool, problem.Q, problem.K, problem.V, y, problem.Q, logSums, problem.Sequences, shape, dq, dk, dv);
+                    CausalAttention.Backward(pool, problem.Q, problem.K, problem.V, y, problem.Q, logSums, problem.Sequences, shape, dq, dk, dv, Adding);
                     gradients ??= [dq, dk, dv];
                     SimdTesting.SameBits(gradients[0], dq, what + " dq");
                     SimdTesting.SameBits(gradients[1], dk, what + " dk");
                     SimdTesting.SameBits(gradients[2], dv, what + " dv");
+
+                    // Over whatever was there, the same bits as onto zeros.
+                    dq.AsSpan().Fill(float.NaN);
+                    dk.AsSpan().Fill(float.NaN);
+                    dv.AsSpan().Fill(float.NaN);
+                    var replacing = new AttentionModes(Accumulate.Overwrite, Accumulate.Overwrite, Accumulate.Overwrite);
+                    CausalAttention.Backward(pool, problem.Q, problem.K, problem.V, y, problem.Q, logSums, problem.Sequences, shape, dq, dk, dv, replacing);
+                    SimdTesting.SameBits(gradients[0], dq, what + " dq replaced");
+                    SimdTesting.SameBits(gradients[1], dk, what + " dk replaced");
+                    SimdTesting.SameBits(gradients[2], dv, what + " dv replaced");
                 }
             }
         }
@@ -96,7 +108,7 @@ public sealed class CausalAttentionTests : IDisposable
         Allocations.None(() =>
         {
             CausalAttention.Forward(two, problem.Q, problem.K, problem.V, problem.Sequences, problem.Shape, y, logSums);
-            CausalAttention.Backward(two, problem.Q, problem.K, problem.V, y, y, logSums, problem.Sequences, problem.Shape, dq, dk, dv);
+            CausalAttention.Backward(two, problem.Q, problem.K, problem.V, y, y, logSums, problem.Sequences, problem.Shape, dq, dk, dv, Adding);
         });
     }
 

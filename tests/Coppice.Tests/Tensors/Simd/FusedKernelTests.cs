@@ -71,7 +71,7 @@ public sealed class FusedKernelTests : IDisposable
 
         float[] z = new float[length], dg = new float[length], du = new float[length];
         SwiGlu.Forward(pool, x, u, z);
-        SwiGlu.Backward(pool, x, u, dy, dg, du);
+        SwiGlu.Backward(pool, x, u, dy, dg, Accumulate.Add, du, Accumulate.Add);
         yield return ("gate", z);
         yield return ("gate dg", dg);
         yield return ("gate du", du);
@@ -135,7 +135,7 @@ public sealed class FusedKernelTests : IDisposable
             double[] Formula() => [.. gd.Zip(ud, (g, u) => g / (1 + Math.Exp(-g)) * u)];
             float[] y = new float[n], dg = new float[n], du = [.. Enumerable.Repeat(1f, n)];
             SwiGlu.Forward(one, g, u, y);
-            SwiGlu.Backward(one, g, u, dy, dg, du);
+            SwiGlu.Backward(one, g, u, dy, dg, Accumulate.Add, du, Accumulate.Add);
             SimdTesting.Close(Formula(), y, 1e-6, $"y of {n}");
             double Weighted() => SimdTesting.Dot(Formula(), dy);
             SimdTesting.Close(SimdTesting.Slopes(gd, Weighted), dg, 1e-5, $"dg of {n}");
