@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Training;
@@ -36,11 +35,10 @@ static class TrainBench
         for (int step = 0; step < Warmup + Steps; step++)
         {
             double peak = Probes.PeakGigaflops(pool);
-            long start = Stopwatch.GetTimestamp();
-            loss = trainer.Step().Loss;
+            double taken = Clock.Once(() => loss = trainer.Step().Loss);
             if (step < Warmup)
                 continue;
-            seconds.Add(Stopwatch.GetElapsedTime(start).TotalSeconds);
+            seconds.Add(taken);
             peaks.Add(peak);
         }
         double work = flops * Sequences * Tokens / 1e9, median = Clock.Median(seconds), best = seconds.Min(), ceiling = Clock.Median(peaks);

@@ -7,6 +7,9 @@ namespace Coppice.Models;
 /// <summary>What a forward pass works with: threads, arena, a tape when gradients are wanted.</summary>
 public sealed class ForwardContext(WorkerPool pool, Tape? tape = null) : ComputeContext(pool, new Arena(), tape)
 {
+    /// <summary>What a pass with a tape keeps for its way back.</summary>
+    public KeptActivations Keeps { get; init; }
+
     /// <summary>Called with every <see cref="Linear"/> and its input [tokens, inputs] before the product: how calibration sees activations.</summary>
     public Action<Linear, Tensor>? OnLinearInput { get; set; }
 

@@ -62,7 +62,9 @@ public abstract class Model : Layer
         for (int i = 0; i < Blocks.Count; i++)
         {
             // Without a tape nothing inside a block outlives it but its result, which is kept in the block's first rental.
-            hidden = context.Tape is null ? Settled(Blocks[i], hidden, batch, i, context) : Blocks[i].Forward(hidden, batch, i, context);
+            hidden = context.Tape is null ? Settled(Blocks[i], hidden, batch, i, context)
+                : context.Keeps == KeptActivations.BlockInputs ? CheckpointedBlock.Apply(context, Blocks[i], hidden, batch, i)
+                : Blocks[i].Forward(hidden, batch, i, context);
         }
         for (int i = 0; i < batch.Caches.Length; i++)
             batch.Caches[i].Advance(batch.Tokens.Slice(batch.Queries[i].Rows.Start, batch.Queries[i].Rows.Length));

@@ -25,13 +25,16 @@ public sealed class Trainer
         if (options.ContextLength > model.ContextLength)
             throw new CoppiceException($"Training: sequences of {options.ContextLength} tokens, the model's context holds {model.ContextLength}");
         (this.model, this.windows, this.options) = (model, windows, options);
-        context = new ForwardContext(pool, new Tape());
+        context = new ForwardContext(pool, new Tape()) { Keeps = options.Activations };
         targets = new int[options.BatchSize * options.ContextLength];
         Optimizer = Optimizer.Create(Parameter.Of(model), options);
     }
 
     /// <summary>What moves the parameters; its step count is the trainer's place.</summary>
     public Optimizer Optimizer { get; }
+
+    /// <summary>Bytes that results and their gradients take in a step, parameters and optimizer aside.</summary>
+    public long ActivationBytes => context.Arena.ByteCount;
 
     /// <summary>One optimizer step over <see cref="TrainingOptions.Accumulation"/> batches, at the schedule's rate.</summary>
     public StepResult Step() => Step(options.RateAt(Optimizer.StepsTaken));

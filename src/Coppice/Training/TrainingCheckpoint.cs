@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 using Coppice.Formats;
+using Coppice.Models;
 using Coppice.Tensors;
 
 namespace Coppice.Training;
@@ -14,7 +15,7 @@ static class TrainingCheckpoint
     public static string Signature(Optimizer optimizer, TokenWindows windows, TrainingOptions options)
     {
         StringBuilder text = new();
-        text.Append(options with { CheckpointEvery = 0, ValidateEvery = 0 }).Append('\n').Append(windows.Hash()).Append('\n');
+        text.Append(options with { CheckpointEvery = 0, ValidateEvery = 0, Activations = KeptActivations.All }).Append('\n').Append(windows.Hash()).Append('\n');
         foreach (Parameter parameter in optimizer.Parameters)
             text.Append(parameter.Name).Append(parameter.Tensor.Shape).Append(' ')
                 .Append(Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes(parameter.Tensor.Data)))).Append('\n');

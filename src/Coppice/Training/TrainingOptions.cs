@@ -1,3 +1,4 @@
+using Coppice.Models;
 using Coppice.Tensors;
 
 namespace Coppice.Training;
@@ -42,6 +43,9 @@ public sealed record TrainingOptions
 
     /// <summary>What moves the parameters.</summary>
     public OptimizerKind Optimizer { get; init; } = OptimizerKind.AdamW;
+
+    /// <summary>What is kept for the way back: memory against time. The trained numbers are the same, bit for bit.</summary>
+    public KeptActivations Activations { get; init; }
 
     /// <summary>Seeds initial weights and the order of the data.</summary>
     public int Seed { get; init; } = 1;

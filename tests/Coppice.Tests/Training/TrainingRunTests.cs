@@ -106,12 +106,27 @@ public sealed class TrainingRunTests : IDisposable
                 Assert.Equal(a[i], b[i], 1e-6);
     }
 
-    [Fact]
-    public void A_step_after_the_first_allocates_next_to_nothing()
+    [Theory]
+    [InlineData(HeadKind.Tied)]
+    [InlineData(HeadKind.Untied)]
+    public void Keeping_block_inputs_alone_trains_to_the_same_bytes_in_less_memory(HeadKind head)
+    {
+        LlamaModel all = TinyLlama.Create(head), inputs = TinyLlama.Create(head);
+        Trainer keepsAll = new(all, Windows(), Options, pool), keepsInputs = new(inputs, Windows(), Options with { Activations = KeptActivations.BlockInputs }, pool);
+        for (int i = 0; i < 4; i++)
+            Assert.Equal(keepsAll.Step(), keepsInputs.Step());
+        Assert.Equal(Bytes(all), Bytes(inputs));
+        Assert.True(keepsInputs.ActivationBytes < keepsAll.ActivationBytes * 3 / 4, $"{keepsInputs.ActivationBytes} bytes, {keepsAll.ActivationBytes} with all kept");
+    }
+
+    [Theory]
+    [InlineData(KeptActivations.All)]
+    [InlineData(KeptActivations.BlockInputs)]
+    public void A_step_after_the_first_allocates_next_to_nothing(KeptActivations activations)
     {
         // One thread, so that all of it is counted here, whatever other tests do meanwhile.
         using WorkerPool alone = new(1);
-        Trainer trainer = new(TinyLlama.Create(), Windows(), Options, alone);
+        Trainer trainer = new(TinyLlama.Create(), Windows(), Options with { Activations = activations }, alone);
         for (int i = 0; i < 3; i++)
             trainer.Step();
         long before = GC.GetAllocatedBytesForCurrentThread();
