@@ -202,11 +202,18 @@ public sealed class Gguf : ICheckpoint
     ReadOnlyMemory<TBlock> ReadBlocks<TBlock>(GgufTensor tensor) where TBlock : unmanaged, IBlock<TBlock>
     {
         ReadOnlyMemory<TBlock> blocks = View<TBlock>(tensor);
-        ReadOnlySpan<TBlock> all = blocks.Span;
-        for (int i = 0; i < all.Length; i++)
-            if (!all[i].IsFinite)
-                throw NotFinite(tensor, (long)i * TBlock.Size);
-        return blocks;
+        int wrong = IndexOfNonFinite(blocks.Span);
+        return wrong < 0 ? blocks : throw NotFinite(tensor, (long)wrong * TBlock.Size);
+    }
+
+    // Runs once over every block of a file: there is no time to find out that it is worth compiling well.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static int IndexOfNonFinite<TBlock>(ReadOnlySpan<TBlock> blocks) where TBlock : unmanaged, IBlock<TBlock>
+    {
+        for (int i = 0; i < blocks.Length; i++)
+            if (!blocks[i].IsFinite)
+                return i;
+        return -1;
     }
 
     ReadOnlyMemory<T> View<T>(GgufTensor tensor) where T : unmanaged => file.View<T>(begins[tensor.Name], (int)(tensor.ByteCount / Unsafe.SizeOf<T>()), $"tensor '{tensor.Name}'");

@@ -71,6 +71,27 @@ static class HalfConversion
             throw new CoppiceException($"f16: the number {values[wrong]} is past 65504; store the matrix as bf16");
     }
 
+    /// <summary>How many numbers are zero, of either sign.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static long CountZeros(ReadOnlySpan<ushort> bits)
+    {
+        long zeros = 0;
+        int i = 0;
+        while (i <= bits.Length - Vector<ushort>.Count)
+        {
+            // A lane goes up by one a zero, for as many steps as fit it.
+            Vector<ushort> counts = default;
+            int end = Math.Min(bits.Length - Vector<ushort>.Count, i + (ushort.MaxValue - 1) * Vector<ushort>.Count);
+            for (; i <= end; i += Vector<ushort>.Count)
+                counts -= Vector.Equals(new Vector<ushort>(bits[i..]) << 1, default);
+            for (int lane = 0; lane < Vector<ushort>.Count; lane++)
+                zeros += counts[lane];
+        }
+        for (; i < bits.Length; i++)
+            zeros += (ushort)(bits[i] << 1) == 0 ? 1 : 0;
+        return zeros;
+    }
+
     /// <summary>The first infinity or NaN, or -1: all bits of the exponent are set.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static int IndexOfNonFinite(HalfFormat format, ReadOnlySpan<ushort> bits)

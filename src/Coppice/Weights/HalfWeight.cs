@@ -54,6 +54,14 @@ public sealed class HalfWeight : PackedWeight
     }
 
     /// <inheritdoc/>
+    public override double Sparsity()
+    {
+        double zeros = HalfConversion.CountZeros(bits.Span);
+        GC.KeepAlive(this);
+        return zeros / bits.Length;
+    }
+
+    /// <inheritdoc/>
     public override Weight Reorder(ReadOnlySpan<int> order)
     {
         ushort[] reordered = new ushort[order.Length * Columns];

@@ -80,7 +80,7 @@ public abstract class Weight(int rows, int columns)
     }
 
     /// <summary>The share of stored numbers that are exactly zero, 0 to 1.</summary>
-    public double Sparsity()
+    public virtual double Sparsity()
     {
         long zeros = 0;
         float[] row = new float[Columns];

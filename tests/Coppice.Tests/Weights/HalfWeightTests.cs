@@ -95,4 +95,14 @@ public class HalfWeightTests
         HalfConversion.FromSingle(format, values, rounded);
         Assert.All(rounded, bit => Assert.Equal(wanted, bit));
     }
+
+    [Theory]
+    [InlineData(1, 3)]
+    [InlineData(7, 33)]
+    [InlineData(300, 7001)]
+    public void Zeros_of_either_sign_are_counted(int rows, int columns)
+    {
+        ushort[] bits = [.. Enumerable.Range(0, rows * columns).Select(i => (ushort)(i % 3 == 0 ? 0 : i % 3 == 1 ? 0x8000 : 0x0001))];
+        Assert.Equal((double)bits.Count(b => b is 0 or 0x8000) / bits.Length, new HalfWeight(HalfFormat.Float16, rows, columns, bits).Sparsity());
+    }
 }
