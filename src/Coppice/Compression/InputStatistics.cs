@@ -15,9 +15,11 @@ public sealed class InputStatistics
     {
         if (kind == Statistics.None)
             throw new ArgumentException("InputStatistics: kind None gathers nothing");
+        if (kind == Statistics.Gram && (long)columns * columns > Array.MaxLength)
+            throw new CoppiceException($"a Gram matrix of {columns:N0} inputs has more than the {Array.MaxLength:N0} numbers that fit one array; use a method that needs none, such as roundToNearest");
         Columns = columns;
         Kind = kind;
-        sums = new double[kind == Statistics.Gram ? checked(columns * columns) : columns];
+        sums = new double[kind == Statistics.Gram ? columns * columns : columns];
         product = kind == Statistics.Gram ? new float[sums.Length] : [];
     }
 
@@ -37,8 +39,8 @@ public sealed class InputStatistics
         if (Kind == Statistics.Gram)
         {
             Gemm.Multiply(pool, Transpose.Yes, Transpose.No, Columns, Columns, tokens, x, Columns, x, Columns, product, Columns, Accumulate.Overwrite);
-            for (int i = 0; i < sums.Length; i++)
-                sums[i] += product[i];
+            SumJob job = new(product, sums, Columns);
+            pool.Run(Columns, ref job);
         }
         else
             for (int t = 0; t < tokens; t++)
@@ -49,6 +51,33 @@ public sealed class InputStatistics
             }
         Tokens += tokens;
         productIsMean = false;
+        Factor = null;
+    }
+
+    readonly struct SumJob(float[] product, double[] sums, int columns) : IJob
+    {
+        public void Execute(int part)
+        {
+            ReadOnlySpan<float> row = product.AsSpan(part * columns, columns);
+            Span<double> sum = sums.AsSpan(part * columns, columns);
+            for (int j = 0; j < row.Length; j++)
+                sum[j] += row[j];
+        }
+    }
+
+    /// <summary>What GPTQ made of this, for the next matrix with the same inputs.</summary>
+    internal Quantize.GptqFactor? Factor { get; set; }
+
+    /// <summary>The mean square over all channels.</summary>
+    internal double MeanOfSquares
+    {
+        get
+        {
+            double mean = 0;
+            for (int i = 0; i < Columns; i++)
+                mean += MeanSquare(i) / Columns;
+            return mean;
+        }
     }
 
     /// <summary>The mean square of an input channel.</summary>

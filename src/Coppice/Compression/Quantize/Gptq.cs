@@ -35,8 +35,8 @@ public sealed record Gptq : QuantizeStep
     public override void Apply(LayerWork work)
     {
         InputStatistics inputs = InputsOf(work);
-        int[] order = GptqSolver.OrderOf(inputs, Order);
-        float[] factor = Factor(work, inputs, order);
+        GptqFactor shared = FactorOf(work, inputs);
+        (int[] order, float[] factor) = (shared.Places, shared.Upper);
 
         Grid plain = NewGrid(work), grid = NewGrid(work);
         RoundToNearest.Round(work.Pool, work.Masked(), GridRange.AbsMax, plain);
@@ -64,34 +64,16 @@ public sealed record Gptq : QuantizeStep
     // A group must be fitted when all earlier errors have arrived in it, and within a block: blocks are made of whole groups.
     static int BlockFor(int groupSize) => Math.Max(1, GptqSolver.Block / groupSize) * groupSize;
 
-    // The upper triangular U with (H + damping)^-1 = U^T U, rows and columns in the given order.
-    float[] Factor(LayerWork work, InputStatistics inputs, int[] order)
+    GptqFactor FactorOf(LayerWork work, InputStatistics inputs)
     {
-        int n = order.Length;
-        double mean = 0;
-        for (int i = 0; i < n; i++)
-            mean += inputs.MeanSquare(i) / n;
-        if (mean == 0)
-        {
+        if (inputs.MeanOfSquares == 0)
             work.Warnings.Add($"{work.Name}: all its calibration inputs are 0, so that gptq rounds to nearest");
-            mean = 1;
-        }
-        if (!double.IsFinite(mean))
+        if (!double.IsFinite(inputs.MeanOfSquares))
             throw new CoppiceException($"{work.Name}: calibration's activations are not finite");
-        double[] h = new double[n * n];
-        float[] factor = new float[n * n];
-        for (double dampening = Dampening; ; dampening *= 10)
-        {
-            for (int i = 0; i < n; i++)
-                for (int j = 0; j < n; j++)
-                    h[i * n + j] = inputs.MeanProduct(order[i], order[j]) + (i == j ? dampening * mean : 0);
-            if (Cholesky.InverseFactor(work.Pool, h, n, factor, work.Cancel))
-            {
-                if (dampening > Dampening)
-                    work.Warnings.Add(string.Create(CultureInfo.InvariantCulture, $"{work.Name}: the inputs' Gram matrix has no Cholesky factor at dampening {Dampening:R}; raised to {dampening:R}"));
-                return factor;
-            }
-        }
+        GptqFactor factor = GptqFactor.Of(work.Pool, inputs, Order, Dampening, work.Cancel);
+        if (factor.Used > Dampening)
+            work.Warnings.Add(string.Create(CultureInfo.InvariantCulture, $"{work.Name}: the inputs' Gram matrix has no Cholesky factor at dampening {Dampening:R}; raised to {factor.Used:R}"));
+        return factor;
     }
 
     static void KeepBetterRows(LayerWork work, ReadOnlySpan<float> gram, Grid plain, Grid grid)

@@ -1,3 +1,5 @@
+using System.Numerics.Tensors;
+
 namespace Coppice.Compression.Quantize;
 
 /// <summary>Rounding to a uniform grid whose scale is an f16 number, used as stored, and on which 0 is exact.</summary>
@@ -6,11 +8,19 @@ internal static class UniformGrid
     /// <summary>The scale and zero point of numbers that share them. Symmetric: 2 max|w| / (2^bits - 1), zero in the middle. Otherwise min(w, 0) to max(w, 0) over all codes. With a <paramref name="share"/> below 1 the range is that much smaller.</summary>
     public static (Half Scale, byte Zero) Fit(ReadOnlySpan<float> values, int bits, bool symmetric, float share = 1)
     {
+        (float low, float high) = Extremes(values);
+        return Fit(low * share, high * share, bits, symmetric);
+    }
+
+    /// <summary>The least and the largest number, 0 among them.</summary>
+    public static (float Low, float High) Extremes(ReadOnlySpan<float> values) => values.IsEmpty
+        ? (0, 0)
+        : (Math.Min(0, TensorPrimitives.Min(values)), Math.Max(0, TensorPrimitives.Max(values)));
+
+    /// <summary>The same for the range from <paramref name="low"/> to <paramref name="high"/>, with 0 inside.</summary>
+    public static (Half Scale, byte Zero) Fit(float low, float high, int bits, bool symmetric)
+    {
         int top = (1 << bits) - 1;
-        float low = 0, high = 0;
-        foreach (float value in values)
-            (low, high) = (Math.Min(low, value), Math.Max(high, value));
-        (low, high) = (low * share, high * share);
         if (symmetric)
             return (ToHalf(2 * Math.Max(-low, high) / top), (byte)(1 << (bits - 1)));
         Half scale = ToHalf((high - low) / top);

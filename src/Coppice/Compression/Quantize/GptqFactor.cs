@@ -1,0 +1,42 @@
+using Coppice.Tensors;
+
+namespace Coppice.Compression.Quantize;
+
+/// <summary>What GPTQ needs of a layer's inputs, and what all layers that read them share: an order of columns and the factor of the damped inverse of their Gram matrix.</summary>
+/// <param name="Order">How columns are ordered.</param>
+/// <param name="Dampening">What was asked for.</param>
+/// <param name="Places">The columns in that order.</param>
+/// <param name="Upper">The upper triangular U with (H + damping)^-1 = U^T U, rows and columns in that order.</param>
+/// <param name="Used">The dampening that gave a factor.</param>
+internal sealed record GptqFactor(ColumnOrder Order, double Dampening, int[] Places, float[] Upper, double Used)
+{
+    /// <summary>The factor of these inputs; found again while they stay the same.</summary>
+    public static GptqFactor Of(WorkerPool pool, InputStatistics inputs, ColumnOrder order, double dampening, CancellationToken cancel)
+    {
+        if (inputs.Factor is { } known && known.Order == order && known.Dampening == dampening)
+            return known;
+        int n = inputs.Columns;
+        int[] places = GptqSolver.OrderOf(inputs, order);
+        double mean = inputs.MeanOfSquares;
+        double[] h = new double[(long)n * n];
+        float[] upper = new float[(long)n * n];
+        for (double used = dampening; ; used *= 10)
+        {
+            RowJob job = new(inputs, places, (mean == 0 ? 1 : mean) * used, h);
+            pool.Run(n, ref job);
+            if (Cholesky.InverseFactor(pool, h, n, upper, cancel))
+                return inputs.Factor = new GptqFactor(order, dampening, places, upper, used);
+        }
+    }
+
+    readonly struct RowJob(InputStatistics inputs, int[] places, double damping, double[] h) : IJob
+    {
+        public void Execute(int part)
+        {
+            Span<double> row = h.AsSpan(part * places.Length, places.Length);
+            for (int j = 0; j < row.Length; j++)
+                row[j] = inputs.MeanProduct(places[part], places[j]);
+            row[part] += damping;
+        }
+    }
+}
