@@ -33,6 +33,7 @@ public sealed class GenerationEngine
     readonly Queue<GenerationRequest> waiting = new();
     readonly List<GenerationRequest> running = [];
     readonly List<GenerationRequest> drawing = [];
+    readonly List<(GenerationRequest Request, int Token)> drawn = [];
     readonly List<(KvCache Cache, int[] Tokens)> free;
 
     /// <summary>Takes the memory of all slots; the system gives it only as tokens come.</summary>
@@ -65,7 +66,7 @@ public sealed class GenerationEngine
     /// <param name="sampler">What draws its tokens; its own, for it is not thread-safe.</param>
     /// <param name="maxTokens">The most tokens to generate.</param>
     /// <param name="endToken">The tokenizer's EOS; null goes on.</param>
-    /// <param name="onToken">Called with each token, within <see cref="Step"/>.</param>
+    /// <param name="onToken">Called with each token at the end of the <see cref="Step"/> that drew it.</param>
     /// <exception cref="CoppiceException">The prompt does not fit a slot, or holds an id that the model does not know.</exception>
     public GenerationRequest Submit(ReadOnlySpan<int> prompt, Sampler sampler, int maxTokens, int? endToken = null, Action<int>? onToken = null)
     {
@@ -100,6 +101,9 @@ public sealed class GenerationEngine
         Tensor? logits = model.ForwardWanted(batch, context);
         for (int row = 0; row < drawing.Count; row++)
             Draw(drawing[row], logits!.Rows(new Sequence(row, 1)));
+        // Only now, so that a callback that throws leaves every text as it should be.
+        foreach ((GenerationRequest request, int token) in drawn)
+            request.OnToken?.Invoke(token);
         return running.Count > 0 || Waiting > 0;
     }
 
@@ -108,6 +112,7 @@ public sealed class GenerationEngine
     {
         batch.Clear();
         drawing.Clear();
+        drawn.Clear();
         int left = options.PromptTokensPerStep;
         foreach (GenerationRequest request in running)
         {
@@ -143,7 +148,7 @@ public sealed class GenerationEngine
         if (text.Take(out int token))
         {
             request.Generated++;
-            request.OnToken?.Invoke(token);
+            drawn.Add((request, token));
             if (request.Generated == request.MaxTokens)
                 text.Stop = StopReason.MaxTokens;
         }
