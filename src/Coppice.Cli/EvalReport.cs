@@ -42,6 +42,8 @@ sealed record EvalReport(EvaluationText Text, PerplexityScores Scores, Compariso
             session.Line(string.Create(Culture, $"nats a token that compression adds, 95%: {Comparison.DeltaNllInterval.Low:0.00000} to {Comparison.DeltaNllInterval.High:0.00000}"));
         }
         session.Line(string.Create(Culture, $"{Text.ScoredTokens:N0} tokens of {Text.ScoredBytes:N0} bytes; {Text.Signature}"));
+        if (Costs[0].Speed is not null)
+            session.Line("timed with int8 activations for integer matrices");
         session.Line($"peak memory {ByteSize.Show(MemoryProbe.PeakBytes())}; {SystemInfo.Current()}");
     }
 
@@ -88,6 +90,7 @@ sealed record EvalReport(EvaluationText Text, PerplexityScores Scores, Compariso
             return;
         }
         json.WriteStartObject(name);
+        json.WriteString("activations", "int8");
         json.WriteNumber("promptTokens", speed.PromptTokens);
         json.WriteNumber("firstTokenSeconds", speed.FirstTokenSeconds.Median);
         json.WriteNumber("tokenSeconds", speed.TokenSeconds.Median);

@@ -4,6 +4,7 @@ using System.Text;
 using Coppice.Inference;
 using Coppice.Models;
 using Coppice.Tensors;
+using Coppice.Weights;
 
 namespace Coppice.Cli;
 
@@ -20,9 +21,11 @@ static class RunCommand
     static readonly Option<string?> Draft = Options.Text("--draft", "MODEL", "A faster model of the same tokenizer that guesses ahead; the text stays the model's own");
     static readonly Option<int> DraftTokens = Options.Integer("--draft-tokens", "Tokens that the draft guesses at a time", value: 4, least: 1);
 
+    static readonly Option<string?> Activations = ActivationArgument.Create("What integer matrices round their inputs to; int8 unless told otherwise");
+
     public static Command Create()
     {
-        Command command = new("run", "Continues a text, printing it as it comes") { ModelArgument.Model, Prompt, MaxTokens, Temperature, TopK, TopP, Cache, Draft, DraftTokens };
+        Command command = new("run", "Continues a text, printing it as it comes") { ModelArgument.Model, Prompt, MaxTokens, Temperature, TopK, TopP, Cache, Activations, Draft, DraftTokens };
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return command;
     }
@@ -49,7 +52,8 @@ static class RunCommand
         int maxTokens = parsed.GetValue(MaxTokens);
         Sampler sampler = new(language.Model.VocabularySize, sampling, new Random(session.Seed));
         int capacity = (int)Math.Min(language.Model.ContextLength, (long)ids.Count + maxTokens);
-        Generator generator = new(language.Model, sampler, session.Pool, language.Tokenizer.EosId, capacity, FormatOf(parsed.GetValue(Cache)), LoadDraft(parsed, language));
+        Generator generator = new(language.Model, sampler, session.Pool, language.Tokenizer.EosId, capacity, FormatOf(parsed.GetValue(Cache)),
+            ActivationArgument.Of(parsed.GetValue(Activations), ActivationFormat.Int8), LoadDraft(parsed, language));
         TextStream stream = new(language.Tokenizer, ids[^1]);
         StringBuilder text = new();
         Write(prompt);

@@ -38,7 +38,12 @@ static class BenchCommand
 
         List<KernelBench.Row> kernels = [];
         if (!parsed.GetValue(NoKernels))
-            kernels = session.Track("kernels", progress => TimeKernels(parsed.GetValue(Rows), Kinds(parsed.GetValue(Only)), rounds, session.Pool, probe, progress, cancel));
+        {
+            IReadOnlySet<string> kinds = Kinds(parsed.GetValue(Only));
+            KernelCheck.Run(kinds, session.Pool);
+            session.Line($"{kinds.Count} kinds of weights: products at {machine.Simd} have the bits of their scalar twins\n");
+            kernels = session.Track("kernels", progress => TimeKernels(parsed.GetValue(Rows), kinds, rounds, session.Pool, probe, progress, cancel));
+        }
         if (kernels.Count > 0)
             PrintKernels(session, kernels);
 

@@ -1,6 +1,7 @@
 using Coppice.Inference;
 using Coppice.Models;
 using Coppice.Tensors;
+using Coppice.Weights;
 
 namespace Coppice.Evaluation;
 
@@ -15,6 +16,9 @@ public sealed record SpeedOptions
 
     /// <summary>Timed rounds.</summary>
     public int Rounds { get; init; } = 5;
+
+    /// <summary>What integer matrices round their inputs to.</summary>
+    public ActivationFormat Activations { get; init; } = ActivationFormat.Int8;
 }
 
 /// <summary>How fast a model generates, on this machine, over all timed rounds.</summary>
@@ -59,7 +63,7 @@ public static class SpeedProbe
         foreach (Model model in models)
             if (length > model.ContextLength)
                 throw new CoppiceException($"Speed: a prompt of {prompt.Length:N0} tokens and {options.Tokens:N0} more, the model's context holds {model.ContextLength:N0}");
-        Generator[] generators = [.. models.Select(model => new Generator(model, new Sampler(), pool, capacity: length))];
+        Generator[] generators = [.. models.Select(model => new Generator(model, new Sampler(), pool, capacity: length, activations: options.Activations))];
         List<GenerationTiming>[] timings = [.. models.Select(_ => new List<GenerationTiming>())];
         int rounds = options.WarmUp + options.Rounds;
         for (int round = 0; round < rounds; round++)

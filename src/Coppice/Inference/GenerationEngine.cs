@@ -1,5 +1,6 @@
 using Coppice.Models;
 using Coppice.Tensors;
+using Coppice.Weights;
 
 namespace Coppice.Inference;
 
@@ -17,6 +18,9 @@ public sealed record GenerationEngineOptions
 
     /// <summary>How keys and values are kept.</summary>
     public KeyValueFormat Cache { get; init; } = KeyValueFormat.Float16;
+
+    /// <summary>What integer matrices round their inputs to.</summary>
+    public ActivationFormat Activations { get; init; } = ActivationFormat.Int8;
 }
 
 /// <summary>
@@ -44,7 +48,7 @@ public sealed class GenerationEngine
         int capacity = options.Capacity ?? model.ContextLength;
         if (options.Slots < 1 || options.PromptTokensPerStep < 1 || capacity < 1 || capacity > model.ContextLength)
             throw new CoppiceException($"Engine: {options.Slots} slots of {capacity} tokens, {options.PromptTokensPerStep} a step, wanted at least 1 of 1 to {model.ContextLength}, 1 a step");
-        (this.model, context) = (model, new ForwardContext(pool));
+        (this.model, context) = (model, new ForwardContext(pool) { Activations = options.Activations });
         free = [.. Enumerable.Range(0, options.Slots).Select(_ => (new KvCache(model, capacity, options.Cache), new int[capacity]))];
     }
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Coppice.Models;
 using Coppice.Tensors;
+using Coppice.Weights;
 
 namespace Coppice.Inference;
 
@@ -24,17 +25,19 @@ public sealed class Generator
     /// <param name="endToken">The tokenizer's EOS, at which the text ends; null goes on.</param>
     /// <param name="capacity">The most tokens of prompt and text together; the model's context length by default.</param>
     /// <param name="cache">How keys and values are kept.</param>
+    /// <param name="activations">What integer matrices round their inputs to: bytes by default, as other runtimes do; float32 gives the logits of an evaluation.</param>
     /// <param name="draft">A faster model that guesses ahead; the text, or its distribution, stays that of <paramref name="model"/>.</param>
     /// <exception cref="CoppiceException">The draft has another vocabulary or a shorter context.</exception>
     public Generator(
-        Model model, Sampler sampler, WorkerPool pool, int? endToken = null, int? capacity = null, KeyValueFormat cache = KeyValueFormat.Float16, DraftOptions? draft = null)
+        Model model, Sampler sampler, WorkerPool pool, int? endToken = null, int? capacity = null, KeyValueFormat cache = KeyValueFormat.Float16,
+        ActivationFormat activations = ActivationFormat.Int8, DraftOptions? draft = null)
     {
         this.model = model;
         KvCache held = new(model, capacity ?? model.ContextLength, cache);
         text = new Continuation(held, new int[held.Capacity], sampler, endToken);
-        context = new ForwardContext(pool);
+        context = new ForwardContext(pool) { Activations = activations };
         seconds = new double[held.Capacity];
-        speculation = draft is null ? null : new Speculation(model, text, draft, pool, cache);
+        speculation = draft is null ? null : new Speculation(model, text, draft, pool, cache, activations);
     }
 
     /// <summary>The prompt and what was generated, in order.</summary>

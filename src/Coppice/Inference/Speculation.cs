@@ -1,5 +1,6 @@
 using Coppice.Models;
 using Coppice.Tensors;
+using Coppice.Weights;
 
 namespace Coppice.Inference;
 
@@ -22,7 +23,7 @@ sealed class Speculation
     readonly double[][] guessDistributions;
 
     /// <exception cref="CoppiceException">The draft has another vocabulary or a shorter context.</exception>
-    public Speculation(Model model, Continuation text, DraftOptions options, WorkerPool pool, KeyValueFormat format)
+    public Speculation(Model model, Continuation text, DraftOptions options, WorkerPool pool, KeyValueFormat format, ActivationFormat activations)
     {
         (this.model, this.text, draft, most) = (model, text, options.Model, options.Tokens);
         if (most is < 1 or > MostTokens)
@@ -32,7 +33,7 @@ sealed class Speculation
         if (draft.ContextLength < text.Capacity)
             throw new CoppiceException($"Draft: a context of {draft.ContextLength:N0} tokens, wanted {text.Capacity:N0}");
         draftCache = new KvCache(draft, text.Capacity, format);
-        draftContext = new ForwardContext(pool);
+        draftContext = new ForwardContext(pool) { Activations = activations };
         guesses = new int[most];
         guessDistributions = [.. Enumerable.Range(0, text.Sampler.IsGreedy ? 0 : most).Select(_ => new double[model.VocabularySize])];
     }

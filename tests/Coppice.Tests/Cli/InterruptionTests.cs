@@ -43,18 +43,19 @@ public sealed class InterruptionTests : IDisposable
     {
         if (OperatingSystem.IsWindows())
             return; // has no signal to send to another process
-        string[] command = ["compress", tiny.Model, "--to", "2:4-int4", "--calibrate", tiny.Text, "--documents", "line", "-o", tiny["out"], "--quiet"];
+        using TinyFolder many = new(layers: 60);
+        string[] command = ["compress", many.Model, "--to", "2:4-int4", "--calibrate", many.Text, "--documents", "line", "-o", many["out"], "--quiet"];
         using Process process = CommandLine.Start(command);
-        while (!process.HasExited && !Directory.Exists(tiny["out.journal"]))
+        while (!process.HasExited && !Directory.Exists(many["out.journal"]))
             Thread.Sleep(1);
         using (Process signal = Process.Start("kill", ["-INT", process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]))
             signal.WaitForExit();
         string errors = process.StandardError.ReadToEnd();
         process.WaitForExit();
         Assert.Equal((130, "coppice: interrupted; the same command goes on after the last finished block\n"), (process.ExitCode, errors));
-        Assert.DoesNotContain("out", tiny.Others);
+        Assert.DoesNotContain("out", many.Others);
         Assert.Equal(0, CommandLine.Run(command).Code);
-        Assert.Equal(["out"], tiny.Others);
+        Assert.Equal(["out"], many.Others);
     }
 
     // Each time the process is killed as soon as it got so far, and then up to 20 ms later, wherever that is.
