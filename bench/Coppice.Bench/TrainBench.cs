@@ -9,7 +9,11 @@ static class TrainBench
 {
     const int Layers = 6, Width = 384, Heads = 6, Hidden = 1024, Vocabulary = 8192, Tokens = 256, Sequences = 8, Warmup = 3, Steps = 8;
 
-    public static void Run(WorkerPool pool)
+    public static void Run(WorkerPool pool) => Run(pool, KeptActivations.All);
+
+    public static void RunKeepingInputs(WorkerPool pool) => Run(pool, KeptActivations.BlockInputs);
+
+    static void Run(WorkerPool pool, KeptActivations activations)
     {
         LlamaConfig config = new()
         {
@@ -25,7 +29,7 @@ static class TrainBench
         LlamaModel model = Initialization.Random(config, seed: 1);
         Random random = new(1);
         int[] text = [.. Enumerable.Range(0, 40 * Sequences * Tokens).Select(_ => random.Next(Vocabulary))];
-        Trainer trainer = new(model, new TokenWindows(text, Tokens, seed: 1), new TrainingOptions { BatchSize = Sequences, ContextLength = Tokens, Steps = 1000 }, pool);
+        Trainer trainer = new(model, new TokenWindows(text, Tokens, seed: 1), new TrainingOptions { BatchSize = Sequences, ContextLength = Tokens, Steps = 1000, Activations = activations }, pool);
 
         // Of a token: 2 for each weight forward, 4 backward; a visible pair of tokens takes 4 a number of the query forward and 10 backward.
         double flops = 6.0 * (model.ParameterCount - (2 * Layers + 1) * Width) + 14.0 * Layers * Width * (Tokens + 1) / 2;
@@ -43,6 +47,6 @@ static class TrainBench
         }
         double work = flops * Sequences * Tokens / 1e9, median = Clock.Median(seconds), best = seconds.Min(), ceiling = Clock.Median(peaks);
         Console.WriteLine($"  {"a step of 2048 tokens",-51}{work / median,8:F1}{ceiling,8:F1}{work / median / ceiling,7:P0}{work / best,8:F1}{peaks.Max(),8:F1}{work / best / peaks.Max(),7:P0}");
-        Console.WriteLine($"  step {Warmup + Steps}: loss {loss:F4}; {pool.Threads} thread(s), tokens/s: {Sequences * Tokens / median:F1}");
+        Console.WriteLine($"  step {Warmup + Steps}: loss {loss:F4}, results and gradients {trainer.ActivationBytes >> 20:N0} MiB; {pool.Threads} thread(s), tokens/s: {Sequences * Tokens / median:F1}");
     }
 }

@@ -8,7 +8,7 @@ public enum KeptActivations
     /// <summary>Every result: the fastest.</summary>
     All,
 
-    /// <summary>A block's input alone; the block is computed a second time on the way back (Chen et al. 2016). The same gradients, bit for bit, for about a third more work and a fraction of the memory.</summary>
+    /// <summary>A block's input alone; the block is computed a second time on the way back (Chen et al. 2016). The same gradients, bit for bit, for about a fifth more work and a fraction of the memory.</summary>
     BlockInputs,
 }
 
