@@ -1,4 +1,5 @@
 using Coppice.Compression.Quantize;
+using Coppice.Tensors;
 using MathNet.Numerics.LinearAlgebra;
 
 namespace Coppice.Tests.Compression.Quantize;
@@ -12,6 +13,7 @@ public class CholeskyTests
     [InlineData(64)]
     [InlineData(65)]
     [InlineData(150)]
+    [InlineData(262)]
     public void The_inverse_is_the_product_of_its_upper_factor(int n)
     {
         double[] h = Positive(n, rank: n + 10);
@@ -27,6 +29,23 @@ public class CholeskyTests
                 if (j < i)
                     Assert.Equal(0, u[i * n + j]);
             }
+    }
+
+    [Fact]
+    public void Any_number_of_threads_gives_the_same_bits()
+    {
+        const int n = 331;
+        double[] h = Positive(n, rank: n + 10);
+        float[] one = Factor(1), three = Factor(3);
+        Assert.Equal(one, three);
+
+        float[] Factor(int threads)
+        {
+            using WorkerPool pool = new(threads);
+            float[] u = new float[n * n];
+            Assert.True(Cholesky.InverseFactor(pool, [.. h], n, u));
+            return u;
+        }
     }
 
     [Fact]

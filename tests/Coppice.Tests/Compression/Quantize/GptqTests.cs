@@ -1,9 +1,12 @@
 using Coppice.Compression;
 using Coppice.Compression.Prune;
 using Coppice.Compression.Quantize;
+using Coppice.Tensors.Simd;
+using Coppice.Tests.Tensors.Simd;
 
 namespace Coppice.Tests.Compression.Quantize;
 
+[Collection(SimdCollection.Name)]
 public class GptqTests
 {
     [Fact]
@@ -185,6 +188,39 @@ public class GptqTests
         new RoundToNearest { GroupSize = 16 }.Apply(plain);
         Assert.Contains("rounds to nearest", Assert.Single(work.Warnings));
         Assert.Equal(plain.Grid!.Codes, work.Grid!.Codes);
+    }
+
+    [Fact]
+    public void Vectors_of_any_width_find_the_same_codes_and_scales()
+    {
+        float[] weights = Samples.Gaussian(37 * 200, 81);
+        InputStatistics inputs = Samples.Statistics(Samples.Inputs(300, 200, 82), 200);
+        // One factor for all: what is compared is the recursion and the search.
+        Grid? first = null;
+        foreach (SimdLevel level in SimdTesting.Levels)
+        {
+            using IDisposable chosen = SimdLevel.Select(level);
+            LayerWork work = Samples.Work(weights, 200, inputs);
+            new Gptq { GroupSize = 40, Symmetric = false }.Apply(work);
+            first ??= work.Grid;
+            Assert.Equal(first!.Codes, work.Grid!.Codes);
+            Assert.Equal(first.Scales, work.Grid.Scales);
+        }
+    }
+
+    [Fact]
+    public void Layers_with_the_same_inputs_share_a_factor_until_those_change()
+    {
+        float[] x = Samples.Inputs(100, 64, 92);
+        InputStatistics inputs = Samples.Statistics(x, 64);
+        GptqFactor factor = Factor(ColumnOrder.ActOrder, 0.01);
+        Assert.Same(factor, Factor(ColumnOrder.ActOrder, 0.01));
+        Assert.NotSame(factor, Factor(ColumnOrder.Natural, 0.01));
+        Assert.NotEqual(factor.Upper, Factor(ColumnOrder.ActOrder, 0.1).Upper);
+        inputs.Add(Samples.Pool, x.AsSpan(0, 640));
+        Assert.NotEqual(factor.Upper, Factor(ColumnOrder.ActOrder, 0.01).Upper);
+
+        GptqFactor Factor(ColumnOrder order, double dampening) => GptqFactor.Of(Samples.Pool, inputs, order, dampening, default);
     }
 
     [Fact]

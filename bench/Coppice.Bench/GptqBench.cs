@@ -1,0 +1,50 @@
+using System.Globalization;
+using Coppice.Compression;
+using Coppice.Compression.Quantize;
+using Coppice.Tensors;
+
+namespace Coppice.Bench;
+
+/// <summary>GPTQ of one layer of 4096 x 4096, groups of 32, with and without what it does beyond the paper; bench/peers/gptq_torch.py is the paper's in PyTorch. The Gram matrix is gathered before the clock starts.</summary>
+static class GptqBench
+{
+    const int Size = 4096, Tokens = 2048, Times = 3;
+
+    public static void Run(WorkerPool pool)
+    {
+        float[] weights = Gaussian(Size * Size, 1, 0.02f), x = Gaussian(Tokens * Size, 2, 1), shared = Gaussian(Tokens, 3, 1), sizes = Gaussian(Size, 4, 1);
+        for (int i = 0; i < x.Length; i++)
+            x[i] = (x[i] + shared[i / Size]) * MathF.Exp(sizes[i % Size]);
+        InputStatistics inputs = new(Size, Statistics.Gram);
+        double gram = Clock.Once(() => inputs.Add(pool, x));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"gptq threads {pool.Threads} gram of {Tokens} tokens seconds {gram:0.000}"));
+        Measure(pool, "paper", weights, inputs, new Gptq { GroupSize = 32, Range = RangeFit.AbsMax });
+        Measure(pool, "search and refit", weights, inputs, new Gptq { GroupSize = 32 });
+    }
+
+    // Every time is the whole of it: a factor that was found before is not used again.
+    static void Measure(WorkerPool pool, string what, float[] weights, InputStatistics inputs, Gptq step)
+    {
+        for (int time = 0; time < Times; time++)
+        {
+            inputs.Factor = null;
+            LayerWork work = new("layer", Size, Size, weights, pool) { Inputs = inputs };
+            double cpu = Environment.CpuUsage.TotalTime.TotalSeconds;
+            long start = System.Diagnostics.Stopwatch.GetTimestamp();
+            step.Apply(work);
+            double seconds = System.Diagnostics.Stopwatch.GetElapsedTime(start).TotalSeconds;
+            cpu = Environment.CpuUsage.TotalTime.TotalSeconds - cpu;
+            double relative = LayerObjective.Relative(pool, weights, work.Grid!.ToDense(), inputs.Gram, Size);
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"gptq ({what}) threads {pool.Threads} seconds {seconds:0.000} cpu {cpu:0.000} relative {relative:0.000000}"));
+        }
+    }
+
+    static float[] Gaussian(int count, int seed, float size)
+    {
+        Random random = new(seed);
+        float[] numbers = new float[count];
+        for (int i = 0; i < count; i++)
+            numbers[i] = size * (float)(Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()));
+        return numbers;
+    }
+}
