@@ -23,7 +23,7 @@ internal static class SwiGlu
 
         public void Set(WorkerPool pool, Tensor gate, Tensor up, Tensor y) => (this.pool, this.gate, this.up, this.y) = (pool, gate, up, y);
 
-        public override void Backward() => 
+        public override void Backward() =>
             Simd.SwiGlu.Backward(pool, gate.Data, up.Data, y.Grad!.Data, gate.ClaimGradient(out Simd.Accumulate gateMode), gateMode, up.ClaimGradient(out Simd.Accumulate upMode), upMode);
     }
 }

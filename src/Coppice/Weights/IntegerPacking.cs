@@ -12,7 +12,7 @@ static class IntegerPacking
     public const int Steps = 32;
 
     /// <summary>Outputs of a panel.</summary>
-    public const int Lanes = MicroKernel.PanelColumns;
+    public const int Lanes = IPanelDecoder.WideLanes;
 
     // Bytes of a vector: four of each output.
     const int VectorBytes = 4 * Lanes;
@@ -20,8 +20,20 @@ static class IntegerPacking
     /// <summary>Gives a row's codes, 0 to 2^bits - 1, and for each 32 inputs its scale and zero point.</summary>
     public delegate void CodeRow(int row, Span<byte> codes, Span<Half> scales, Span<byte> zeros);
 
+    /// <summary>One output's place in a panel: the blocks of the panel, and its lane in each.</summary>
+    public readonly ref struct PanelLane(Span<byte> panel, int blockBytes, int lane)
+    {
+        readonly Span<byte> panel = panel;
+
+        /// <summary>0 to <see cref="Lanes"/> - 1.</summary>
+        public int Lane => lane;
+
+        /// <summary>The bytes of a block of all lanes.</summary>
+        public Span<byte> this[int block] => panel.Slice(block * blockBytes, blockBytes);
+    }
+
     /// <summary>Puts a row of weights into its lane of a panel, which is zeros so far.</summary>
-    public delegate void LaneRow(int row, Span<byte> panel, int lane);
+    public delegate void LaneRow(int row, PanelLane at);
 
     /// <summary>Fills panels row by row, a share of them on each thread.</summary>
     public static PackedPanels<TDecoder> Fill<TDecoder>(WorkerPool pool, int rows, int columns, LaneRow put) where TDecoder : struct, IPanelDecoder
@@ -35,27 +47,27 @@ static class IntegerPacking
     /// <summary>Integers of 2 to 8 bits whose zero point, where they are symmetric, is 2^(bits - 1).</summary>
     public static PanelProduct Pack(WorkerPool pool, int rows, int columns, int bits, bool symmetric, CodeRow read) => (bits, symmetric) switch
     {
-        ( <= 4, true) => PanelProduct.OfIntegers(Fill<Int4Panels>(pool, rows, columns, Unpacked(columns, read, (codes, scales, _, panel, lane) =>
-            PutNibbles<Int4Panels>(codes, scales, 8 - (1 << bits - 1), panel, lane, Int4Panels.CodesAt)))),
-        ( <= 4, false) => PanelProduct.OfIntegers(Fill<Int4ZeroPanels>(pool, rows, columns, Unpacked(columns, read, (codes, scales, zeros, panel, lane) =>
+        ( <= 4, true) => PanelProduct.OfIntegers(Fill<Int4Panels>(pool, rows, columns, Unpacked(columns, read, (codes, scales, _, at) =>
+            PutNibbles(codes, scales, 8 - (1 << bits - 1), at, Int4Panels.CodesAt)))),
+        ( <= 4, false) => PanelProduct.OfIntegers(Fill<Int4ZeroPanels>(pool, rows, columns, Unpacked(columns, read, (codes, scales, zeros, at) =>
         {
-            PutNibbles<Int4ZeroPanels>(codes, scales, 0, panel, lane, Int4ZeroPanels.CodesAt);
+            PutNibbles(codes, scales, 0, at, Int4ZeroPanels.CodesAt);
             for (int i = 0; i < zeros.Length; i++)
-                panel[i / 2 * Int4ZeroPanels.BlockBytes + Int4ZeroPanels.ZerosAt + i % 2 * Lanes + lane] = zeros[i];
+                at[i / 2][Int4ZeroPanels.ZerosAt + i % 2 * Lanes + at.Lane] = zeros[i];
         }))),
-        (8, false) => PanelProduct.OfIntegers(Fill<Int8ZeroPanels>(pool, rows, columns, Unpacked(columns, read, (codes, scales, zeros, panel, lane) =>
+        (8, false) => PanelProduct.OfIntegers(Fill<Int8ZeroPanels>(pool, rows, columns, Unpacked(columns, read, (codes, scales, zeros, at) =>
         {
             foreach (ref byte code in codes)
                 code ^= 128;
-            PutBytes<Int8ZeroPanels>(codes, scales, panel, lane, Int8ZeroPanels.CodesAt);
+            PutBytes(codes, scales, at, Int8ZeroPanels.CodesAt);
             for (int i = 0; i < zeros.Length; i++)
-                panel[i / 2 * Int8ZeroPanels.BlockBytes + Int8ZeroPanels.ZerosAt + i % 2 * Lanes + lane] = (byte)(zeros[i] ^ 128);
+                at[i / 2][Int8ZeroPanels.ZerosAt + i % 2 * Lanes + at.Lane] = (byte)(zeros[i] ^ 128);
         }))),
-        _ => PanelProduct.OfIntegers(Fill<Int8Panels>(pool, rows, columns, Unpacked(columns, read, (codes, scales, zeros, panel, lane) =>
+        _ => PanelProduct.OfIntegers(Fill<Int8Panels>(pool, rows, columns, Unpacked(columns, read, (codes, scales, zeros, at) =>
         {
             for (int i = 0; i < codes.Length; i++)
                 codes[i] -= zeros[i / Steps];
-            PutBytes<Int8Panels>(codes, scales, panel, lane, Int8Panels.CodesAt);
+            PutBytes(codes, scales, at, Int8Panels.CodesAt);
         }))),
     };
 
@@ -63,14 +75,14 @@ static class IntegerPacking
     public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q8_0> blocks)
     {
         int blocksPerRow = columns / Steps;
-        return PanelProduct.OfIntegers(Fill<Int8Panels>(pool, rows, columns, (row, panel, lane) =>
+        return PanelProduct.OfIntegers(Fill<Int8Panels>(pool, rows, columns, (row, at) =>
         {
             ReadOnlySpan<Q8_0> from = blocks.Span.Slice(row * blocksPerRow, blocksPerRow);
             for (int i = 0; i < from.Length; i++)
             {
-                Span<byte> block = panel.Slice(i / 2 * Int8Panels.BlockBytes, Int8Panels.BlockBytes);
-                PutScale(block, i % 2, lane, from[i].Scale);
-                PutVectors(MemoryMarshal.Cast<sbyte, uint>(from[i].Values), block[(Int8Panels.CodesAt + i % 2 * 8 * VectorBytes)..], lane);
+                Span<byte> block = at[i / 2];
+                PutScale(block, i % 2, at.Lane, from[i].Scale);
+                PutVectors(MemoryMarshal.Cast<sbyte, uint>(from[i].Values), block[(Int8Panels.CodesAt + i % 2 * 8 * VectorBytes)..], at.Lane);
             }
         }));
     }
@@ -79,7 +91,7 @@ static class IntegerPacking
     public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q4_0> blocks)
     {
         int blocksPerRow = columns / Steps;
-        return PanelProduct.OfIntegers(Fill<Int4Panels>(pool, rows, columns, (row, panel, lane) =>
+        return PanelProduct.OfIntegers(Fill<Int4Panels>(pool, rows, columns, (row, at) =>
         {
             const uint Low = 0x0f0f0f0f;
             ReadOnlySpan<Q4_0> from = blocks.Span.Slice(row * blocksPerRow, blocksPerRow);
@@ -90,23 +102,23 @@ static class IntegerPacking
                 bool pair = i + 1 < from.Length;
                 ref readonly Q4_0 second = ref pair ? ref from[i + 1] : ref none;
                 ReadOnlySpan<uint> a = MemoryMarshal.Cast<byte, uint>(from[i].Values), b = MemoryMarshal.Cast<byte, uint>(second.Values);
-                Span<byte> block = panel.Slice(i / 2 * Int4Panels.BlockBytes, Int4Panels.BlockBytes);
-                PutScale(block, 0, lane, from[i].Scale);
-                PutScale(block, 1, lane, second.Scale);
+                Span<byte> block = at[i / 2];
+                PutScale(block, 0, at.Lane, from[i].Scale);
+                PutScale(block, 1, at.Lane, second.Scale);
                 Span<uint> to = MemoryMarshal.Cast<byte, uint>(block[Int4Panels.CodesAt..]);
                 for (int j = 0; j < 4; j++)
                 {
-                    to[j * Lanes + lane] = a[j] & Low | (b[j] & Low) << 4;
-                    to[(j + 4) * Lanes + lane] = a[j] >> 4 & Low | b[j] & ~Low;
+                    to[j * Lanes + at.Lane] = a[j] & Low | (b[j] & Low) << 4;
+                    to[(j + 4) * Lanes + at.Lane] = a[j] >> 4 & Low | b[j] & ~Low;
                 }
             }
         }));
     }
 
-    delegate void PutCodes(Span<byte> codes, ReadOnlySpan<Half> scales, ReadOnlySpan<byte> zeros, Span<byte> panel, int lane);
+    delegate void PutCodes(Span<byte> codes, ReadOnlySpan<Half> scales, ReadOnlySpan<byte> zeros, PanelLane at);
 
     // Codes are padded with zeros to whole blocks of 64.
-    static LaneRow Unpacked(int columns, CodeRow read, PutCodes put) => (row, panel, lane) =>
+    static LaneRow Unpacked(int columns, CodeRow read, PutCodes put) => (row, at) =>
     {
         int padded = (columns + 63) / 64 * 64, groups = (columns + Steps - 1) / Steps;
         byte[] buffer = ArrayPool<byte>.Shared.Rent(padded + groups);
@@ -114,33 +126,33 @@ static class IntegerPacking
         Span<byte> codes = buffer.AsSpan(0, padded), zeros = buffer.AsSpan(padded, groups);
         codes[columns..].Clear();
         read(row, codes[..columns], scales.AsSpan(0, groups), zeros);
-        put(codes[..(groups * Steps)], scales.AsSpan(0, groups), zeros, panel, lane);
+        put(codes[..(groups * Steps)], scales.AsSpan(0, groups), zeros, at);
         ArrayPool<byte>.Shared.Return(buffer);
         ArrayPool<Half>.Shared.Return(scales);
     };
 
-    static void PutNibbles<TDecoder>(Span<byte> codes, ReadOnlySpan<Half> scales, int shift, Span<byte> panel, int lane, int codesAt) where TDecoder : struct, IPanelDecoder
+    static void PutNibbles(Span<byte> codes, ReadOnlySpan<Half> scales, int shift, PanelLane at, int codesAt)
     {
         ReadOnlySpan<uint> fours = MemoryMarshal.Cast<byte, uint>(codes);
         uint add = (uint)shift * 0x01010101;
         for (int i = 0; i < scales.Length; i++)
         {
-            Span<byte> block = panel.Slice(i / 2 * TDecoder.BlockBytes, TDecoder.BlockBytes);
-            PutScale(block, i % 2, lane, scales[i]);
+            Span<byte> block = at[i / 2];
+            PutScale(block, i % 2, at.Lane, scales[i]);
             Span<uint> to = MemoryMarshal.Cast<byte, uint>(block[codesAt..]);
             for (int j = 0; j < 8; j++)
-                to[j * Lanes + lane] |= fours[i * 8 + j] + add << i % 2 * 4;
+                to[j * Lanes + at.Lane] |= fours[i * 8 + j] + add << i % 2 * 4;
         }
     }
 
-    static void PutBytes<TDecoder>(Span<byte> codes, ReadOnlySpan<Half> scales, Span<byte> panel, int lane, int codesAt) where TDecoder : struct, IPanelDecoder
+    static void PutBytes(Span<byte> codes, ReadOnlySpan<Half> scales, PanelLane at, int codesAt)
     {
         ReadOnlySpan<uint> fours = MemoryMarshal.Cast<byte, uint>(codes);
         for (int i = 0; i < scales.Length; i++)
         {
-            Span<byte> block = panel.Slice(i / 2 * TDecoder.BlockBytes, TDecoder.BlockBytes);
-            PutScale(block, i % 2, lane, scales[i]);
-            PutVectors(fours.Slice(i * 8, 8), block[(codesAt + i % 2 * 8 * VectorBytes)..], lane);
+            Span<byte> block = at[i / 2];
+            PutScale(block, i % 2, at.Lane, scales[i]);
+            PutVectors(fours.Slice(i * 8, 8), block[(codesAt + i % 2 * 8 * VectorBytes)..], at.Lane);
         }
     }
 
@@ -164,7 +176,7 @@ static class IntegerPacking
             var (first, count) = Split.Part(Panels.PanelCount, 1, Parts, part);
             for (int panel = first; panel < first + count; panel++)
                 for (int row = panel * Lanes; row < Math.Min((panel + 1) * Lanes, Panels.Outputs); row++)
-                    Put(row, Panels.Panel(panel), row % Lanes);
+                    Put(row, new PanelLane(Panels.Panel(panel), TDecoder.BlockBytes, row % Lanes));
         }
     }
 }

@@ -4,17 +4,17 @@ using Coppice.Tensors.Simd;
 namespace Coppice.Weights;
 
 /// <summary>
-/// Signed bytes, w = q scale, 64 steps a block: 16 scales as halves for either 32 steps, then 16 vectors of codes.
+/// Signed bytes, w = q scale, 64 steps a block: 64 scales as halves for either 32 steps, then 16 rows of codes.
 /// <code>
-/// 0     scales of steps 0 to 31    16 halves
-/// 32    scales of steps 32 to 63   16 halves
-/// 64    codes of steps 0 to 3      16 lanes of 4 bytes
-/// 128   codes of steps 4 to 7      ...
+/// 0     scales of steps 0 to 31    64 halves
+/// 128   scales of steps 32 to 63   64 halves
+/// 256   codes of steps 0 to 3      64 lanes of 4 bytes
+/// 512   codes of steps 4 to 7      ...
 /// </code>
 /// </summary>
 readonly unsafe struct Int8Panels : IIntegerPanels
 {
-    public const int CodesAt = 64;
+    public const int CodesAt = 4 * IntegerPacking.Lanes;
 
     public static int BlockSteps => 64;
 
@@ -23,7 +23,7 @@ readonly unsafe struct Int8Panels : IIntegerPanels
     public static bool Signed => true;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
+    public static TV Scale<TL, TV>(byte* block, int group, int lane, TV blockScale) where TL : struct, ILanes<TV> where TV : struct =>
         TL.LoadFiniteHalf((ushort*)block + group * IntegerPacking.Lanes + lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -35,10 +35,10 @@ readonly unsafe struct Int8Panels : IIntegerPanels
         TB.Load(block + CodesAt + ((group * 8 + four) * IntegerPacking.Lanes + lane) * 4);
 }
 
-/// <summary>Signed bytes with zero points, w = (q - zero) scale: as <see cref="Int8Panels"/>, with 16 signed zero points for either 32 steps behind the scales.</summary>
+/// <summary>Signed bytes with zero points, w = (q - zero) scale: as <see cref="Int8Panels"/>, with 64 signed zero points for either 32 steps behind the scales.</summary>
 readonly unsafe struct Int8ZeroPanels : IIntegerPanels
 {
-    public const int ZerosAt = 64, CodesAt = 128;
+    public const int ZerosAt = 4 * IntegerPacking.Lanes, CodesAt = 8 * IntegerPacking.Lanes;
 
     public static int BlockSteps => 64;
 
@@ -49,12 +49,12 @@ readonly unsafe struct Int8ZeroPanels : IIntegerPanels
     public static bool HasOffsets => true;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
+    public static TV Scale<TL, TV>(byte* block, int group, int lane, TV blockScale) where TL : struct, ILanes<TV> where TV : struct =>
         TL.LoadFiniteHalf((ushort*)block + group * IntegerPacking.Lanes + lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Offset<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.Multiply(Scale<TL, TV>(block, group, lane), TL.LoadInt8((sbyte*)block + ZerosAt + group * IntegerPacking.Lanes + lane));
+    public static TV Offset<TL, TV>(byte* block, int group, int lane, TV blockOffset) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.Multiply(Scale<TL, TV>(block, group, lane, default), TL.LoadInt8((sbyte*)block + ZerosAt + group * IntegerPacking.Lanes + lane));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
@@ -66,16 +66,16 @@ readonly unsafe struct Int8ZeroPanels : IIntegerPanels
 }
 
 /// <summary>
-/// Four bits, w = (q - 8) scale, 64 steps a block: 16 scales as halves for either 32 steps, then eight vectors of codes.
+/// Four bits, w = (q - 8) scale, 64 steps a block: 64 scales as halves for either 32 steps, then eight rows of codes.
 /// <code>
 /// 0     scales of steps 0 to 31, of steps 32 to 63
-/// 64    16 lanes of 4 bytes; low four bits: steps 0 to 3, high four bits: steps 32 to 35
-/// 128   steps 4 to 7 and 36 to 39 ...
+/// 256   64 lanes of 4 bytes; low four bits: steps 0 to 3, high four bits: steps 32 to 35
+/// 512   steps 4 to 7 and 36 to 39 ...
 /// </code>
 /// </summary>
 readonly unsafe struct Int4Panels : IIntegerPanels
 {
-    public const int CodesAt = 64, Zero = 8;
+    public const int CodesAt = 4 * IntegerPacking.Lanes, Zero = 8;
 
     public static int BlockSteps => 64;
 
@@ -83,12 +83,12 @@ readonly unsafe struct Int4Panels : IIntegerPanels
 
     public static bool Signed => false;
 
-    public static bool ZeroIsEight => true;
+    static int IIntegerPanels.Zero => Zero;
 
     public static int Shift(int group) => 4 * group;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
+    public static TV Scale<TL, TV>(byte* block, int group, int lane, TV blockScale) where TL : struct, ILanes<TV> where TV : struct =>
         TL.LoadFiniteHalf((ushort*)block + group * IntegerPacking.Lanes + lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -100,10 +100,10 @@ readonly unsafe struct Int4Panels : IIntegerPanels
         Nibbles.Codes<TB, TI, TV>(block + CodesAt, four, lane, shift);
 }
 
-/// <summary>Four bits with zero points, w = (q - zero) scale: as <see cref="Int4Panels"/>, with 16 zero points as bytes for either 32 steps behind the scales.</summary>
+/// <summary>Four bits with zero points, w = (q - zero) scale: as <see cref="Int4Panels"/>, with 64 zero points as bytes for either 32 steps behind the scales.</summary>
 readonly unsafe struct Int4ZeroPanels : IIntegerPanels
 {
-    public const int ZerosAt = 64, CodesAt = 128;
+    public const int ZerosAt = 4 * IntegerPacking.Lanes, CodesAt = 8 * IntegerPacking.Lanes;
 
     public static int BlockSteps => 64;
 
@@ -116,12 +116,12 @@ readonly unsafe struct Int4ZeroPanels : IIntegerPanels
     public static int Shift(int group) => 4 * group;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
+    public static TV Scale<TL, TV>(byte* block, int group, int lane, TV blockScale) where TL : struct, ILanes<TV> where TV : struct =>
         TL.LoadFiniteHalf((ushort*)block + group * IntegerPacking.Lanes + lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Offset<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.Multiply(Scale<TL, TV>(block, group, lane), TL.LoadInt8((sbyte*)block + ZerosAt + group * IntegerPacking.Lanes + lane));
+    public static TV Offset<TL, TV>(byte* block, int group, int lane, TV blockOffset) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.Multiply(Scale<TL, TV>(block, group, lane, default), TL.LoadInt8((sbyte*)block + ZerosAt + group * IntegerPacking.Lanes + lane));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
@@ -132,7 +132,7 @@ readonly unsafe struct Int4ZeroPanels : IIntegerPanels
         Nibbles.Codes<TB, TI, TV>(block + CodesAt, four, lane, shift);
 }
 
-/// <summary>Codes of 64 steps in eight vectors, 16 lanes of 4 bytes each: 32 steps in the low four bits, the next 32 in the high ones.</summary>
+/// <summary>Codes of 64 steps in eight rows, 64 lanes of 4 bytes each: 32 steps in the low four bits, the next 32 in the high ones.</summary>
 static unsafe class Nibbles
 {
     /// <summary>The codes of one step, 0 to 63, as floats.</summary>

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
 
@@ -26,10 +25,8 @@ abstract class PanelProduct
     public static PanelProduct Float16(Weight weight) =>
         FromRows<Float16Panels, ushort>(weight, (values, row) => HalfConversion.FromSingle(HalfFormat.Float16, values, row));
 
-    // Both decoders read [step][16].
     static Panels<TDecoder> FromRows<TDecoder, T>(Weight weight, Action<ReadOnlySpan<float>, Span<T>> convert) where TDecoder : struct, IPanelDecoder where T : unmanaged
     {
-        const int Columns = MicroKernel.PanelColumns;
         PackedPanels<TDecoder> panels = new(weight.Rows, weight.Columns);
         float[] dense = new float[weight.Columns];
         T[] row = new T[weight.Columns];
@@ -37,9 +34,7 @@ abstract class PanelProduct
         {
             weight.Unpack(i, dense);
             convert(dense, row);
-            Span<T> panel = MemoryMarshal.Cast<byte, T>(panels.Panel(i / Columns));
-            for (int step = 0; step < row.Length; step++)
-                panel[step * Columns + i % Columns] = row[step];
+            PackedPanels.PutRow<T, TDecoder>(row, panels, i);
         }
         return new Panels<TDecoder>(panels);
     }

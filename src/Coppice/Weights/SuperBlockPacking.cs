@@ -12,21 +12,21 @@ static class SuperBlockPacking
     public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q4_K> blocks)
     {
         int blocksPerRow = columns / Q4_K.Size;
-        return PanelProduct.OfIntegers(IntegerPacking.Fill<Q4KPanels>(pool, rows, columns, (row, panel, lane) =>
+        return PanelProduct.OfIntegers(IntegerPacking.Fill<Q4KPanels>(pool, rows, columns, (row, at) =>
         {
             ReadOnlySpan<Q4_K> from = blocks.Span.Slice(row * blocksPerRow, blocksPerRow);
             for (int i = 0; i < from.Length; i++)
             {
-                Span<byte> block = panel.Slice(i * Q4KPanels.BlockBytes, Q4KPanels.BlockBytes);
+                Span<byte> block = at[i];
                 Span<Half> halves = MemoryMarshal.Cast<byte, Half>(block);
-                (halves[lane], halves[Lanes + lane]) = (from[i].Scale, from[i].MinScale);
+                (halves[at.Lane], halves[Lanes + at.Lane]) = (from[i].Scale, from[i].MinScale);
                 for (int group = 0; group < 8; group++)
                 {
                     (int scale, int min) = from[i].Group(group);
-                    block[Q4KPanels.ScalesAt + group * Lanes + lane] = (byte)scale;
-                    block[Q4KPanels.MinsAt + group * Lanes + lane] = (byte)min;
+                    block[Q4KPanels.ScalesAt + group * Lanes + at.Lane] = (byte)scale;
+                    block[Q4KPanels.MinsAt + group * Lanes + at.Lane] = (byte)min;
                 }
-                Deal(from[i].Values, block[Q4KPanels.CodesAt..], lane);
+                Deal(from[i].Values, block[Q4KPanels.CodesAt..], at.Lane);
             }
         }));
     }
@@ -35,17 +35,17 @@ static class SuperBlockPacking
     public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q6_K> blocks)
     {
         int blocksPerRow = columns / Q6_K.Size;
-        return PanelProduct.OfIntegers(IntegerPacking.Fill<Q6KPanels>(pool, rows, columns, (row, panel, lane) =>
+        return PanelProduct.OfIntegers(IntegerPacking.Fill<Q6KPanels>(pool, rows, columns, (row, at) =>
         {
             ReadOnlySpan<Q6_K> from = blocks.Span.Slice(row * blocksPerRow, blocksPerRow);
             for (int i = 0; i < from.Length; i++)
             {
-                Span<byte> block = panel.Slice(i * Q6KPanels.BlockBytes, Q6KPanels.BlockBytes);
-                MemoryMarshal.Cast<byte, Half>(block)[lane] = from[i].Scale;
+                Span<byte> block = at[i];
+                MemoryMarshal.Cast<byte, Half>(block)[at.Lane] = from[i].Scale;
                 for (int group = 0; group < 16; group++)
-                    block[Q6KPanels.ScalesAt + group * Lanes + lane] = (byte)from[i].GroupScales[group];
-                Deal(from[i].Low, block[Q6KPanels.LowAt..], lane);
-                Deal(from[i].High, block[Q6KPanels.HighAt..], lane);
+                    block[Q6KPanels.ScalesAt + group * Lanes + at.Lane] = (byte)from[i].GroupScales[group];
+                Deal(from[i].Low, block[Q6KPanels.LowAt..], at.Lane);
+                Deal(from[i].High, block[Q6KPanels.HighAt..], at.Lane);
             }
         }));
     }

@@ -6,15 +6,15 @@ namespace Coppice.Weights;
 /// <summary>
 /// llama.cpp's Q4_K, w = d scale q - dmin min, 256 steps a block: its own bytes, four of each output side by side.
 /// <code>
-/// 0     d of 16 outputs, dmin of 16 outputs    halves
-/// 64    scales [8 groups of 32 steps][16]      bytes, 0 to 63
-/// 192   mins   [8][16]                         bytes, 0 to 63
-/// 320   codes  [4][8] vectors: of each 64 steps the first 32 in the low four bits, the others in the high ones
+/// 0     d of 64 outputs, dmin of 64 outputs    halves
+/// 256   scales [8 groups of 32 steps][64]      bytes, 0 to 63
+/// 768   mins   [8][64]                         bytes, 0 to 63
+/// 1280  codes  [4][8] rows of 64 lanes: of each 64 steps the first 32 in the low four bits, the others in the high ones
 /// </code>
 /// </summary>
 readonly unsafe struct Q4KPanels : IIntegerPanels
 {
-    public const int ScalesAt = 64, MinsAt = 192, CodesAt = 320, ChunkBytes = 8 * 4 * IntegerPacking.Lanes;
+    public const int ScalesAt = 4 * IntegerPacking.Lanes, MinsAt = ScalesAt + 8 * IntegerPacking.Lanes, CodesAt = MinsAt + 8 * IntegerPacking.Lanes, ChunkBytes = 8 * 4 * IntegerPacking.Lanes;
 
     public static int BlockSteps => 256;
 
@@ -22,17 +22,26 @@ readonly unsafe struct Q4KPanels : IIntegerPanels
 
     public static bool Signed => false;
 
+    public static bool ReadsInOrder => false;
+
     public static bool HasOffsets => true;
 
     public static int Shift(int group) => 4 * (group & 1);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.Multiply(TL.LoadFiniteHalf((ushort*)block + lane), TL.LoadInt8((sbyte*)block + ScalesAt + group * IntegerPacking.Lanes + lane));
+    public static TV BlockScale<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct => TL.LoadFiniteHalf((ushort*)block + lane);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Offset<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.Multiply(TL.LoadFiniteHalf((ushort*)block + IntegerPacking.Lanes + lane), TL.LoadInt8((sbyte*)block + MinsAt + group * IntegerPacking.Lanes + lane));
+    public static TV BlockOffset<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.LoadFiniteHalf((ushort*)block + IntegerPacking.Lanes + lane);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Scale<TL, TV>(byte* block, int group, int lane, TV blockScale) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.Multiply(blockScale, TL.LoadInt8((sbyte*)block + ScalesAt + group * IntegerPacking.Lanes + lane));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Offset<TL, TV>(byte* block, int group, int lane, TV blockOffset) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.Multiply(blockOffset, TL.LoadInt8((sbyte*)block + MinsAt + group * IntegerPacking.Lanes + lane));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
@@ -45,17 +54,17 @@ readonly unsafe struct Q4KPanels : IIntegerPanels
 
 /// <summary>
 /// llama.cpp's Q6_K, w = d scale (q - 32), 256 steps a block: its own bytes, four of each output side by side. Of each 128 steps the low four bits of steps 0 to 63
-/// lie in the low and those of steps 64 to 127 in the high half of 16 vectors; the two high bits of steps 32 i to 32 i + 31 lie in bits 2 i of eight vectors.
+/// lie in the low and those of steps 64 to 127 in the high half of 16 rows; the two high bits of steps 32 i to 32 i + 31 lie in bits 2 i of eight rows.
 /// <code>
-/// 0     d of 16 outputs                        halves, then 32 bytes unused
-/// 64    scales [16 groups of 16 steps][16]     signed bytes
-/// 320   low bits [2][16] vectors
-/// 2368  high bits [2][8] vectors
+/// 0     d of 64 outputs                        halves, then 128 bytes unused
+/// 256   scales [16 groups of 16 steps][64]     signed bytes
+/// 1280  low bits [2][16] rows of 64 lanes
+/// 9472  high bits [2][8] rows
 /// </code>
 /// </summary>
 readonly unsafe struct Q6KPanels : IIntegerPanels
 {
-    public const int ScalesAt = 64, LowAt = 320, HighAt = LowAt + 2 * 16 * VectorBytes, VectorBytes = 4 * IntegerPacking.Lanes;
+    public const int ScalesAt = 4 * IntegerPacking.Lanes, LowAt = ScalesAt + 16 * IntegerPacking.Lanes, HighAt = LowAt + 2 * 16 * VectorBytes, VectorBytes = 4 * IntegerPacking.Lanes;
 
     public static int BlockSteps => 256;
 
@@ -63,13 +72,22 @@ readonly unsafe struct Q6KPanels : IIntegerPanels
 
     public static int GroupSteps => 16;
 
-    public static bool Signed => true;
+    public static bool Signed => false;
+
+    public static bool ReadsInOrder => false;
+
+    public static int SumFours => 2;
+
+    public static int Zero => 32;
 
     public static int Shift(int group) => group % 8 / 2 * 2;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.Multiply(TL.LoadFiniteHalf((ushort*)block + lane), TL.LoadInt8((sbyte*)block + ScalesAt + group * IntegerPacking.Lanes + lane));
+    public static TV BlockScale<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct => TL.LoadFiniteHalf((ushort*)block + lane);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Scale<TL, TV>(byte* block, int group, int lane, TV blockScale) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.Multiply(blockScale, TL.LoadInt8((sbyte*)block + ScalesAt + group * IntegerPacking.Lanes + lane));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct
@@ -77,7 +95,7 @@ readonly unsafe struct Q6KPanels : IIntegerPanels
         int half = step / 128, quarter = step % 128 / 32, four = step % 32 / 4, bits = step % 4 * 8;
         TV low = TL.LoadBits((int*)(block + LowAt + (half * 16 + quarter % 2 * 8 + four) * VectorBytes) + lane, bits + quarter / 2 * 4, 15);
         TV high = TL.LoadBits((int*)(block + HighAt + (half * 8 + four) * VectorBytes) + lane, bits + quarter * 2, 3);
-        return TL.Multiply(scale, TL.Subtract(TL.MultiplyAdd(high, TL.Broadcast(16), low), TL.Broadcast(32)));
+        return TL.Multiply(scale, TL.Subtract(TL.MultiplyAdd(high, TL.Broadcast(16), low), TL.Broadcast(Zero)));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -88,6 +106,6 @@ readonly unsafe struct Q6KPanels : IIntegerPanels
         byte* highs = block + HighAt + (half * 8 + vector) * VectorBytes + 4 * lane;
         TI low = TB.And(TB.ShiftRight(TB.Load(lows), TB.Fill32(quarter / 2 * 4)), TB.Fill(15));
         TI high = TB.And(TB.ShiftRight(TB.Load(highs), shift), TB.Fill(3));
-        return TB.SubtractBytes(TB.Or(low, TB.ShiftLeft4(high)), TB.Fill(32));
+        return TB.Or(low, TB.ShiftLeft4(high));
     }
 }

@@ -8,7 +8,7 @@ namespace Coppice.Weights;
 /// <summary>Rearranges 2:4 matrices of symmetric integers, 4 bits at most, for the kernels.</summary>
 static class TwoFourPacking
 {
-    const int Lanes = IntegerPacking.Lanes;
+    const int Lanes = TwoFourPanels.Lanes;
 
     /// <summary>All panels, a share of them on each thread.</summary>
     public static TwoFourProduct Pack(WorkerPool pool, TwoFourIntWeight weight)

@@ -22,7 +22,7 @@ internal sealed unsafe class Int8Rows
     sbyte* codes;
     short* wide;
     float* scales, sums;
-    int* biases;
+    int* biases, biases16;
 
     /// <summary>How many rows.</summary>
     public int Count { get; private set; }
@@ -31,7 +31,7 @@ internal sealed unsafe class Int8Rows
     public int Columns { get; private set; }
 
     /// <summary>Where the rows lie.</summary>
-    public Int8Pointers Pointers => new(codes, wide, scales, sums, biases, Stride);
+    public Int8Pointers Pointers => new(codes, wide, scales, sums, biases, biases16, Stride);
 
     int Stride => (Columns + Padding - 1) / Padding * Padding;
 
@@ -51,8 +51,8 @@ internal sealed unsafe class Int8Rows
 
     void Reserve(long numbers)
     {
-        // A number takes a byte, two more as 16 bits, and a 32nd of three 4-byte numbers.
-        long bytes = 3 * numbers + numbers / Group * 12 + Alignment;
+        // A number takes a byte, two more as 16 bits, and a 32nd of five 4-byte numbers.
+        long bytes = 3 * numbers + numbers / Group * 20 + Alignment;
         if (memory.Length < bytes)
             memory = GC.AllocateUninitializedArray<byte>(checked((int)bytes), pinned: true);
         byte* start = (byte*)(((nint)Unsafe.AsPointer(ref memory[0]) + Alignment - 1) & -Alignment);
@@ -61,6 +61,7 @@ internal sealed unsafe class Int8Rows
         scales = (float*)(start + 3 * numbers);
         sums = scales + numbers / Group;
         biases = (int*)(sums + numbers / Group);
+        biases16 = biases + numbers / Group;
     }
 
     void FillRow(float* x, int row)
@@ -78,36 +79,40 @@ internal sealed unsafe class Int8Rows
                 new ReadOnlySpan<float>(from, count).CopyTo(new Span<float>(padded, Group));
                 from = padded;
             }
-            int sum;
+            int first, sum;
             scales[at / Group] = SimdLevel.Active == SimdLevel.Scalar
-                ? RoundScalar(from, codes + at, wide + at, out sum)
-                : RoundVectors(from, codes + at, wide + at, out sum);
+                ? RoundScalar(from, codes + at, wide + at, out first, out sum)
+                : RoundVectors(from, codes + at, wide + at, out first, out sum);
             sums[at / Group] = -scales[at / Group] * sum;
             biases[at / Group] = -8 * sum;
+            biases16[2 * at / Group] = -32 * first;
+            biases16[2 * at / Group + 1] = -32 * (sum - first);
         }
     }
 
     // Adding 1.5 * 2^23 leaves the number, rounded to nearest, in the low bits.
     const float Magic = 12582912f;
 
-    static float RoundScalar(float* x, sbyte* codes, short* wide, out int sum)
+    static float RoundScalar(float* x, sbyte* codes, short* wide, out int first, out int sum)
     {
         float max = 0;
         for (int i = 0; i < Group; i++)
             max = MathF.Max(max, MathF.Abs(x[i]));
         float inverse = max > 0 ? 127 / max : 0;
-        sum = 0;
+        first = sum = 0;
         for (int i = 0; i < Group; i++)
         {
             codes[i] = (sbyte)BitConverter.SingleToInt32Bits(x[i] * inverse + Magic);
             sum += codes[i];
+            first += i < Group / 2 ? codes[i] : 0;
         }
         for (int i = 0; i < Group; i += 4)
             (wide[i], wide[i + 1], wide[i + 2], wide[i + 3]) = (codes[i], codes[i + 2], codes[i + 1], codes[i + 3]);
         return max / 127;
     }
 
-    static float RoundVectors(float* x, sbyte* codes, short* wide, out int sum)
+    // first: the sum of the first 16.
+    static float RoundVectors(float* x, sbyte* codes, short* wide, out int first, out int sum)
     {
         Vector256<float> a = Vector256.Load(x), b = Vector256.Load(x + 8), c = Vector256.Load(x + 16), d = Vector256.Load(x + 24);
         Vector256<float> larger = Vector256.Max(Vector256.Max(Vector256.Abs(a), Vector256.Abs(b)), Vector256.Max(Vector256.Abs(c), Vector256.Abs(d)));
@@ -118,12 +123,13 @@ internal sealed unsafe class Int8Rows
         Vector256<float> factor = Vector256.Create(inverse), magic = Vector256.Create(Magic);
         Vector256<int> i = (a * factor + magic).AsInt32() << 16 >> 16, j = (b * factor + magic).AsInt32() << 16 >> 16;
         Vector256<int> k = (c * factor + magic).AsInt32() << 16 >> 16, l = (d * factor + magic).AsInt32() << 16 >> 16;
-        sum = Vector256.Sum(i + j + k + l);
-        Vector256<short> first = Vector256.Narrow(i, j), second = Vector256.Narrow(k, l);
-        Vector256.Store(Vector256.Narrow(first, second), codes);
+        first = Vector256.Sum(i + j);
+        sum = first + Vector256.Sum(k + l);
+        Vector256<short> low = Vector256.Narrow(i, j), high = Vector256.Narrow(k, l);
+        Vector256.Store(Vector256.Narrow(low, high), codes);
         Vector256<short> swap = Vector256.Create(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
-        Vector256.Store(Vector256.Shuffle(first, swap), wide);
-        Vector256.Store(Vector256.Shuffle(second, swap), wide + 16);
+        Vector256.Store(Vector256.Shuffle(low, swap), wide);
+        Vector256.Store(Vector256.Shuffle(high, swap), wide + 16);
         return max / 127;
     }
 
@@ -148,19 +154,20 @@ internal sealed unsafe class Int8Rows
 /// <param name="scales">One for 32 codes.</param>
 /// <param name="sums">-scale * the sum of 32 codes.</param>
 /// <param name="biases">-8 * the sum of 32 codes.</param>
+/// <param name="biases16">-32 * the sum of 16 codes.</param>
 /// <param name="stride">Codes from one row to the next.</param>
-internal readonly unsafe struct Int8Pointers(sbyte* codes, short* wide, float* scales, float* sums, int* biases, int stride)
+internal readonly unsafe struct Int8Pointers(sbyte* codes, short* wide, float* scales, float* sums, int* biases, int* biases16, int stride)
 {
     public readonly sbyte* Codes = codes;
     public readonly short* Wide = wide;
     public readonly float* Scales = scales, Sums = sums;
-    public readonly int* Biases = biases;
+    public readonly int* Biases = biases, Biases16 = biases16;
     public readonly int Stride = stride;
 
     /// <summary>The rows from <paramref name="row"/> on.</summary>
     public Int8Pointers From(int row)
     {
         nint at = (nint)row * Stride;
-        return new Int8Pointers(Codes + at, Wide + at, Scales + at / Int8Rows.Group, Sums + at / Int8Rows.Group, Biases + at / Int8Rows.Group, Stride);
+        return new Int8Pointers(Codes + at, Wide + at, Scales + at / Int8Rows.Group, Sums + at / Int8Rows.Group, Biases + at / Int8Rows.Group, Biases16 + 2 * at / Int8Rows.Group, Stride);
     }
 }

@@ -69,7 +69,7 @@ internal static unsafe class IntegerProduct
             var (first, count) = Split.Part(Panels.Outputs, RowVectors * Columns, Parts, part);
             for (int column = first; column < first + count; column += RowVectors * TL.Count)
             {
-                IntegerRow.Run<TP, TB, TI, TL, TV>(Panels.Start, Panels.PanelBytes, column, Panels.Outputs, Panels.Inputs, X, result);
+                IntegerRow.Run<TP, TB, TI, TL, TV>(Panels, column, X, result);
                 int width = Math.Min(RowVectors * TL.Count, Panels.Outputs - column);
                 new ReadOnlySpan<float>(result, width).CopyTo(new Span<float>(Y + column, width));
             }
@@ -84,19 +84,17 @@ internal static unsafe class IntegerProduct
             var (first, count) = Split.Part(Panels.Outputs, 2 * Columns, Parts, part);
             for (int column = first; column < first + count; column += 2 * Columns)
             {
-                byte* panel0 = Panels.Start + (nint)(column / Columns) * Panels.PanelBytes;
-                byte* panel1 = column + Columns < Panels.Outputs ? panel0 + Panels.PanelBytes : panel0;
                 int width = Math.Min(2 * Columns, Panels.Outputs - column);
                 RowTiles tiles = new(Rows, TL.Count == Columns ? TileRows : 4);
                 while (tiles.Next(out int from, out int tile))
                 {
                     Int8Pointers x = X.From(from);
                     if (tile == 6)
-                        IntegerTile.Run<SixRows, TP, TB, TI, TL, TV>(panel0, panel1, Panels.Inputs, x, result);
+                        IntegerTile.Run<SixRows, TP, TB, TI, TL, TV>(Panels, column, x, result);
                     else if (tile == 4)
-                        IntegerTile.Run<FourRows, TP, TB, TI, TL, TV>(panel0, panel1, Panels.Inputs, x, result);
+                        IntegerTile.Run<FourRows, TP, TB, TI, TL, TV>(Panels, column, x, result);
                     else
-                        IntegerTile.Run<TwoRows, TP, TB, TI, TL, TV>(panel0, panel1, Panels.Inputs, x, result);
+                        IntegerTile.Run<TwoRows, TP, TB, TI, TL, TV>(Panels, column, x, result);
                     for (int i = 0; i < tile; i++)
                         new ReadOnlySpan<float>(result + i * IntegerTile.ResultStride, width).CopyTo(new Span<float>(Y + (nint)(from + i) * Panels.Outputs + column, width));
                 }

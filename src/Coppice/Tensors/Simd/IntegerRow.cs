@@ -1,28 +1,35 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Coppice.Tensors.Simd;
 
 /// <summary>One rounded row times four vectors of outputs: <see cref="IntegerTile"/> turned by a quarter, so that enough sums are under way to hide an addition's latency.</summary>
 internal static unsafe class IntegerRow
 {
-    const int Columns = MicroKernel.PanelColumns;
+    // Bytes that are asked for before they are read; what lies past the end of the matrix is asked for in vain.
+    const int Ahead = 8192;
 
-    /// <summary>result [4 vectors] = x [inputs] times the panels from <paramref name="column"/> on, <paramref name="outputs"/> in all.</summary>
+    /// <summary>result [4 vectors] = x [inputs] times the panels from <paramref name="column"/> on.</summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Run<TP, TB, TI, TL, TV>(byte* panels, nint panelBytes, int column, int outputs, int inputs, Int8Pointers x, float* result)
+    public static void Run<TP, TB, TI, TL, TV>(PackedPanels<TP> panels, int column, Int8Pointers x, float* result)
         where TP : struct, IIntegerPanels where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
     {
         // A vector past the end repeats the first and is dropped.
-        int c1 = Inside(column + TL.Count, column, outputs), c2 = Inside(column + 2 * TL.Count, column, outputs), c3 = Inside(column + 3 * TL.Count, column, outputs);
-        byte* p0 = panels + column / Columns * panelBytes, p1 = panels + c1 / Columns * panelBytes, p2 = panels + c2 / Columns * panelBytes, p3 = panels + c3 / Columns * panelBytes;
-        int l0 = column % Columns, l1 = c1 % Columns, l2 = c2 % Columns, l3 = c3 % Columns;
+        int outputs = panels.Outputs;
+        byte* p0 = panels.At(column, out int l0), p1 = panels.At(Inside(column + TL.Count, column, outputs), out int l1);
+        byte* p2 = panels.At(Inside(column + 2 * TL.Count, column, outputs), out int l2), p3 = panels.At(Inside(column + 3 * TL.Count, column, outputs), out int l3);
+        int slice = TP.BlockBytes / (TP.BlockSteps / TP.GroupSteps);
         TV f0 = default, f1 = default, f2 = default, f3 = default;
-        for (int start = 0; start < inputs; start += TP.BlockSteps)
+        for (int start = 0; start < panels.Inputs; start += TP.BlockSteps)
         {
+            TV d0 = TP.BlockScale<TL, TV>(p0, l0), d1 = TP.BlockScale<TL, TV>(p1, l1), d2 = TP.BlockScale<TL, TV>(p2, l2), d3 = TP.BlockScale<TL, TV>(p3, l3);
+            TV e0 = TP.BlockOffset<TL, TV>(p0, l0), e1 = TP.BlockOffset<TL, TV>(p1, l1), e2 = TP.BlockOffset<TL, TV>(p2, l2), e3 = TP.BlockOffset<TL, TV>(p3, l3);
             for (int group = 0; group < TP.BlockSteps / TP.GroupSteps; group++)
             {
                 int step = start + group * TP.GroupSteps;
+                if (!TP.ReadsInOrder)
+                    Prefetch(p0 + group * slice, slice);
                 TI shift = TB.Fill32(TP.Shift(group)), s0 = default, s1 = default, s2 = default, s3 = default;
                 if (TP.Signed)
                 {
@@ -41,33 +48,47 @@ internal static unsafe class IntegerRow
                 else
                 {
                     sbyte* q = x.Codes + step;
-                    for (int four = 0; four < TP.GroupSteps / 4; four++, q += 4)
+                    if (TP.SumFours * 4 >= TP.GroupSteps)
                     {
-                        TI v = TB.Broadcast(q);
-                        s0 = TB.Dot(s0, TP.Codes<TB, TI, TV>(p0, group, four, l0, shift), v);
-                        s1 = TB.Dot(s1, TP.Codes<TB, TI, TV>(p1, group, four, l1, shift), v);
-                        s2 = TB.Dot(s2, TP.Codes<TB, TI, TV>(p2, group, four, l2, shift), v);
-                        s3 = TB.Dot(s3, TP.Codes<TB, TI, TV>(p3, group, four, l3, shift), v);
+                        for (int four = 0; four < TP.GroupSteps / 4; four++, q += 4)
+                        {
+                            TI v = TB.Broadcast(q);
+                            s0 = TB.Dot(s0, TP.Codes<TB, TI, TV>(p0, group, four, l0, shift), v);
+                            s1 = TB.Dot(s1, TP.Codes<TB, TI, TV>(p1, group, four, l1, shift), v);
+                            s2 = TB.Dot(s2, TP.Codes<TB, TI, TV>(p2, group, four, l2, shift), v);
+                            s3 = TB.Dot(s3, TP.Codes<TB, TI, TV>(p3, group, four, l3, shift), v);
+                        }
+                        (s0, s1, s2, s3) = (TB.Total(s0), TB.Total(s1), TB.Total(s2), TB.Total(s3));
                     }
-                    (s0, s1, s2, s3) = (TB.Total(s0), TB.Total(s1), TB.Total(s2), TB.Total(s3));
-                    if (TP.ZeroIsEight)
+                    else
                     {
-                        TI bias = TB.Broadcast(x.Biases + step / Int8Rows.Group);
+                        for (int four = 0; four < TP.GroupSteps / 4; four += 2, q += 8)
+                        {
+                            TI v = TB.Broadcast(q), u = TB.Broadcast(q + 4);
+                            s0 = TB.Add(s0, Pair<TP, TB, TI, TV>(p0, group, four, l0, shift, v, u));
+                            s1 = TB.Add(s1, Pair<TP, TB, TI, TV>(p1, group, four, l1, shift, v, u));
+                            s2 = TB.Add(s2, Pair<TP, TB, TI, TV>(p2, group, four, l2, shift, v, u));
+                            s3 = TB.Add(s3, Pair<TP, TB, TI, TV>(p3, group, four, l3, shift, v, u));
+                        }
+                    }
+                    if (TP.Zero != 0)
+                    {
+                        TI bias = TB.Broadcast(TP.Zero == 8 ? x.Biases + step / Int8Rows.Group : x.Biases16 + step / 16);
                         (s0, s1, s2, s3) = (TB.Add(s0, bias), TB.Add(s1, bias), TB.Add(s2, bias), TB.Add(s3, bias));
                     }
                 }
                 TV scale = TL.Broadcast(x.Scales[step / Int8Rows.Group]);
-                f0 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p0, group, l0), scale), TB.ToFloat(s0), f0);
-                f1 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p1, group, l1), scale), TB.ToFloat(s1), f1);
-                f2 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p2, group, l2), scale), TB.ToFloat(s2), f2);
-                f3 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p3, group, l3), scale), TB.ToFloat(s3), f3);
+                f0 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p0, group, l0, d0), scale), TB.ToFloat(s0), f0);
+                f1 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p1, group, l1, d1), scale), TB.ToFloat(s1), f1);
+                f2 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p2, group, l2, d2), scale), TB.ToFloat(s2), f2);
+                f3 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p3, group, l3, d3), scale), TB.ToFloat(s3), f3);
                 if (TP.HasOffsets)
                 {
                     TV sum = TL.Broadcast(x.Sums[step / Int8Rows.Group]);
-                    f0 = TL.MultiplyAdd(TP.Offset<TL, TV>(p0, group, l0), sum, f0);
-                    f1 = TL.MultiplyAdd(TP.Offset<TL, TV>(p1, group, l1), sum, f1);
-                    f2 = TL.MultiplyAdd(TP.Offset<TL, TV>(p2, group, l2), sum, f2);
-                    f3 = TL.MultiplyAdd(TP.Offset<TL, TV>(p3, group, l3), sum, f3);
+                    f0 = TL.MultiplyAdd(TP.Offset<TL, TV>(p0, group, l0, e0), sum, f0);
+                    f1 = TL.MultiplyAdd(TP.Offset<TL, TV>(p1, group, l1, e1), sum, f1);
+                    f2 = TL.MultiplyAdd(TP.Offset<TL, TV>(p2, group, l2, e2), sum, f2);
+                    f3 = TL.MultiplyAdd(TP.Offset<TL, TV>(p3, group, l3, e3), sum, f3);
                 }
             }
             p0 += TP.BlockBytes;
@@ -79,6 +100,21 @@ internal static unsafe class IntegerRow
         TL.Store(f1, result + TL.Count);
         TL.Store(f2, result + 2 * TL.Count);
         TL.Store(f3, result + 3 * TL.Count);
+    }
+
+    // Products of eight steps, as many as 16 bits hold of large codes.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static TI Pair<TP, TB, TI, TV>(byte* block, int group, int four, int lane, TI shift, TI v, TI u)
+        where TP : struct, IIntegerPanels where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct =>
+        TB.Total(TB.Dot(TB.Dot(default, TP.Codes<TB, TI, TV>(block, group, four, lane, shift), v), TP.Codes<TB, TI, TV>(block, group, four + 1, lane, shift), u));
+
+    // The processor guesses what comes only where a block is read from end to end.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Prefetch(byte* from, int bytes)
+    {
+        if (Sse.IsSupported)
+            for (byte* line = from + Ahead; line < from + Ahead + bytes; line += 64)
+                Sse.Prefetch0(line);
     }
 
     static int Inside(int column, int otherwise, int outputs) => column < outputs ? column : otherwise;

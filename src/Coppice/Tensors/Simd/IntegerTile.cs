@@ -27,29 +27,28 @@ internal static unsafe class IntegerTile
     /// <summary>Floats from one row of the result to the next.</summary>
     public const int ResultStride = 2 * MicroKernel.PanelColumns;
 
-    /// <summary>result [rows][32] = x [rows, inputs] times two panels; with one panel left both are the same.</summary>
-    public static void Run<TR, TP, TB, TI, TL, TV>(byte* panel0, byte* panel1, int inputs, Int8Pointers x, float* result)
+    /// <summary>result [rows][32] = x [rows, inputs] times 32 outputs of the panels from <paramref name="output"/>, a multiple of 32, on.</summary>
+    public static void Run<TR, TP, TB, TI, TL, TV>(PackedPanels<TP> panels, int output, Int8Pointers x, float* result)
         where TR : struct, IRowCount where TP : struct, IIntegerPanels where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
     {
-        const int Columns = MicroKernel.PanelColumns;
-        for (int column = 0; column < 2 * Columns; column += 2 * TL.Count)
-        {
-            int next = column + TL.Count;
-            Vectors<TR, TP, TB, TI, TL, TV>(
-                column < Columns ? panel0 : panel1, next < Columns ? panel0 : panel1, column % Columns, next % Columns, inputs, x, result + column, result + next);
-        }
+        byte* panel = panels.At(output, out int lane);
+        for (int column = 0; column < ResultStride; column += 2 * TL.Count)
+            Vectors<TR, TP, TB, TI, TL, TV>(panel, lane + column, panels.Inputs, x, result + column);
     }
 
     // s{row}{vector} sum a group's products, f{row}{vector} the scaled groups; rows past TR.Rows vanish when this is compiled.
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Vectors<TR, TP, TB, TI, TL, TV>(byte* p0, byte* p1, int l0, int l1, int inputs, Int8Pointers x, float* result0, float* result1)
+    static void Vectors<TR, TP, TB, TI, TL, TV>(byte* p, int l0, int inputs, Int8Pointers x, float* result)
         where TR : struct, IRowCount where TP : struct, IIntegerPanels where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
     {
         TV f00 = default, f01 = default, f10 = default, f11 = default, f20 = default, f21 = default, f30 = default, f31 = default, f40 = default, f41 = default, f50 = default, f51 = default;
+        int l1 = l0 + TL.Count;
+        float* result1 = result + TL.Count;
         nint stride = x.Stride, groupStride = stride / Int8Rows.Group;
-        for (int start = 0; start < inputs; start += TP.BlockSteps, p0 += TP.BlockBytes, p1 += TP.BlockBytes)
+        for (int start = 0; start < inputs; start += TP.BlockSteps, p += TP.BlockBytes)
         {
+            TV d0 = TP.BlockScale<TL, TV>(p, l0), d1 = TP.BlockScale<TL, TV>(p, l1), e0 = TP.BlockOffset<TL, TV>(p, l0), e1 = TP.BlockOffset<TL, TV>(p, l1);
             for (int group = 0; group < TP.BlockSteps / TP.GroupSteps; group++)
             {
                 int step = start + group * TP.GroupSteps;
@@ -60,7 +59,7 @@ internal static unsafe class IntegerTile
                     short* q = x.Wide + step;
                     for (int four = 0; four < TP.GroupSteps / 4; four++, q += 4)
                     {
-                        TI a = TP.Codes<TB, TI, TV>(p0, group, four, l0, shift), b = TP.Codes<TB, TI, TV>(p1, group, four, l1, shift);
+                        TI a = TP.Codes<TB, TI, TV>(p, group, four, l0, shift), b = TP.Codes<TB, TI, TV>(p, group, four, l1, shift);
                         TI a0 = TB.EvenBytes(a), a1 = TB.OddBytes(a), b0 = TB.EvenBytes(b), b1 = TB.OddBytes(b);
                         TI even = TB.Broadcast(q), odd = TB.Broadcast(q + 2);
                         s00 = TB.DotWide(TB.DotWide(s00, a0, even), a1, odd); s01 = TB.DotWide(TB.DotWide(s01, b0, even), b1, odd);
@@ -85,52 +84,76 @@ internal static unsafe class IntegerTile
                 else
                 {
                     sbyte* q = x.Codes + step;
-                    for (int four = 0; four < TP.GroupSteps / 4; four++, q += 4)
+                    if (TP.SumFours * 4 >= TP.GroupSteps)
                     {
-                        TI a = TP.Codes<TB, TI, TV>(p0, group, four, l0, shift), b = TP.Codes<TB, TI, TV>(p1, group, four, l1, shift);
-                        TI v = TB.Broadcast(q); s00 = TB.Dot(s00, a, v); s01 = TB.Dot(s01, b, v);
-                        v = TB.Broadcast(q + stride); s10 = TB.Dot(s10, a, v); s11 = TB.Dot(s11, b, v);
+                        for (int four = 0; four < TP.GroupSteps / 4; four++, q += 4)
+                        {
+                            TI a = TP.Codes<TB, TI, TV>(p, group, four, l0, shift), b = TP.Codes<TB, TI, TV>(p, group, four, l1, shift);
+                            TI v = TB.Broadcast(q); s00 = TB.Dot(s00, a, v); s01 = TB.Dot(s01, b, v);
+                            v = TB.Broadcast(q + stride); s10 = TB.Dot(s10, a, v); s11 = TB.Dot(s11, b, v);
+                            if (TR.Rows > 2)
+                            {
+                                v = TB.Broadcast(q + 2 * stride); s20 = TB.Dot(s20, a, v); s21 = TB.Dot(s21, b, v);
+                                v = TB.Broadcast(q + 3 * stride); s30 = TB.Dot(s30, a, v); s31 = TB.Dot(s31, b, v);
+                            }
+                            if (TR.Rows > 4)
+                            {
+                                v = TB.Broadcast(q + 4 * stride); s40 = TB.Dot(s40, a, v); s41 = TB.Dot(s41, b, v);
+                                v = TB.Broadcast(q + 5 * stride); s50 = TB.Dot(s50, a, v); s51 = TB.Dot(s51, b, v);
+                            }
+                        }
+                        s00 = TB.Total(s00); s01 = TB.Total(s01);
+                        s10 = TB.Total(s10); s11 = TB.Total(s11);
                         if (TR.Rows > 2)
                         {
-                            v = TB.Broadcast(q + 2 * stride); s20 = TB.Dot(s20, a, v); s21 = TB.Dot(s21, b, v);
-                            v = TB.Broadcast(q + 3 * stride); s30 = TB.Dot(s30, a, v); s31 = TB.Dot(s31, b, v);
+                            s20 = TB.Total(s20); s21 = TB.Total(s21);
+                            s30 = TB.Total(s30); s31 = TB.Total(s31);
                         }
                         if (TR.Rows > 4)
                         {
-                            v = TB.Broadcast(q + 4 * stride); s40 = TB.Dot(s40, a, v); s41 = TB.Dot(s41, b, v);
-                            v = TB.Broadcast(q + 5 * stride); s50 = TB.Dot(s50, a, v); s51 = TB.Dot(s51, b, v);
+                            s40 = TB.Total(s40); s41 = TB.Total(s41);
+                            s50 = TB.Total(s50); s51 = TB.Total(s51);
                         }
                     }
-                    s00 = TB.Total(s00); s01 = TB.Total(s01);
-                    s10 = TB.Total(s10); s11 = TB.Total(s11);
-                    if (TR.Rows > 2)
+                    else
                     {
-                        s20 = TB.Total(s20); s21 = TB.Total(s21);
-                        s30 = TB.Total(s30); s31 = TB.Total(s31);
+                        for (int four = 0; four < TP.GroupSteps / 4; four += 2, q += 8)
+                        {
+                            TI a = TP.Codes<TB, TI, TV>(p, group, four, l0, shift), b = TP.Codes<TB, TI, TV>(p, group, four, l1, shift);
+                            TI a1 = TP.Codes<TB, TI, TV>(p, group, four + 1, l0, shift), b1 = TP.Codes<TB, TI, TV>(p, group, four + 1, l1, shift);
+                            TI v = TB.Broadcast(q), u = TB.Broadcast(q + 4); s00 = Pair<TB, TI, TV>(s00, a, a1, v, u); s01 = Pair<TB, TI, TV>(s01, b, b1, v, u);
+                            v = TB.Broadcast(q + stride); u = TB.Broadcast(q + stride + 4); s10 = Pair<TB, TI, TV>(s10, a, a1, v, u); s11 = Pair<TB, TI, TV>(s11, b, b1, v, u);
+                            if (TR.Rows > 2)
+                            {
+                                v = TB.Broadcast(q + 2 * stride); u = TB.Broadcast(q + 2 * stride + 4); s20 = Pair<TB, TI, TV>(s20, a, a1, v, u); s21 = Pair<TB, TI, TV>(s21, b, b1, v, u);
+                                v = TB.Broadcast(q + 3 * stride); u = TB.Broadcast(q + 3 * stride + 4); s30 = Pair<TB, TI, TV>(s30, a, a1, v, u); s31 = Pair<TB, TI, TV>(s31, b, b1, v, u);
+                            }
+                            if (TR.Rows > 4)
+                            {
+                                v = TB.Broadcast(q + 4 * stride); u = TB.Broadcast(q + 4 * stride + 4); s40 = Pair<TB, TI, TV>(s40, a, a1, v, u); s41 = Pair<TB, TI, TV>(s41, b, b1, v, u);
+                                v = TB.Broadcast(q + 5 * stride); u = TB.Broadcast(q + 5 * stride + 4); s50 = Pair<TB, TI, TV>(s50, a, a1, v, u); s51 = Pair<TB, TI, TV>(s51, b, b1, v, u);
+                            }
+                        }
                     }
-                    if (TR.Rows > 4)
+                    if (TP.Zero != 0)
                     {
-                        s40 = TB.Total(s40); s41 = TB.Total(s41);
-                        s50 = TB.Total(s50); s51 = TB.Total(s51);
-                    }
-                    if (TP.ZeroIsEight)
-                    {
-                        int* bias = x.Biases + step / Int8Rows.Group;
+                        int* bias = TP.Zero == 8 ? x.Biases + step / Int8Rows.Group : x.Biases16 + step / 16;
+                        nint biasStride = TP.Zero == 8 ? groupStride : 2 * groupStride;
                         TI t = TB.Broadcast(bias); s00 = TB.Add(s00, t); s01 = TB.Add(s01, t);
-                        t = TB.Broadcast(bias + groupStride); s10 = TB.Add(s10, t); s11 = TB.Add(s11, t);
+                        t = TB.Broadcast(bias + biasStride); s10 = TB.Add(s10, t); s11 = TB.Add(s11, t);
                         if (TR.Rows > 2)
                         {
-                            t = TB.Broadcast(bias + 2 * groupStride); s20 = TB.Add(s20, t); s21 = TB.Add(s21, t);
-                            t = TB.Broadcast(bias + 3 * groupStride); s30 = TB.Add(s30, t); s31 = TB.Add(s31, t);
+                            t = TB.Broadcast(bias + 2 * biasStride); s20 = TB.Add(s20, t); s21 = TB.Add(s21, t);
+                            t = TB.Broadcast(bias + 3 * biasStride); s30 = TB.Add(s30, t); s31 = TB.Add(s31, t);
                         }
                         if (TR.Rows > 4)
                         {
-                            t = TB.Broadcast(bias + 4 * groupStride); s40 = TB.Add(s40, t); s41 = TB.Add(s41, t);
-                            t = TB.Broadcast(bias + 5 * groupStride); s50 = TB.Add(s50, t); s51 = TB.Add(s51, t);
+                            t = TB.Broadcast(bias + 4 * biasStride); s40 = TB.Add(s40, t); s41 = TB.Add(s41, t);
+                            t = TB.Broadcast(bias + 5 * biasStride); s50 = TB.Add(s50, t); s51 = TB.Add(s51, t);
                         }
                     }
                 }
-                TV w0 = TP.Scale<TL, TV>(p0, group, l0), w1 = TP.Scale<TL, TV>(p1, group, l1);
+                TV w0 = TP.Scale<TL, TV>(p, group, l0, d0), w1 = TP.Scale<TL, TV>(p, group, l1, d1);
                 float* scale = x.Scales + step / Int8Rows.Group;
                 TV s = TL.Broadcast(scale[0]);
                 f00 = TL.MultiplyAdd(TL.Multiply(w0, s), TB.ToFloat(s00), f00); f01 = TL.MultiplyAdd(TL.Multiply(w1, s), TB.ToFloat(s01), f01);
@@ -152,7 +175,7 @@ internal static unsafe class IntegerTile
                 }
                 if (TP.HasOffsets)
                 {
-                    TV o0 = TP.Offset<TL, TV>(p0, group, l0), o1 = TP.Offset<TL, TV>(p1, group, l1);
+                    TV o0 = TP.Offset<TL, TV>(p, group, l0, e0), o1 = TP.Offset<TL, TV>(p, group, l1, e1);
                     float* sum = x.Sums + step / Int8Rows.Group;
                     s = TL.Broadcast(sum[0]); f00 = TL.MultiplyAdd(o0, s, f00); f01 = TL.MultiplyAdd(o1, s, f01);
                     s = TL.Broadcast(sum[groupStride]); f10 = TL.MultiplyAdd(o0, s, f10); f11 = TL.MultiplyAdd(o1, s, f11);
@@ -170,17 +193,22 @@ internal static unsafe class IntegerTile
             }
         }
 
-        TL.Store(f00, result0); TL.Store(f01, result1);
-        TL.Store(f10, result0 + ResultStride); TL.Store(f11, result1 + ResultStride);
+        TL.Store(f00, result); TL.Store(f01, result1);
+        TL.Store(f10, result + ResultStride); TL.Store(f11, result1 + ResultStride);
         if (TR.Rows > 2)
         {
-            TL.Store(f20, result0 + 2 * ResultStride); TL.Store(f21, result1 + 2 * ResultStride);
-            TL.Store(f30, result0 + 3 * ResultStride); TL.Store(f31, result1 + 3 * ResultStride);
+            TL.Store(f20, result + 2 * ResultStride); TL.Store(f21, result1 + 2 * ResultStride);
+            TL.Store(f30, result + 3 * ResultStride); TL.Store(f31, result1 + 3 * ResultStride);
         }
         if (TR.Rows > 4)
         {
-            TL.Store(f40, result0 + 4 * ResultStride); TL.Store(f41, result1 + 4 * ResultStride);
-            TL.Store(f50, result0 + 5 * ResultStride); TL.Store(f51, result1 + 5 * ResultStride);
+            TL.Store(f40, result + 4 * ResultStride); TL.Store(f41, result1 + 4 * ResultStride);
+            TL.Store(f50, result + 5 * ResultStride); TL.Store(f51, result1 + 5 * ResultStride);
         }
     }
+
+    // sum plus the products of eight steps, as many as 16 bits hold of large codes.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static TI Pair<TB, TI, TV>(TI sum, TI first, TI second, TI v, TI u) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct =>
+        TB.Add(sum, TB.Total(TB.Dot(TB.Dot(default, first, v), second, u)));
 }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace Coppice.Tensors.Simd;
 
@@ -31,24 +32,24 @@ internal static class PackedPanels
 
     static void Pack<T, TDecoder>(ReadOnlySpan<T> w, int outputs, int inputs, PackedPanels<TDecoder> panels) where T : unmanaged where TDecoder : struct, IPanelDecoder
     {
-        const int Columns = MicroKernel.PanelColumns;
         if (w.Length != (long)outputs * inputs)
             throw new ArgumentException($"packed weight: {w.Length} numbers for [{outputs}, {inputs}]");
-        for (int panel = 0; panel * Columns < outputs; panel++)
-        {
-            Span<T> to = System.Runtime.InteropServices.MemoryMarshal.Cast<byte, T>(panels.Panel(panel));
-            for (int i = 0; i < Math.Min(Columns, outputs - panel * Columns); i++)
-            {
-                ReadOnlySpan<T> row = w.Slice((panel * Columns + i) * inputs, inputs);
-                for (int step = 0; step < row.Length; step++)
-                    to[step * Columns + i] = row[step];
-            }
-        }
+        for (int row = 0; row < outputs; row++)
+            PutRow<T, TDecoder>(w.Slice(row * inputs, inputs), panels, row);
+    }
+
+    /// <summary>Puts a row of the matrix into its lane of panels of plain numbers, [step][lane].</summary>
+    public static void PutRow<T, TDecoder>(ReadOnlySpan<T> values, PackedPanels<TDecoder> panels, int row) where T : unmanaged where TDecoder : struct, IPanelDecoder
+    {
+        int lane = row % TDecoder.Lanes;
+        Span<T> to = MemoryMarshal.Cast<byte, T>(panels.Panel(row / TDecoder.Lanes));
+        for (int step = 0; step < values.Length; step++)
+            to[step * TDecoder.Lanes + lane] = values[step];
     }
 }
 
 /// <summary>
-/// A matrix [outputs, inputs] in panels of 16 outputs, stored as <typeparamref name="TDecoder"/> reads them. One row of x streams each panel once; more
+/// A matrix [outputs, inputs] in panels, stored as <typeparamref name="TDecoder"/> reads them. One row of x streams each panel once; more
 /// rows decode a piece of a panel once and use it for all. Both give the bits of <see cref="Gemm"/> on the same numbers.
 /// </summary>
 internal sealed unsafe class PackedPanels<TDecoder> where TDecoder : struct, IPanelDecoder
@@ -80,8 +81,8 @@ internal sealed unsafe class PackedPanels<TDecoder> where TDecoder : struct, IPa
     /// <summary>The first panel, on a cache line's boundary; valid as long as this lives.</summary>
     public byte* Start { get; }
 
-    /// <summary>Panels of 16 outputs, the last one padded with zeros.</summary>
-    public int PanelCount => (Outputs + Columns - 1) / Columns;
+    /// <summary>Panels, the last one padded with zeros.</summary>
+    public int PanelCount => (Outputs + TDecoder.Lanes - 1) / TDecoder.Lanes;
 
     /// <summary>Bytes of a panel.</summary>
     public int PanelBytes { get; }
@@ -91,6 +92,13 @@ internal sealed unsafe class PackedPanels<TDecoder> where TDecoder : struct, IPa
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)panel, (uint)PanelCount);
         return new Span<byte>(Start + (nint)panel * PanelBytes, PanelBytes);
+    }
+
+    /// <summary>The panel that an output lies in, and its lane there.</summary>
+    public byte* At(int output, out int lane)
+    {
+        lane = output % TDecoder.Lanes;
+        return Start + (nint)(output / TDecoder.Lanes) * PanelBytes;
     }
 
     /// <summary>y = x W^T, for x [rows, inputs] and y [rows, outputs], which do not overlap.</summary>
@@ -119,7 +127,7 @@ internal sealed unsafe class PackedPanels<TDecoder> where TDecoder : struct, IPa
             if (Rows == 1)
             {
                 var (first, count) = Split.Part(outputs, 4 * Columns, Parts, part);
-                RowProduct.Run<TDecoder>(Panels.Start + (nint)(first / Columns) * Panels.PanelBytes, Panels.PanelBytes, count, inputs, X, Y + first);
+                RowProduct.Run(Panels, first, count, X, Y + first);
             }
             else if (Rows >= outputs)
             {
@@ -136,7 +144,7 @@ internal sealed unsafe class PackedPanels<TDecoder> where TDecoder : struct, IPa
         readonly void Multiply(int row, int rows, int first, int count)
         {
             int inputs = Panels.Inputs, outputs = Panels.Outputs;
-            var right = new DecodedPanels<TDecoder>(Panels.Start + (nint)(first / Columns) * Panels.PanelBytes, Panels.PanelBytes, count);
+            var right = new DecodedPanels<TDecoder>(Panels, first, count);
             var left = Gemm.Left(X + (nint)row * inputs, inputs, Transpose.No);
             GemmLoops.Run(ref right, left, Y + (nint)row * outputs + first, outputs, rows, count, inputs, Accumulate.Overwrite);
         }

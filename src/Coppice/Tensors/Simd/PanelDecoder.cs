@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace Coppice.Tensors.Simd;
 
 /// <summary>
-/// How <see cref="PackedPanels{TDecoder}"/> reads the weights of a storage. A panel is 16 outputs; along the inner dimension it falls into blocks of
+/// How <see cref="PackedPanels{TDecoder}"/> reads the weights of a storage. A panel is <see cref="Lanes"/> outputs; along the inner dimension it falls into blocks of
 /// <see cref="BlockSteps"/> steps and <see cref="BlockBytes"/> bytes, one behind another, and a block into groups of <see cref="GroupSteps"/> steps that share
 /// a scale and an offset.
 /// </summary>
@@ -13,20 +13,32 @@ namespace Coppice.Tensors.Simd;
 /// </remarks>
 internal unsafe interface IPanelDecoder
 {
+    /// <summary>Outputs of a panel, a multiple of 16. Four vectors side by side make one row's product read memory line after line.</summary>
+    static virtual int Lanes => WideLanes;
+
+    /// <summary>The <see cref="Lanes"/> of all storages but float32.</summary>
+    const int WideLanes = 64;
+
     /// <summary>Inner steps of a block.</summary>
     static abstract int BlockSteps { get; }
 
-    /// <summary>Bytes of a block of 16 outputs, a multiple of 16.</summary>
+    /// <summary>Bytes of a block of all lanes, a multiple of 16.</summary>
     static abstract int BlockBytes { get; }
 
     /// <summary>Steps that share a scale; for storages without scales just a length for the inner loop. Divides <see cref="BlockSteps"/>.</summary>
     static virtual int GroupSteps => 32;
 
+    /// <summary>What the scales of a block have in common, for <see cref="Scale"/>; nothing where there is no such thing.</summary>
+    static virtual TV BlockScale<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct => default;
+
+    /// <summary>What the offsets of a block have in common, for <see cref="Offset"/>.</summary>
+    static virtual TV BlockOffset<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct => default;
+
     /// <summary>What a group's weights are multiplied by, for the outputs from <paramref name="lane"/> on; nothing where there are no scales.</summary>
-    static virtual TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct => default;
+    static virtual TV Scale<TL, TV>(byte* block, int group, int lane, TV blockScale) where TL : struct, ILanes<TV> where TV : struct => default;
 
     /// <summary>What is taken from a group's weights once they are multiplied; nothing where there are no offsets.</summary>
-    static virtual TV Offset<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct => default;
+    static virtual TV Offset<TL, TV>(byte* block, int group, int lane, TV blockOffset) where TL : struct, ILanes<TV> where TV : struct => default;
 
     /// <summary>Weights of the outputs from <paramref name="lane"/> on at a step of the block.</summary>
     static abstract TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct;
@@ -35,20 +47,26 @@ internal unsafe interface IPanelDecoder
 /// <summary>
 /// How integer products read a storage: w = scale * code - offset. Codes come four steps at a time, as four bytes in each output's lane:
 /// <code>
-/// lane      0             1                  15
+/// lane      0             1                  63
 /// bytes  k0 k1 k2 k3 | k0 k1 k2 k3 | ... | k0 k1 k2 k3
 /// </code>
 /// </summary>
 internal unsafe interface IIntegerPanels : IPanelDecoder
 {
-    /// <summary>Whether codes are signed bytes, which take 16-bit products; otherwise they are 0 to 15 and products of bytes do.</summary>
+    /// <summary>Whether codes are signed bytes, which take 16-bit products; otherwise they are small and not negative, and products of bytes do.</summary>
     static abstract bool Signed { get; }
 
-    /// <summary>Whether codes of 0 to 15 stand for -8 to 7 everywhere.</summary>
-    static virtual bool ZeroIsEight => false;
+    /// <summary>Steps, in fours, whose products of bytes fit the 16 bits that they are added up in: 8 for codes of 0 to 15, 2 for codes of 0 to 63.</summary>
+    static virtual int SumFours => 8;
+
+    /// <summary>The code that stands for zero everywhere: 0, 8 with groups of 32 steps, or 32 with groups of 16.</summary>
+    static virtual int Zero => 0;
 
     /// <summary>Whether there are offsets.</summary>
     static virtual bool HasOffsets => false;
+
+    /// <summary>Whether the groups of a block, one after another, take its bytes in order.</summary>
+    static virtual bool ReadsInOrder => true;
 
     /// <summary>How far a group's codes have to be shifted right in their bytes, for <see cref="Codes"/>.</summary>
     static virtual int Shift(int group) => 0;
@@ -64,6 +82,8 @@ internal readonly unsafe struct Float32Panels : IPanelDecoder
 
     public static int BlockBytes => BlockSteps * MicroKernel.PanelColumns * sizeof(float);
 
+    public static int Lanes => MicroKernel.PanelColumns;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
         TL.Load((float*)block + step * MicroKernel.PanelColumns + lane);
@@ -74,11 +94,11 @@ internal readonly unsafe struct Float16Panels : IPanelDecoder
 {
     public static int BlockSteps => 32;
 
-    public static int BlockBytes => BlockSteps * MicroKernel.PanelColumns * sizeof(ushort);
+    public static int BlockBytes => BlockSteps * IPanelDecoder.WideLanes * sizeof(ushort);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.LoadFiniteHalf((ushort*)block + step * MicroKernel.PanelColumns + lane);
+        TL.LoadFiniteHalf((ushort*)block + step * IPanelDecoder.WideLanes + lane);
 }
 
 /// <summary>Weights as bfloat16.</summary>
@@ -86,9 +106,9 @@ internal readonly unsafe struct BFloat16Panels : IPanelDecoder
 {
     public static int BlockSteps => 32;
 
-    public static int BlockBytes => BlockSteps * MicroKernel.PanelColumns * sizeof(ushort);
+    public static int BlockBytes => BlockSteps * IPanelDecoder.WideLanes * sizeof(ushort);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
-        TL.LoadBFloat16((ushort*)block + step * MicroKernel.PanelColumns + lane);
+        TL.LoadBFloat16((ushort*)block + step * IPanelDecoder.WideLanes + lane);
 }

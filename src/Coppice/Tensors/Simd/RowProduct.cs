@@ -8,29 +8,29 @@ internal static unsafe class RowProduct
 {
     const int Columns = MicroKernel.PanelColumns, Vectors = 4;
 
-    /// <summary>y [outputs] = x [inputs] times the panels.</summary>
-    public static void Run<TDecoder>(byte* panels, int panelBytes, int outputs, int inputs, float* x, float* y) where TDecoder : struct, IPanelDecoder
+    /// <summary>y [outputs] = x [inputs] times the outputs of the panels from <paramref name="first"/> on.</summary>
+    public static void Run<TDecoder>(PackedPanels<TDecoder> panels, int first, int outputs, float* x, float* y) where TDecoder : struct, IPanelDecoder
     {
         switch (SimdLevel.Active)
         {
             case SimdLevel.Vector512:
-                Run<TDecoder, Lanes512, Vector512<float>>(panels, panelBytes, outputs, inputs, x, y);
+                Run<TDecoder, Lanes512, Vector512<float>>(panels, first, outputs, x, y);
                 break;
             case SimdLevel.Vector256:
-                Run<TDecoder, Lanes256, Vector256<float>>(panels, panelBytes, outputs, inputs, x, y);
+                Run<TDecoder, Lanes256, Vector256<float>>(panels, first, outputs, x, y);
                 break;
             case SimdLevel.Vector128:
-                Run<TDecoder, Lanes128, Vector128<float>>(panels, panelBytes, outputs, inputs, x, y);
+                Run<TDecoder, Lanes128, Vector128<float>>(panels, first, outputs, x, y);
                 break;
             default:
-                Run<TDecoder, Lanes1, float>(panels, panelBytes, outputs, inputs, x, y);
+                Run<TDecoder, Lanes1, float>(panels, first, outputs, x, y);
                 break;
         }
     }
 
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Run<TDecoder, TL, TV>(byte* panels, int panelBytes, int outputs, int inputs, float* x, float* y)
+    static void Run<TDecoder, TL, TV>(PackedPanels<TDecoder> panels, int firstOutput, int outputs, float* x, float* y)
         where TDecoder : struct, IPanelDecoder where TL : struct, ILanes<TV> where TV : struct
     {
         float* result = stackalloc float[Vectors * Columns];
@@ -38,19 +38,18 @@ internal static unsafe class RowProduct
         {
             // Vector i holds the outputs from column + i * TL.Count on; one past the end repeats the first and is dropped.
             int c1 = Inside(column + TL.Count, column, outputs), c2 = Inside(column + 2 * TL.Count, column, outputs), c3 = Inside(column + 3 * TL.Count, column, outputs);
-            byte* p0 = panels + (nint)(column / Columns) * panelBytes, p1 = panels + (nint)(c1 / Columns) * panelBytes;
-            byte* p2 = panels + (nint)(c2 / Columns) * panelBytes, p3 = panels + (nint)(c3 / Columns) * panelBytes;
-            int l0 = column % Columns, l1 = c1 % Columns, l2 = c2 % Columns, l3 = c3 % Columns;
+            byte* p0 = panels.At(firstOutput + column, out int l0), p1 = panels.At(firstOutput + c1, out int l1);
+            byte* p2 = panels.At(firstOutput + c2, out int l2), p3 = panels.At(firstOutput + c3, out int l3);
             TV a = default, b = default, c = default, d = default;
             float* from = x;
-            for (int left = inputs; left > 0; left -= TDecoder.BlockSteps)
+            for (int left = panels.Inputs; left > 0; left -= TDecoder.BlockSteps)
             {
                 for (int group = 0; group * TDecoder.GroupSteps < Math.Min(left, TDecoder.BlockSteps); group++)
                 {
-                    TV s0 = TDecoder.Scale<TL, TV>(p0, group, l0), s1 = TDecoder.Scale<TL, TV>(p1, group, l1);
-                    TV s2 = TDecoder.Scale<TL, TV>(p2, group, l2), s3 = TDecoder.Scale<TL, TV>(p3, group, l3);
-                    TV o0 = TDecoder.Offset<TL, TV>(p0, group, l0), o1 = TDecoder.Offset<TL, TV>(p1, group, l1);
-                    TV o2 = TDecoder.Offset<TL, TV>(p2, group, l2), o3 = TDecoder.Offset<TL, TV>(p3, group, l3);
+                    TV s0 = Scale(p0, group, l0), s1 = Scale(p1, group, l1);
+                    TV s2 = Scale(p2, group, l2), s3 = Scale(p3, group, l3);
+                    TV o0 = Offset(p0, group, l0), o1 = Offset(p1, group, l1);
+                    TV o2 = Offset(p2, group, l2), o3 = Offset(p3, group, l3);
                     int first = group * TDecoder.GroupSteps, end = Math.Min(left, first + TDecoder.GroupSteps);
                     for (int step = first; step < end; step++)
                     {
@@ -73,6 +72,9 @@ internal static unsafe class RowProduct
             int count = Math.Min(Vectors * TL.Count, outputs - column);
             new ReadOnlySpan<float>(result, count).CopyTo(new Span<float>(y + column, count));
         }
+
+        static TV Scale(byte* block, int group, int lane) => TDecoder.Scale<TL, TV>(block, group, lane, TDecoder.BlockScale<TL, TV>(block, lane));
+        static TV Offset(byte* block, int group, int lane) => TDecoder.Offset<TL, TV>(block, group, lane, TDecoder.BlockOffset<TL, TV>(block, lane));
     }
 
     static int Inside(int column, int otherwise, int outputs) => column < outputs ? column : otherwise;

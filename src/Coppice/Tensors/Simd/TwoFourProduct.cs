@@ -6,7 +6,7 @@ namespace Coppice.Tensors.Simd;
 /// <summary>y = x W^T for rounded rows x and a matrix in <see cref="TwoFourPanels"/>.</summary>
 internal sealed unsafe class TwoFourProduct
 {
-    const int Columns = MicroKernel.PanelColumns, Alignment = 64, TileRows = 6;
+    const int Lanes = TwoFourPanels.Lanes, Alignment = 64, TileRows = 6;
 
     // Below this many bytes one thread has read a matrix before another one wakes.
     const long WorthSharing = 128 << 10;
@@ -24,8 +24,8 @@ internal sealed unsafe class TwoFourProduct
         start = (byte*)(((nint)Unsafe.AsPointer(ref memory[0]) + Alignment - 1) & -Alignment);
     }
 
-    /// <summary>Panels of 16 outputs.</summary>
-    public int PanelCount => (outputs + Columns - 1) / Columns;
+    /// <summary>Panels of 32 outputs.</summary>
+    public int PanelCount => (outputs + Lanes - 1) / Lanes;
 
     /// <summary>The bytes of a panel.</summary>
     public Span<byte> Panel(int panel)
@@ -80,29 +80,28 @@ internal sealed unsafe class TwoFourProduct
             where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
         {
             float* result = stackalloc float[TileRows * IntegerTile.ResultStride];
-            var (first, count) = Split.Part(Weights.outputs, 2 * Columns, Parts, part);
-            for (int column = first; column < first + count; column += 2 * Columns)
+            var (first, count) = Split.Part(Weights.outputs, Lanes, Parts, part);
+            for (int column = first; column < first + count; column += Lanes)
             {
-                byte* panel0 = Weights.start + (nint)(column / Columns) * Weights.panelBytes;
-                byte* panel1 = column + Columns < Weights.outputs ? panel0 + Weights.panelBytes : panel0;
-                int width = Math.Min(2 * Columns, Weights.outputs - column);
-                RowTiles tiles = new(Rows, TL.Count == Columns ? TileRows : 4);
+                byte* panel = Weights.start + (nint)(column / Lanes) * Weights.panelBytes;
+                int width = Math.Min(Lanes, Weights.outputs - column);
+                RowTiles tiles = new(Rows, TL.Count == MicroKernel.PanelColumns ? TileRows : 4);
                 while (tiles.Next(out int row, out int rows))
                 {
                     Int8Pointers x = X.From(row);
                     switch (rows)
                     {
                         case 6:
-                            TwoFourTile.Run<SixRows, TB, TI, TL, TV>(panel0, panel1, Weights.inputs, x, result);
+                            TwoFourTile.Run<SixRows, TB, TI, TL, TV>(panel, Weights.inputs, x, result);
                             break;
                         case 4:
-                            TwoFourTile.Run<FourRows, TB, TI, TL, TV>(panel0, panel1, Weights.inputs, x, result);
+                            TwoFourTile.Run<FourRows, TB, TI, TL, TV>(panel, Weights.inputs, x, result);
                             break;
                         case 2:
-                            TwoFourTile.Run<TwoRows, TB, TI, TL, TV>(panel0, panel1, Weights.inputs, x, result);
+                            TwoFourTile.Run<TwoRows, TB, TI, TL, TV>(panel, Weights.inputs, x, result);
                             break;
                         default:
-                            TwoFourTile.Run<OneRow, TB, TI, TL, TV>(panel0, panel1, Weights.inputs, x, result);
+                            TwoFourTile.Run<OneRow, TB, TI, TL, TV>(panel, Weights.inputs, x, result);
                             break;
                     }
                     for (int i = 0; i < rows; i++)

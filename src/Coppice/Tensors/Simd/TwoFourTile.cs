@@ -9,18 +9,18 @@ internal readonly struct OneRow : IRowCount
 }
 
 /// <summary>
-/// Panels of which two of every four neighbouring steps are kept, as four bits less eight, w = (q - 8) scale; 64 steps a block.
+/// Panels of 32 outputs of which two of every four neighbouring steps are kept, as four bits less eight, w = (q - 8) scale; 64 steps a block.
 /// <code>
-/// 0     scales of steps 0 to 31, of steps 32 to 63    16 halves each
-/// 64    places of steps 0 to 31                       16 lanes of 4 bytes: bits 2 i of byte k: where kept number k of steps 8 i to 8 i + 7 stood in its four
-/// 128   places of steps 32 to 63
-/// 192   codes kept of steps 0 to 7 (low four bits) and 32 to 39 (high): 16 lanes of 4 bytes, two of the first four steps, two of the others
-/// 256   of steps 8 to 15 and 40 to 47 ...
+/// 0     scales of steps 0 to 31, of steps 32 to 63    32 halves each
+/// 128   places of steps 0 to 31                       32 lanes of 4 bytes: bits 2 i of byte k: where kept number k of steps 8 i to 8 i + 7 stood in its four
+/// 256   places of steps 32 to 63
+/// 384   codes kept of steps 0 to 7 (low four bits) and 32 to 39 (high): 32 lanes of 4 bytes, two of the first four steps, two of the others
+/// 512   of steps 8 to 15 and 40 to 47 ...
 /// </code>
 /// </summary>
 internal static class TwoFourPanels
 {
-    public const int Steps = 64, PlacesAt = 64, CodesAt = 192, Bytes = 448, VectorBytes = 4 * MicroKernel.PanelColumns;
+    public const int Lanes = 32, Steps = 64, PlacesAt = 128, CodesAt = 384, Bytes = 896, VectorBytes = 4 * Lanes;
 }
 
 /// <summary>
@@ -31,38 +31,35 @@ internal static class TwoFourPanels
 /// </summary>
 internal static unsafe class TwoFourTile
 {
-    /// <summary>result [rows][32] = x [rows, inputs] times two panels; with one panel left both are the same.</summary>
-    public static void Run<TR, TB, TI, TL, TV>(byte* panel0, byte* panel1, int inputs, Int8Pointers x, float* result)
+    /// <summary>result [rows][32] = x [rows, inputs] times a panel.</summary>
+    public static void Run<TR, TB, TI, TL, TV>(byte* panel, int inputs, Int8Pointers x, float* result)
         where TR : struct, IRowCount where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
     {
-        const int Columns = MicroKernel.PanelColumns;
-        for (int column = 0; column < 2 * Columns; column += 2 * TL.Count)
-        {
-            int next = column + TL.Count;
-            Vectors<TR, TB, TI, TL, TV>(
-                column < Columns ? panel0 : panel1, next < Columns ? panel0 : panel1, column % Columns, next % Columns, inputs, x, result + column, result + next);
-        }
+        for (int lane = 0; lane < TwoFourPanels.Lanes; lane += 2 * TL.Count)
+            Vectors<TR, TB, TI, TL, TV>(panel, lane, inputs, x, result + lane);
     }
 
     // s{row}{vector} sum a group's products, f{row}{vector} the scaled groups; rows past TR.Rows vanish when this is compiled.
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Vectors<TR, TB, TI, TL, TV>(byte* p0, byte* p1, int l0, int l1, int inputs, Int8Pointers x, float* result0, float* result1)
+    static void Vectors<TR, TB, TI, TL, TV>(byte* p, int l0, int inputs, Int8Pointers x, float* result)
         where TR : struct, IRowCount where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
     {
         TV f00 = default, f01 = default, f10 = default, f11 = default, f20 = default, f21 = default, f30 = default, f31 = default, f40 = default, f41 = default, f50 = default, f51 = default;
+        int l1 = l0 + TL.Count;
+        float* result1 = result + TL.Count;
         nint stride = x.Stride, groupStride = stride / Int8Rows.Group;
         TI three = TB.Fill(3), fifteen = TB.Fill(15), eight = TB.Fill(8), bias = TB.Fill(128), second = TB.Fill32(0x04040000);
-        for (int start = 0; start < inputs; start += TwoFourPanels.Steps, p0 += TwoFourPanels.Bytes, p1 += TwoFourPanels.Bytes)
+        for (int start = 0; start < inputs; start += TwoFourPanels.Steps, p += TwoFourPanels.Bytes)
         {
             for (int group = 0; group < 2; group++)
             {
                 int step = start + group * Int8Rows.Group;
                 TI shift = TB.Fill32(4 * group), base0 = default, base1 = default;
                 TI s00 = default, s01 = default, s10 = default, s11 = default, s20 = default, s21 = default, s30 = default, s31 = default, s40 = default, s41 = default, s50 = default, s51 = default;
-                TI places0 = TB.Load(p0 + TwoFourPanels.PlacesAt + group * TwoFourPanels.VectorBytes + 4 * l0);
-                TI places1 = TB.Load(p1 + TwoFourPanels.PlacesAt + group * TwoFourPanels.VectorBytes + 4 * l1);
-                byte* codes0 = p0 + TwoFourPanels.CodesAt + 4 * l0, codes1 = p1 + TwoFourPanels.CodesAt + 4 * l1;
+                TI places0 = TB.Load(p + TwoFourPanels.PlacesAt + group * TwoFourPanels.VectorBytes + 4 * l0);
+                TI places1 = TB.Load(p + TwoFourPanels.PlacesAt + group * TwoFourPanels.VectorBytes + 4 * l1);
+                byte* codes0 = p + TwoFourPanels.CodesAt + 4 * l0, codes1 = p + TwoFourPanels.CodesAt + 4 * l1;
                 sbyte* q = x.Codes + step;
                 for (int i = 0; i < 4; i++, q += 8, codes0 += TwoFourPanels.VectorBytes, codes1 += TwoFourPanels.VectorBytes)
                 {
@@ -97,7 +94,7 @@ internal static unsafe class TwoFourTile
                         s50 = TB.Dot(s50, TB.Xor(TB.Select(q + 5 * stride, which0), bias), w0); s51 = TB.Dot(s51, TB.Xor(TB.Select(q + 5 * stride, which1), bias), w1);
                     }
                 }
-                TV c0 = TL.LoadFiniteHalf((ushort*)p0 + group * MicroKernel.PanelColumns + l0), c1 = TL.LoadFiniteHalf((ushort*)p1 + group * MicroKernel.PanelColumns + l1);
+                TV c0 = TL.LoadFiniteHalf((ushort*)p + group * TwoFourPanels.Lanes + l0), c1 = TL.LoadFiniteHalf((ushort*)p + group * TwoFourPanels.Lanes + l1);
                 float* scale = x.Scales + step / Int8Rows.Group;
                 TV s = TL.Broadcast(scale[0]);
                 f00 = TL.MultiplyAdd(TL.Multiply(c0, s), TB.ToFloat(TB.Total(TB.SubtractSums(s00, base0))), f00);
@@ -129,20 +126,20 @@ internal static unsafe class TwoFourTile
             }
         }
 
-        TL.Store(f00, result0); TL.Store(f01, result1);
+        TL.Store(f00, result); TL.Store(f01, result1);
         if (TR.Rows > 1)
         {
-            TL.Store(f10, result0 + IntegerTile.ResultStride); TL.Store(f11, result1 + IntegerTile.ResultStride);
+            TL.Store(f10, result + IntegerTile.ResultStride); TL.Store(f11, result1 + IntegerTile.ResultStride);
         }
         if (TR.Rows > 2)
         {
-            TL.Store(f20, result0 + 2 * IntegerTile.ResultStride); TL.Store(f21, result1 + 2 * IntegerTile.ResultStride);
-            TL.Store(f30, result0 + 3 * IntegerTile.ResultStride); TL.Store(f31, result1 + 3 * IntegerTile.ResultStride);
+            TL.Store(f20, result + 2 * IntegerTile.ResultStride); TL.Store(f21, result1 + 2 * IntegerTile.ResultStride);
+            TL.Store(f30, result + 3 * IntegerTile.ResultStride); TL.Store(f31, result1 + 3 * IntegerTile.ResultStride);
         }
         if (TR.Rows > 4)
         {
-            TL.Store(f40, result0 + 4 * IntegerTile.ResultStride); TL.Store(f41, result1 + 4 * IntegerTile.ResultStride);
-            TL.Store(f50, result0 + 5 * IntegerTile.ResultStride); TL.Store(f51, result1 + 5 * IntegerTile.ResultStride);
+            TL.Store(f40, result + 4 * IntegerTile.ResultStride); TL.Store(f41, result1 + 4 * IntegerTile.ResultStride);
+            TL.Store(f50, result + 5 * IntegerTile.ResultStride); TL.Store(f51, result1 + 5 * IntegerTile.ResultStride);
         }
     }
 }

@@ -103,12 +103,12 @@ public sealed class PackedPanelsTests : IDisposable
     {
         public static int BlockSteps => 32;
 
-        public static int BlockBytes => 64 + 16 * 16;
+        public static int BlockBytes => 256 + 16 * 64;
 
-        public static TV Scale<TL, TV>(byte* block, int group, int lane) where TL : struct, ILanes<TV> where TV : struct => TL.Load((float*)block + lane);
+        public static TV Scale<TL, TV>(byte* block, int group, int lane, TV blockScale) where TL : struct, ILanes<TV> where TV : struct => TL.Load((float*)block + lane);
 
         public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct =>
-            TL.Multiply(scale, TL.Subtract(TL.LoadUInt4(block + 64 + step / 2 * 16 + lane, step % 2 * 4), TL.Broadcast(8)));
+            TL.Multiply(scale, TL.Subtract(TL.LoadUInt4(block + 256 + step / 2 * 64 + lane, step % 2 * 4), TL.Broadcast(8)));
 
         public static (PackedPanels<Grouped> Panels, float[] Dense) Pack(float[] w, int outputs, int inputs)
         {
@@ -117,11 +117,11 @@ public sealed class PackedPanelsTests : IDisposable
             for (int output = 0; output < outputs; output++)
                 for (int input = 0; input < inputs; input++)
                 {
-                    Span<byte> block = panels.Panel(output / 16).Slice(input / 32 * BlockBytes, BlockBytes);
+                    Span<byte> block = panels.Panel(output / 64).Slice(input / 32 * BlockBytes, BlockBytes);
                     float scale = 0.1f + output * 0.01f + input / 32;
                     int code = Math.Clamp((int)MathF.Round(w[output * inputs + input] * 7) + 8, 0, 15), step = input % 32;
-                    MemoryMarshal.Cast<byte, float>(block)[output % 16] = scale;
-                    block[64 + step / 2 * 16 + output % 16] |= (byte)(code << step % 2 * 4);
+                    MemoryMarshal.Cast<byte, float>(block)[output % 64] = scale;
+                    block[256 + step / 2 * 64 + output % 64] |= (byte)(code << step % 2 * 4);
                     dense[output * inputs + input] = scale * (code - 8);
                 }
             return (panels, dense);
