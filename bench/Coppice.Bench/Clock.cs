@@ -5,9 +5,6 @@ namespace Coppice.Bench;
 /// <summary>Seconds of short work: with one thread of processor time, which other programs do not disturb, with more of wall-clock time.</summary>
 static class Clock
 {
-    /// <summary>Where results go, so that the compiler keeps the work.</summary>
-    public static float Sink;
-
     /// <summary>Threads that work at a time.</summary>
     public static int Threads { get; set; } = 1;
 

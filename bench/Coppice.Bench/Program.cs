@@ -7,7 +7,6 @@ using Coppice.Tensors.Simd;
 [
     ("products", ProductBench.Run),
     ("rows", RowBench.Run),
-    ("integers", IntegerBench.Run),
     ("attention", AttentionBench.Run),
     ("cache", CacheBench.Run),
     ("fused", FusedBench.Run),

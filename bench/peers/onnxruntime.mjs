@@ -47,15 +47,16 @@ const median = values => values.sort((a, b) => a - b)[values.length >> 1];
 const x = new ort.Tensor('float32', new Float32Array(rows * width).fill(0.1), [rows, width]);
 console.log(`[${rows}, ${width}] x [${width}, ${width}]^T, GOP/s, medians of ${rounds} rounds in turns\n\n| weight | threads | ours | ONNX Runtime | ratio |\n| --- | ---: | ---: | ---: | ---: |`);
 for (const threads of [1, 2]) {
-    const sessions = {}, theirs = {}, ours = {};
-    for (const kind in models)
-        sessions[kind] = await ort.InferenceSession.create(models[kind], { intraOpNumThreads: threads, interOpNumThreads: 1, executionProviders: ['cpu'] });
+    const theirs = {}, ours = {};
     for (let round = 0; round < rounds; round++) {
         for (const kind in models) {
-            await sessions[kind].run({ x });
+            // A session's threads go on spinning, so it does not outlive its turn.
+            const session = await ort.InferenceSession.create(models[kind], { intraOpNumThreads: threads, interOpNumThreads: 1, executionProviders: ['cpu'] });
+            await session.run({ x });
             const start = process.hrtime.bigint();
-            for (let i = 0; i < 3; i++) await sessions[kind].run({ x });
+            for (let i = 0; i < 3; i++) await session.run({ x });
             (theirs[kind] ??= []).push(3 * 2 * rows * width * width / Number(process.hrtime.bigint() - start));
+            await session.release();
         }
         const report = JSON.parse(execFileSync(coppice, ['bench', 'grove', '--rows', width, '--rounds', 3, '--threads', threads, '--only', Object.keys(models).join(','), '--json', '--quiet']));
         for (const row of report.kernels)

@@ -28,6 +28,7 @@ static class BenchCommand
     {
         using Session session = new(parsed);
         int rounds = parsed.GetValue(Rounds);
+        IReadOnlySet<string> kinds = parsed.GetValue(NoKernels) ? new HashSet<string>() : Kinds(parsed.GetValue(Only));
         LanguageModel language = ModelArgument.Load(parsed.GetValue(Model) ?? "grove");
         MachineProbe probe = new(session.Pool);
         double[] reads = [.. Enumerable.Range(0, rounds).Select(_ => probe.ReadBytesPerSecond())], peaks = [.. Enumerable.Range(0, rounds).Select(_ => probe.PeakFlops())];
@@ -37,9 +38,8 @@ static class BenchCommand
         session.Line(string.Create(CultureInfo.InvariantCulture, $"reads {read / 1e9:0.0} GB/s, multiplies and adds {peak / 1e9:0} GFLOP/s in float32\n"));
 
         List<KernelBench.Row> kernels = [];
-        if (!parsed.GetValue(NoKernels))
+        if (kinds.Count > 0)
         {
-            IReadOnlySet<string> kinds = Kinds(parsed.GetValue(Only));
             KernelCheck.Run(kinds, session.Pool);
             session.Line($"{kinds.Count} kinds of weights: products at {machine.Simd} have the bits of their scalar twins\n");
             kernels = session.Track("kernels", progress => TimeKernels(parsed.GetValue(Rows), kinds, rounds, session.Pool, probe, progress, cancel));

@@ -15,10 +15,13 @@ static class ModelBench
     /// <param name="TokenSecondsP99">99% of the tokens took no longer.</param>
     public sealed record Result(int PromptTokens, Turns.Rates Prompt, Turns.Rates Generation, double TokenSecondsP99);
 
+    // Tokens that generation continues.
+    const int Before = 8;
+
     public static Result Measure(Model model, int promptTokens, int tokens, int rounds, WorkerPool pool, MachineProbe probe, IProgress<Tick> progress, CancellationToken cancel)
     {
         promptTokens = Math.Min(promptTokens, model.ContextLength);
-        tokens = Math.Min(tokens, model.ContextLength - 8);
+        tokens = Math.Min(tokens, model.ContextLength - Before);
         Random random = new(1);
         int[] prompt = [.. Enumerable.Range(0, promptTokens).Select(_ => random.Next(model.VocabularySize))];
         // An embedding is read a row at a time, unless it is the head as well.
@@ -29,7 +32,7 @@ static class ModelBench
         long promptWeights = weights - (long)model.VocabularySize * model.Width;
 
         ForwardContext reading = new(pool) { Activations = ActivationFormat.Int8 };
-        KvCache cache = new(model, Math.Max(promptTokens, tokens + 8));
+        KvCache cache = new(model, Math.Max(promptTokens, tokens + Before));
         Turns.Rates prefill = Turns.Measure(Math.Min(rounds, 5), promptTokens, () =>
         {
             cache.Truncate(0);
@@ -38,10 +41,11 @@ static class ModelBench
         progress.Report(new Tick(0.5, "generation"));
 
         List<double> seconds = [];
+        cache.Truncate(0);
+        Read(model, prompt.AsSpan(0, Before), cache, reading);
         Turns.Rates generation = Turns.Measure(rounds, tokens, () =>
         {
-            cache.Truncate(0);
-            Read(model, prompt.AsSpan(0, 8), cache, reading);
+            cache.Truncate(Before);
             for (int i = 0; i < tokens; i++)
             {
                 long start = Stopwatch.GetTimestamp();

@@ -28,25 +28,35 @@ public sealed unsafe class MachineProbe
     /// <summary>Bytes a second read from memory, each once and in order, every thread its own part.</summary>
     public double ReadBytesPerSecond()
     {
-        fixed (float* start = memory)
-        {
-            var job = new ReadJob { Data = start, Length = memory.Length / pool.Threads };
-            return 4.0 * memory.Length / Seconds(pool, ref job);
-        }
+        long start = Stopwatch.GetTimestamp();
+        Read(pool, memory);
+        return 4.0 * memory.Length / Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
     /// <summary>Floating-point operations a second of independent float32 fused multiply-adds in registers.</summary>
     public double PeakFlops()
     {
-        var job = new FmaJob();
-        return 2.0 * Vector512<float>.Count * Chains * FmaSteps * pool.Threads / Seconds(pool, ref job);
+        long start = Stopwatch.GetTimestamp();
+        double operations = MultiplyAdd(pool);
+        return operations / Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
-    static double Seconds<TJob>(WorkerPool pool, ref TJob job) where TJob : struct, IJob
+    /// <summary>Reads numbers once, each thread its part.</summary>
+    internal static void Read(WorkerPool pool, float[] data)
     {
-        long start = Stopwatch.GetTimestamp();
+        fixed (float* start = data)
+        {
+            var job = new ReadJob { Data = start, Length = data.Length / pool.Threads };
+            pool.Run(pool.Threads, ref job);
+        }
+    }
+
+    /// <summary>Multiplies and adds in registers on all threads; returns how many operations that were.</summary>
+    internal static double MultiplyAdd(WorkerPool pool)
+    {
+        var job = new FmaJob();
         pool.Run(pool.Threads, ref job);
-        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+        return 2.0 * Vector512<float>.Count * Chains * FmaSteps * pool.Threads;
     }
 
     // Where results go, so that the compiler keeps the work.

@@ -111,6 +111,8 @@ readonly unsafe struct Int4ZeroPanels : IIntegerPanels
 
     public static bool Signed => false;
 
+    public static bool ReadsInOrder => false;
+
     public static bool HasOffsets => true;
 
     public static int Shift(int group) => 4 * group;

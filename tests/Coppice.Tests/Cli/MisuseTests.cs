@@ -18,6 +18,8 @@ public sealed class MisuseTests : IDisposable
     [InlineData("run", "model", "--prompt", "x", "--kv", "f8")]
     [InlineData("run", "model", "--prompt", "x", "--draft", "model", "--draft-tokens", "0")]
     [InlineData("run", "model", "--prompt", "x", "--threads", "0")]
+    [InlineData("run", "model", "--prompt", "x", "--activations", "int4")]
+    [InlineData("bench", "model", "--only", "q8_0,q9")]
     [InlineData("eval", "model")]
     [InlineData("eval", "model", "--data", "text.txt", "--documents", "page")]
     [InlineData("compress", "model", "-o", "out")]

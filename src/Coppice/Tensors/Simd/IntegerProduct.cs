@@ -90,11 +90,11 @@ internal static unsafe class IntegerProduct
                 {
                     Int8Pointers x = X.From(from);
                     if (tile == 6)
-                        IntegerTile.Run<SixRows, TP, TB, TI, TL, TV>(Panels, column, x, result);
+                        IntegerTile.Run<SixRows, TP, TB, TI, TL, TV>(Panels, column, from == 0 && column % TP.Lanes == 0, x, result);
                     else if (tile == 4)
-                        IntegerTile.Run<FourRows, TP, TB, TI, TL, TV>(Panels, column, x, result);
+                        IntegerTile.Run<FourRows, TP, TB, TI, TL, TV>(Panels, column, from == 0 && column % TP.Lanes == 0, x, result);
                     else
-                        IntegerTile.Run<TwoRows, TP, TB, TI, TL, TV>(Panels, column, x, result);
+                        IntegerTile.Run<TwoRows, TP, TB, TI, TL, TV>(Panels, column, from == 0 && column % TP.Lanes == 0, x, result);
                     for (int i = 0; i < tile; i++)
                         new ReadOnlySpan<float>(result + i * IntegerTile.ResultStride, width).CopyTo(new Span<float>(Y + (nint)(from + i) * Panels.Outputs + column, width));
                 }

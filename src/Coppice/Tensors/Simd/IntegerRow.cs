@@ -1,14 +1,10 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace Coppice.Tensors.Simd;
 
 /// <summary>One rounded row times four vectors of outputs: <see cref="IntegerTile"/> turned by a quarter, so that enough sums are under way to hide an addition's latency.</summary>
 internal static unsafe class IntegerRow
 {
-    // Bytes that are asked for before they are read; what lies past the end of the matrix is asked for in vain.
-    const int Ahead = 8192;
-
     /// <summary>result [4 vectors] = x [inputs] times the panels from <paramref name="column"/> on.</summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -29,7 +25,7 @@ internal static unsafe class IntegerRow
             {
                 int step = start + group * TP.GroupSteps;
                 if (!TP.ReadsInOrder)
-                    Prefetch(p0 + group * slice, slice);
+                    Prefetching.Run(p0 + group * slice, slice);
                 TI shift = TB.Fill32(TP.Shift(group)), s0 = default, s1 = default, s2 = default, s3 = default;
                 if (TP.Signed)
                 {
@@ -107,15 +103,6 @@ internal static unsafe class IntegerRow
     static TI Pair<TP, TB, TI, TV>(byte* block, int group, int four, int lane, TI shift, TI v, TI u)
         where TP : struct, IIntegerPanels where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct =>
         TB.Total(TB.Dot(TB.Dot(default, TP.Codes<TB, TI, TV>(block, group, four, lane, shift), v), TP.Codes<TB, TI, TV>(block, group, four + 1, lane, shift), u));
-
-    // The processor guesses what comes only where a block is read from end to end.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Prefetch(byte* from, int bytes)
-    {
-        if (Sse.IsSupported)
-            for (byte* line = from + Ahead; line < from + Ahead + bytes; line += 64)
-                Sse.Prefetch0(line);
-    }
 
     static int Inside(int column, int otherwise, int outputs) => column < outputs ? column : otherwise;
 }

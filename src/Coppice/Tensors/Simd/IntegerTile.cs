@@ -27,19 +27,19 @@ internal static unsafe class IntegerTile
     /// <summary>Floats from one row of the result to the next.</summary>
     public const int ResultStride = 2 * MicroKernel.PanelColumns;
 
-    /// <summary>result [rows][32] = x [rows, inputs] times 32 outputs of the panels from <paramref name="output"/>, a multiple of 32, on.</summary>
-    public static void Run<TR, TP, TB, TI, TL, TV>(PackedPanels<TP> panels, int output, Int8Pointers x, float* result)
+    /// <summary>result [rows][32] = x [rows, inputs] times 32 outputs of the panels from <paramref name="output"/>, a multiple of 32, on; <paramref name="isFirst"/> says that nobody has read this panel yet.</summary>
+    public static void Run<TR, TP, TB, TI, TL, TV>(PackedPanels<TP> panels, int output, bool isFirst, Int8Pointers x, float* result)
         where TR : struct, IRowCount where TP : struct, IIntegerPanels where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
     {
         byte* panel = panels.At(output, out int lane);
         for (int column = 0; column < ResultStride; column += 2 * TL.Count)
-            Vectors<TR, TP, TB, TI, TL, TV>(panel, lane + column, panels.Inputs, x, result + column);
+            Vectors<TR, TP, TB, TI, TL, TV>(panel, lane + column, isFirst && column == 0 ? TP.BlockBytes / (TP.BlockSteps / TP.GroupSteps) : 0, panels.Inputs, x, result + column);
     }
 
     // s{row}{vector} sum a group's products, f{row}{vector} the scaled groups; rows past TR.Rows vanish when this is compiled.
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Vectors<TR, TP, TB, TI, TL, TV>(byte* p, int l0, int inputs, Int8Pointers x, float* result)
+    static void Vectors<TR, TP, TB, TI, TL, TV>(byte* p, int l0, int ahead, int inputs, Int8Pointers x, float* result)
         where TR : struct, IRowCount where TP : struct, IIntegerPanels where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
     {
         TV f00 = default, f01 = default, f10 = default, f11 = default, f20 = default, f21 = default, f30 = default, f31 = default, f40 = default, f41 = default, f50 = default, f51 = default;
@@ -52,6 +52,8 @@ internal static unsafe class IntegerTile
             for (int group = 0; group < TP.BlockSteps / TP.GroupSteps; group++)
             {
                 int step = start + group * TP.GroupSteps;
+                if (ahead != 0)
+                    Prefetching.Run(p + group * ahead, ahead);
                 TI shift = TB.Fill32(TP.Shift(group));
                 TI s00 = default, s01 = default, s10 = default, s11 = default, s20 = default, s21 = default, s30 = default, s31 = default, s40 = default, s41 = default, s50 = default, s51 = default;
                 if (TP.Signed)
