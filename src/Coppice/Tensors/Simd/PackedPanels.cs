@@ -49,8 +49,8 @@ internal static class PackedPanels
 }
 
 /// <summary>
-/// A matrix [outputs, inputs] in panels, stored as <typeparamref name="TDecoder"/> reads them. One row of x streams each panel once; more
-/// rows decode a piece of a panel once and use it for all. Both give the bits of <see cref="Gemm"/> on the same numbers.
+/// A matrix [outputs, inputs] in panels, stored as <typeparamref name="TDecoder"/> reads them. One row of x streams each panel once, and so do
+/// a few; more decode a piece of a panel once and use it for all. All give the bits of <see cref="Gemm"/> on the same numbers.
 /// </summary>
 internal sealed unsafe class PackedPanels<TDecoder> where TDecoder : struct, IPanelDecoder
 {
@@ -123,11 +123,16 @@ internal sealed unsafe class PackedPanels<TDecoder> where TDecoder : struct, IPa
 
         public readonly void Execute(int part)
         {
-            int outputs = Panels.Outputs, inputs = Panels.Inputs;
+            int outputs = Panels.Outputs;
             if (Rows == 1)
             {
                 var (first, count) = Split.Part(outputs, 4 * Columns, Parts, part);
                 RowProduct.Run(Panels, first, count, X, Y + first);
+            }
+            else if (FewRowsProduct.Pays<TDecoder>(Rows))
+            {
+                var (first, count) = Split.Part(outputs, 4 * Columns, Parts, part);
+                FewRowsProduct.Run(Panels, first, count, X, Rows, Y + first, outputs);
             }
             else if (Rows >= outputs)
             {
