@@ -11,10 +11,10 @@ static class RowBench
         Comparison.Header(pool.Threads, "rows x packed [32768, 4096]^T, GB/s", "read");
         const int Inputs = 4096, Outputs = 32768;
         float[] w = ProductBench.Numbers(Inputs * Outputs);
-        Measure(pool, "f32", PackedPanels.Float32(w, Outputs, Inputs), w);
-        Half[] halves = Array.ConvertAll(w, v => (Half)v);
-        Measure(pool, "f16", PackedPanels.Float16(halves, Outputs, Inputs), w);
-        Measure(pool, "bf16", PackedPanels.BFloat16(Array.ConvertAll(w, v => (ushort)(BitConverter.SingleToUInt32Bits(v) >> 16)), Outputs, Inputs), w);
+        Measure(pool, "f32", PackedPanels.Float32(pool, w, Outputs, Inputs), w);
+        ushort[] halves = Array.ConvertAll(w, v => BitConverter.HalfToUInt16Bits((Half)v));
+        Measure(pool, "f16", PackedPanels.Float16(pool, halves, Outputs, Inputs), w);
+        Measure(pool, "bf16", PackedPanels.BFloat16(pool, Array.ConvertAll(w, v => (ushort)(BitConverter.SingleToUInt32Bits(v) >> 16)), Outputs, Inputs), w);
     }
 
     static void Measure<TDecoder>(WorkerPool pool, string name, PackedPanels<TDecoder> panels, float[] probe) where TDecoder : struct, IPanelDecoder

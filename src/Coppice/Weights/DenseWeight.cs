@@ -44,7 +44,7 @@ public sealed class DenseWeight : Weight
             return;
         }
         if (panels is null || panelsVersion != Values.Version)
-            (panels, panelsVersion) = (PackedPanels.Float32(Values.Data, Rows, Columns), Values.Version);
+            (panels, panelsVersion) = (PackedPanels.Float32(pool, Values.Data, Rows, Columns), Values.Version);
         panels.Multiply(pool, x.Data, x.Count, y.Data);
     }
 

@@ -97,7 +97,7 @@ public sealed class IntWeight : PackedWeight
     public override ActivationFormat Wants => InKernelGroups ? ActivationFormat.Int8 : ActivationFormat.Float32;
 
     internal PanelProduct ToPanels(WorkerPool pool) => !InKernelGroups
-        ? PanelProduct.Float32(this)
+        ? PanelProduct.Float32(pool, this)
         : IntegerPacking.Pack(pool, Rows, Columns, Bits, IsSymmetric, ReadCodes);
 
     void ReadCodes(int row, Span<byte> codes, Span<Half> rowScales, Span<byte> rowZeros)

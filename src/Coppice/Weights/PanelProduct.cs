@@ -19,24 +19,25 @@ abstract class PanelProduct
     public static PanelProduct Of<TDecoder>(PackedPanels<TDecoder> panels) where TDecoder : struct, IPanelDecoder => new Panels<TDecoder>(panels);
 
     /// <summary>Any weight as float32.</summary>
-    public static PanelProduct Float32(Weight weight) => FromRows<Float32Panels, float>(weight, (values, row) => values.CopyTo(row));
+    public static PanelProduct Float32(WorkerPool pool, Weight weight) => Of(PackedPanels.Float32(pool, weight.ToDense(), weight.Rows, weight.Columns));
 
     /// <summary>A weight whose numbers are all halves.</summary>
-    public static PanelProduct Float16(Weight weight) =>
-        FromRows<Float16Panels, ushort>(weight, (values, row) => HalfConversion.FromSingle(HalfFormat.Float16, values, row));
-
-    static Panels<TDecoder> FromRows<TDecoder, T>(Weight weight, Action<ReadOnlySpan<float>, Span<T>> convert) where TDecoder : struct, IPanelDecoder where T : unmanaged
+    public static PanelProduct Float16(WorkerPool pool, Weight weight)
     {
-        PackedPanels<TDecoder> panels = new(weight.Rows, weight.Columns);
-        float[] dense = new float[weight.Columns];
-        T[] row = new T[weight.Columns];
-        for (int i = 0; i < weight.Rows; i++)
+        ushort[] halves = new ushort[weight.Shape.Length];
+        HalfConversion.FromSingle(HalfFormat.Float16, weight.ToDense(), halves);
+        return Of(PackedPanels.Float16(pool, halves, weight.Rows, weight.Columns));
+    }
+
+    /// <summary>The same with its zeros left out.</summary>
+    public static PanelProduct Sparse(WorkerPool pool, Weight weight)
+    {
+        using ThreadLocal<float[]> dense = new(() => new float[weight.Columns]);
+        return new Bitmask(new BitmaskPanels(pool, weight.Rows, weight.Columns, (row, halves) =>
         {
-            weight.Unpack(i, dense);
-            convert(dense, row);
-            PackedPanels.PutRow<T, TDecoder>(row, panels, i);
-        }
-        return new Panels<TDecoder>(panels);
+            weight.Unpack(row, dense.Value!);
+            HalfConversion.FromSingle(HalfFormat.Float16, dense.Value!, halves);
+        }));
     }
 
     sealed class Integers<TDecoder>(PackedPanels<TDecoder> panels) : PanelProduct where TDecoder : struct, IIntegerPanels
@@ -44,6 +45,11 @@ abstract class PanelProduct
         public override void Multiply(WorkerPool pool, ReadOnlySpan<float> x, int rows, Span<float> y) => panels.Multiply(pool, x, rows, y);
 
         public override void Multiply(WorkerPool pool, Int8Rows x, Span<float> y) => IntegerProduct.Multiply(pool, panels, x, y);
+    }
+
+    sealed class Bitmask(BitmaskPanels panels) : PanelProduct
+    {
+        public override void Multiply(WorkerPool pool, ReadOnlySpan<float> x, int rows, Span<float> y) => BitmaskProduct.Multiply(pool, panels, x, rows, y);
     }
 
     sealed class Panels<TDecoder>(PackedPanels<TDecoder> panels) : PanelProduct where TDecoder : struct, IPanelDecoder

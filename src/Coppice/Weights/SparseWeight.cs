@@ -61,7 +61,9 @@ public sealed class SparseWeight : PackedWeight
     /// <inheritdoc/>
     public override string Kind => "sparse-f16";
 
-    private protected override PanelProduct Pack(WorkerPool pool) => PanelProduct.Float16(this);
+    private protected override PanelProduct Pack(WorkerPool pool) => 
+        // With more kept than this the mask costs more time than it saves memory.
+        kept.Length > 3L * Rows * Columns / 4 ? PanelProduct.Float16(pool, this) : PanelProduct.Sparse(pool, this);
 
     /// <inheritdoc/>
     public override void Unpack(int firstRow, Span<float> dense)

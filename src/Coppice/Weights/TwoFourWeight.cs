@@ -45,7 +45,7 @@ public sealed class TwoFourWeight : PackedWeight
     /// <inheritdoc/>
     public override string Kind => "2:4-f16";
 
-    private protected override PanelProduct Pack(WorkerPool pool) => PanelProduct.Float16(this);
+    private protected override PanelProduct Pack(WorkerPool pool) => PanelProduct.Sparse(pool, this);
 
     /// <inheritdoc/>
     public override void Unpack(int firstRow, Span<float> dense)

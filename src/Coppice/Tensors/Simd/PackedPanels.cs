@@ -1,50 +1,60 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 
 namespace Coppice.Tensors.Simd;
 
-/// <summary>Packs plain matrices W [outputs, inputs] for products y = x W^T.</summary>
-internal static class PackedPanels
+/// <summary>Packs plain matrices W [outputs, inputs] for products y = x W^T, a share of the panels on each thread.</summary>
+internal static unsafe class PackedPanels
 {
     /// <summary>Packs float32 numbers.</summary>
-    public static PackedPanels<Float32Panels> Float32(ReadOnlySpan<float> w, int outputs, int inputs)
-    {
-        var panels = new PackedPanels<Float32Panels>(outputs, inputs);
-        Pack(w, outputs, inputs, panels);
-        return panels;
-    }
+    public static PackedPanels<Float32Panels> Float32(WorkerPool pool, ReadOnlySpan<float> w, int outputs, int inputs) => Pack<float, Float32Panels>(pool, w, outputs, inputs);
 
-    /// <summary>Packs IEEE half precision numbers.</summary>
-    public static PackedPanels<Float16Panels> Float16(ReadOnlySpan<Half> w, int outputs, int inputs)
-    {
-        var panels = new PackedPanels<Float16Panels>(outputs, inputs);
-        Pack(w, outputs, inputs, panels);
-        return panels;
-    }
+    /// <summary>Packs IEEE half precision numbers, given as their bits.</summary>
+    public static PackedPanels<Float16Panels> Float16(WorkerPool pool, ReadOnlySpan<ushort> w, int outputs, int inputs) => Pack<ushort, Float16Panels>(pool, w, outputs, inputs);
 
     /// <summary>Packs bfloat16 numbers, given as their bits.</summary>
-    public static PackedPanels<BFloat16Panels> BFloat16(ReadOnlySpan<ushort> w, int outputs, int inputs)
-    {
-        var panels = new PackedPanels<BFloat16Panels>(outputs, inputs);
-        Pack(w, outputs, inputs, panels);
-        return panels;
-    }
+    public static PackedPanels<BFloat16Panels> BFloat16(WorkerPool pool, ReadOnlySpan<ushort> w, int outputs, int inputs) => Pack<ushort, BFloat16Panels>(pool, w, outputs, inputs);
 
-    static void Pack<T, TDecoder>(ReadOnlySpan<T> w, int outputs, int inputs, PackedPanels<TDecoder> panels) where T : unmanaged where TDecoder : struct, IPanelDecoder
+    static PackedPanels<TDecoder> Pack<T, TDecoder>(WorkerPool pool, ReadOnlySpan<T> w, int outputs, int inputs) where T : unmanaged where TDecoder : struct, IPanelDecoder
     {
         if (w.Length != (long)outputs * inputs)
             throw new ArgumentException($"packed weight: {w.Length} numbers for [{outputs}, {inputs}]");
-        for (int row = 0; row < outputs; row++)
-            PutRow<T, TDecoder>(w.Slice(row * inputs, inputs), panels, row);
+        PackedPanels<TDecoder> panels = new(outputs, inputs);
+        fixed (T* numbers = w)
+        {
+            Job<T, TDecoder> job = new() { Panels = panels, Numbers = numbers, Parts = Math.Min(pool.Threads, Math.Max(panels.PanelCount, 1)) };
+            pool.Run(job.Parts, ref job);
+        }
+        return panels;
     }
 
-    /// <summary>Puts a row of the matrix into its lane of panels of plain numbers, [step][lane].</summary>
-    public static void PutRow<T, TDecoder>(ReadOnlySpan<T> values, PackedPanels<TDecoder> panels, int row) where T : unmanaged where TDecoder : struct, IPanelDecoder
+    struct Job<T, TDecoder> : IJob where T : unmanaged where TDecoder : struct, IPanelDecoder
     {
-        int lane = row % TDecoder.Lanes;
-        Span<T> to = MemoryMarshal.Cast<byte, T>(panels.Panel(row / TDecoder.Lanes));
-        for (int step = 0; step < values.Length; step++)
-            to[step * TDecoder.Lanes + lane] = values[step];
+        // Steps at a time, so that what is written stays in the first cache.
+        const int Steps = 32;
+
+        public PackedPanels<TDecoder> Panels;
+        public T* Numbers;
+        public int Parts;
+
+        public readonly void Execute(int part)
+        {
+            (int first, int count) = Split.Part(Panels.PanelCount, 1, Parts, part);
+            for (int panel = first; panel < first + count; panel++)
+                Fill(Numbers + (nint)panel * TDecoder.Lanes * Panels.Inputs, Math.Min(TDecoder.Lanes, Panels.Outputs - panel * TDecoder.Lanes), Panels.Inputs, (T*)(Panels.Start + (nint)panel * Panels.PanelBytes));
+        }
+
+        // Rows [lanes][inputs] to [inputs][lanes].
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        static void Fill(T* rows, int lanes, int inputs, T* to)
+        {
+            for (int start = 0; start < inputs; start += Steps)
+                for (int lane = 0; lane < lanes; lane++)
+                {
+                    T* from = rows + (nint)lane * inputs;
+                    for (int step = start; step < Math.Min(start + Steps, inputs); step++)
+                        to[(nint)step * TDecoder.Lanes + lane] = from[step];
+                }
+        }
     }
 }
 

@@ -26,11 +26,11 @@ public sealed class PackedPanelsTests : IDisposable
             foreach (int inputs in (int[])[0, 1, 7, 31, 32, 33, 100, 401])
             {
                 float[] w = SimdTesting.Numbers(outputs * inputs);
-                Check(PackedPanels.Float32(w, outputs, inputs), w, outputs, inputs, $"{level} f32");
-                Half[] halves = [.. w.Select(x => (Half)x)];
-                Check(PackedPanels.Float16(halves, outputs, inputs), [.. halves.Select(x => (float)x)], outputs, inputs, $"{level} f16");
+                Check(PackedPanels.Float32(two, w, outputs, inputs), w, outputs, inputs, $"{level} f32");
+                ushort[] halves = [.. w.Select(x => BitConverter.HalfToUInt16Bits((Half)x))];
+                Check(PackedPanels.Float16(two, halves, outputs, inputs), [.. halves.Select(bits => (float)BitConverter.UInt16BitsToHalf(bits))], outputs, inputs, $"{level} f16");
                 ushort[] brains = [.. w.Select(x => (ushort)(BitConverter.SingleToUInt32Bits(x) >> 16))];
-                Check(PackedPanels.BFloat16(brains, outputs, inputs), [.. brains.Select(x => BitConverter.UInt32BitsToSingle((uint)x << 16))], outputs, inputs, $"{level} bf16");
+                Check(PackedPanels.BFloat16(two, brains, outputs, inputs), [.. brains.Select(x => BitConverter.UInt32BitsToSingle((uint)x << 16))], outputs, inputs, $"{level} bf16");
                 var (grouped, dense) = Grouped.Pack(w, outputs, inputs);
                 Check(grouped, dense, outputs, inputs, $"{level} 4 bits in groups");
             }
@@ -44,7 +44,7 @@ public sealed class PackedPanelsTests : IDisposable
         foreach (var level in SimdTesting.Levels)
         {
             using var _ = SimdLevel.Select(level);
-            Check(PackedPanels.Float32(w, Outputs, Inputs), w, Outputs, Inputs, $"{level}");
+            Check(PackedPanels.Float32(two, w, Outputs, Inputs), w, Outputs, Inputs, $"{level}");
         }
     }
 
@@ -56,10 +56,10 @@ public sealed class PackedPanelsTests : IDisposable
         // As one column of weights times 1, all 65,536 numbers come out.
         ushort[] all = [.. Enumerable.Range(0, 65536).Select(i => (ushort)i)];
         float[] y = new float[65536];
-        PackedPanels.Float16(MemoryMarshal.Cast<ushort, Half>(all), 65536, 1).Multiply(one, [1f], 1, y);
+        PackedPanels.Float16(two, all, 65536, 1).Multiply(one, [1f], 1, y);
         for (int i = 0; i < y.Length; i++)
             Assert.True(!Half.IsFinite(BitConverter.UInt16BitsToHalf((ushort)i)) || y[i].Equals((float)BitConverter.UInt16BitsToHalf((ushort)i)), $"half {i:x4} became {y[i]:R}");
-        PackedPanels.BFloat16(all, 65536, 1).Multiply(one, [1f], 1, y);
+        PackedPanels.BFloat16(two, all, 65536, 1).Multiply(one, [1f], 1, y);
         for (int i = 0; i < y.Length; i++)
             Assert.True(y[i].Equals(BitConverter.UInt32BitsToSingle((uint)i << 16)), $"bfloat16 {i:x4} became {y[i]:R}");
     }
@@ -67,7 +67,7 @@ public sealed class PackedPanelsTests : IDisposable
     [Fact]
     public void One_row_products_allocate_nothing()
     {
-        var panels = PackedPanels.Float32(new float[600 * 256], 600, 256);
+        var panels = PackedPanels.Float32(two, new float[600 * 256], 600, 256);
         float[] x = new float[256], y = new float[600];
         Allocations.None(() => panels.Multiply(two, x, 1, y));
     }
@@ -75,10 +75,10 @@ public sealed class PackedPanelsTests : IDisposable
     [Fact]
     public void Spans_that_do_not_fit_are_refused()
     {
-        var panels = PackedPanels.Float32(new float[6], 2, 3);
+        var panels = PackedPanels.Float32(two, new float[6], 2, 3);
         Assert.Throws<ArgumentException>(() => panels.Multiply(one, new float[4], 1, new float[2]));
         Assert.Throws<ArgumentException>(() => panels.Multiply(one, new float[6], 2, new float[3]));
-        Assert.Throws<ArgumentException>(() => PackedPanels.Float32(new float[5], 2, 3));
+        Assert.Throws<ArgumentException>(() => PackedPanels.Float32(two, new float[5], 2, 3));
     }
 
     void Check<TDecoder>(PackedPanels<TDecoder> panels, float[] dense, int outputs, int inputs, string what) where TDecoder : struct, IPanelDecoder
