@@ -18,8 +18,6 @@ public static class CompressedTensors
     /// <summary>The legacy layout of <see cref="TwoFourWeight"/>.</summary>
     public const string Sparse24Bitmask = "sparse-24-bitmask";
 
-    internal const string WeightSuffix = ".weight";
-
     /// <summary>The tensors of a model's safetensors, and what its config.json has to say of them: null where nothing is compressed.</summary>
     /// <param name="entries">Named as Hugging Face names them: <c>model.layers.0.mlp.up_proj.weight</c>. A 2:4 integer matrix is written as an integer matrix with zeros.</param>
     /// <param name="dense">For matrices that have no type of their own in the format (float32 and blocks) and for vectors: F32, F16 or BF16.</param>
@@ -49,14 +47,8 @@ public static class CompressedTensors
                 }
                 continue;
             }
-            tensors.Add(weight switch
-            {
-                HalfWeight { Format: HalfFormat.Float16 } => TensorSource.Dense(entry.Name, DType.F16, weight),
-                HalfWeight => TensorSource.Dense(entry.Name, DType.BF16, weight),
-                not null => TensorSource.Dense(entry.Name, dense, weight),
-                null => TensorSource.Floats(entry.Name, dense, entry.Tensor!),
-            });
-            if (weight is not null && entry.Name.EndsWith(WeightSuffix, StringComparison.Ordinal))
+            tensors.Add(TensorSource.Plain(entry, dense));
+            if (weight is not null && entry.Name.EndsWith(QuantizedCheckpoint.WeightSuffix, StringComparison.Ordinal))
                 plain.Add(Module(entry));
         }
         return (tensors.DrainToImmutable(), quantized.Count + sparse.Count == 0 ? null : Config(quantized, sparse, plain));
@@ -108,7 +100,7 @@ public static class CompressedTensors
 
     static IEnumerable<TensorSource> Bitmasked(string module, SparseWeight weight)
     {
-        string name = module + WeightSuffix;
+        string name = module + QuantizedCheckpoint.WeightSuffix;
         yield return TensorSource.Raw(name + ".shape", DType.I64, [2], new[] { (long)weight.Rows, weight.Columns });
         yield return TensorSource.Raw(name + ".compressed", DType.F16, [weight.Kept.Length], weight.Kept.ToArray());
         yield return TensorSource.Raw(name + ".bitmask", DType.U8, [weight.Rows, Bitmask.BytesPerRow(weight.Columns)], weight.Mask.ToArray());
@@ -122,7 +114,7 @@ public static class CompressedTensors
         yield return TensorSource.Raw(module + ".bitmask", DType.U8, [weight.Rows, Bitmask.BytesPerRow(weight.Columns)], weight.Mask.ToArray());
     }
 
-    static string Module(CheckpointEntry entry) => entry.Name.EndsWith(WeightSuffix, StringComparison.Ordinal)
-        ? entry.Name[..^WeightSuffix.Length]
-        : throw new CoppiceException($"compressed-tensors: a {entry.Weight!.Kind} matrix is named '{entry.Name}', wanted a name that ends in {WeightSuffix}");
+    static string Module(CheckpointEntry entry) => entry.Name.EndsWith(QuantizedCheckpoint.WeightSuffix, StringComparison.Ordinal)
+        ? entry.Name[..^QuantizedCheckpoint.WeightSuffix.Length]
+        : throw new CoppiceException($"compressed-tensors: a {entry.Weight!.Kind} matrix is named '{entry.Name}', wanted a name that ends in {QuantizedCheckpoint.WeightSuffix}");
 }

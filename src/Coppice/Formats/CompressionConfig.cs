@@ -31,7 +31,12 @@ public sealed record CompressionConfig(ImmutableArray<CompressionGroup> Groups, 
     /// <summary>The key in config.json.</summary>
     public const string Key = "quantization_config";
 
-    const string Version = "0.18.0", Method = "compressed-tensors", PackQuantized = "pack-quantized";
+    // What the key was called before Transformers took it over.
+    internal const string OldKey = "compression_config";
+
+    internal const string Method = "compressed-tensors";
+
+    const string Version = "0.18.0", PackQuantized = "pack-quantized";
 
     /// <summary>The object to put into config.json under <see cref="Key"/>.</summary>
     public JsonObject ToJson()

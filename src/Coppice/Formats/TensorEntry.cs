@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Coppice.Tensors;
 using Coppice.Weights;
@@ -67,6 +68,14 @@ public sealed class TensorEntry
             first += count;
             destination = destination[count..];
         }
+    }
+
+    /// <summary>All bytes as values of another type, mapped where they lie in the file, as long as they fit one array.</summary>
+    internal ReadOnlyMemory<T> View<T>() where T : unmanaged
+    {
+        if (ByteCount > Array.MaxLength || ByteCount % Unsafe.SizeOf<T>() != 0)
+            throw Error($"has {ByteCount:N0} bytes, wanted whole values of {Unsafe.SizeOf<T>()} bytes and at most {Array.MaxLength:N0}");
+        return file.View<T>(begin, (int)(ByteCount / Unsafe.SizeOf<T>()), $"tensor '{Name}'");
     }
 
     /// <summary>All raw bytes.</summary>

@@ -19,6 +19,10 @@ public sealed record TensorSource(string Name, DType DType, ImmutableArray<long>
     public static TensorSource Raw<T>(string name, DType type, ImmutableArray<long> shape, T[] values) where T : unmanaged =>
         new(name, type, shape, stream => stream.Write(MemoryMarshal.AsBytes(values.AsSpan())));
 
+    /// <summary>Integers, or bits, that are made when they are written and not kept.</summary>
+    public static TensorSource Made<T>(string name, DType type, ImmutableArray<long> shape, Func<T[]> make) where T : unmanaged =>
+        new(name, type, shape, stream => stream.Write(MemoryMarshal.AsBytes(make().AsSpan())));
+
     /// <summary>A float32 tensor, rounded to nearest even where <paramref name="type"/> (F32, F16, BF16) is narrower.</summary>
     /// <exception cref="CoppiceException">While writing: a number that is finite in float32 is not in <paramref name="type"/>.</exception>
     public static TensorSource Floats(string name, DType type, Tensor tensor) =>
@@ -35,6 +39,16 @@ public sealed record TensorSource(string Name, DType DType, ImmutableArray<long>
             WriteFloats(stream, name, type, row);
         }
     });
+
+    /// <summary>A matrix of 16 bits a number in its own type, anything else in <paramref name="dense"/>.</summary>
+    /// <exception cref="CoppiceException">While writing: a number that is finite in float32 is not in <paramref name="dense"/>.</exception>
+    public static TensorSource Plain(CheckpointEntry entry, DType dense) => entry.Weight switch
+    {
+        HalfWeight { Format: HalfFormat.Float16 } half => Dense(entry.Name, DType.F16, half),
+        HalfWeight half => Dense(entry.Name, DType.BF16, half),
+        not null => Dense(entry.Name, dense, entry.Weight),
+        null => Floats(entry.Name, dense, entry.Tensor!),
+    };
 
     internal static void WriteFloats(Stream stream, string name, DType type, ReadOnlySpan<float> values)
     {

@@ -14,7 +14,7 @@ static class LlamaFolder
     public static LlamaModel Load(string folder)
     {
         LlamaConfig config = ReadConfig(folder);
-        using ICheckpoint checkpoint = CompressedCheckpoint.Open(folder);
+        using ICheckpoint checkpoint = Checkpoint.Open(folder);
         return LlamaCheckpoint.Build(config, checkpoint, name => name, (_, weight) => weight);
     }
 
@@ -22,7 +22,7 @@ static class LlamaFolder
     public static LlamaModel Open(string folder, out ICheckpoint checkpoint)
     {
         LlamaConfig config = ReadConfig(folder);
-        checkpoint = CompressedCheckpoint.Open(folder);
+        checkpoint = Checkpoint.Open(folder);
         return LlamaCheckpoint.Build(config, checkpoint, name => name, (_, weight) => weight, WeightReading.OnDemand);
     }
 

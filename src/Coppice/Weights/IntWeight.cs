@@ -4,7 +4,7 @@ using Coppice.Tensors;
 namespace Coppice.Weights;
 
 /// <summary>
-/// A matrix kept as integers of 2 to 8 bits: w = (code - zero) scale, where each group of neighbouring inputs of a row has a scale and, when
+/// A matrix kept as integers of 1 to 8 bits: w = (code - zero) scale, where each group of neighbouring inputs of a row has a scale and, when
 /// asymmetric, a zero point; a symmetric matrix has the zero 2^(bits - 1) everywhere.
 /// </summary>
 public sealed class IntWeight : PackedWeight
@@ -21,7 +21,7 @@ public sealed class IntWeight : PackedWeight
     readonly int wordsPerRow;
 
     /// <summary>Packs codes.</summary>
-    /// <param name="bits">2 to 8.</param>
+    /// <param name="bits">1 to 8.</param>
     /// <param name="groupSize">Neighbouring inputs that share a scale, or <see cref="WholeRow"/>. The last group of a row may be shorter.</param>
     /// <param name="rows">Outputs.</param>
     /// <param name="columns">Inputs.</param>
@@ -39,7 +39,7 @@ public sealed class IntWeight : PackedWeight
 
     IntWeight(int bits, int groupSize, int rows, int columns, uint[] words, Half[] scales, byte[]? zeros) : base(rows, columns)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(bits, 2);
+        ArgumentOutOfRangeException.ThrowIfLessThan(bits, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(bits, 8);
         if (groupSize is < 1 and not WholeRow)
             throw new ArgumentOutOfRangeException(nameof(groupSize), $"IntWeight: groups of {groupSize}, wanted 1 or more, or {WholeRow} for a whole row");
@@ -142,7 +142,7 @@ public sealed class IntWeight : PackedWeight
     {
         if (codes.Length != (long)rows * columns)
             throw new ArgumentException($"IntWeight: {codes.Length} codes for [{rows}, {columns}]");
-        if (bits is >= 2 and < 8 && codes.IndexOfAnyExceptInRange((byte)0, (byte)((1 << bits) - 1)) is >= 0 and int wrong)
+        if (bits is >= 1 and < 8 && codes.IndexOfAnyExceptInRange((byte)0, (byte)((1 << bits) - 1)) is >= 0 and int wrong)
             throw new ArgumentException($"IntWeight: the code {codes[wrong]} at {wrong}, wanted 0 to {(1 << bits) - 1}");
         int wordsPerRow = BitPacking.Words(columns, bits);
         uint[] words = new uint[rows * wordsPerRow];

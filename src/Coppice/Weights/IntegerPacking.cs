@@ -44,7 +44,7 @@ static class IntegerPacking
         return panels;
     }
 
-    /// <summary>Integers of 2 to 8 bits whose zero point, where they are symmetric, is 2^(bits - 1).</summary>
+    /// <summary>Integers of 1 to 8 bits whose zero point, where they are symmetric, is 2^(bits - 1).</summary>
     public static PanelProduct Pack(WorkerPool pool, int rows, int columns, int bits, bool symmetric, CodeRow read) => (bits, symmetric) switch
     {
         ( <= 4, true) => PanelProduct.OfIntegers(Fill<Int4Panels>(pool, rows, columns, Unpacked(columns, read, (codes, scales, _, at) =>

@@ -1,3 +1,4 @@
+using Coppice.Formats;
 using Coppice.Tensors;
 
 namespace Coppice.Tests.Formats;
@@ -28,6 +29,25 @@ static class Mutations
             Assert.True(allocated < 4_000_000, $"round {round} of seed {seed} allocated {allocated:N0} bytes for a file of {good.Length}");
         }
         Assert.True(refused > rounds / 4, $"only {refused} of {rounds} damaged files were refused: the damage does not bite");
+    }
+
+    /// <summary>The same for each of some files of a model's folder, the others being whole, which is opened and read to the last tensor.</summary>
+    public static void CheckFolder(TemporaryFolder folder, string[] files, int seed, int rounds)
+    {
+        foreach (string name in files)
+        {
+            byte[] good = File.ReadAllBytes(folder[name]);
+            Check(good, folder[name], seed++, rounds, _ =>
+            {
+                using ICheckpoint model = Checkpoint.Open(folder.Path);
+                foreach (string tensor in model.Names)
+                {
+                    model.ShapeOf(tensor);
+                    model.ReadTensor(tensor);
+                }
+            });
+            File.WriteAllBytes(folder[name], good);
+        }
     }
 
     static byte[] Damage(byte[] good, Random random)

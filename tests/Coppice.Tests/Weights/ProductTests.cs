@@ -7,7 +7,9 @@ namespace Coppice.Tests.Weights;
 [Collection(Tensors.Simd.SimdCollection.Name)]
 public class ProductTests
 {
-    public static TheoryData<string> Kinds => ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k", "int4-g32", "int4-g32-asym", "int4-g8", "int8-channel", "int3-g32", "int4-g128-asym", "int6-g64-asym", "int8-g32-asym", "sparse-f16", "2:4-f16", "2:4-int4-g32"];
+    static readonly string[] All = ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k", "int4-g32", "int4-g32-asym", "int4-g8", "int8-channel", "int3-g32", "int4-g128-asym", "int6-g64-asym", "int8-g32-asym", "sparse-f16", "2:4-f16", "2:4-int4-g32", "int1-g32", "int4-g32-permuted", "int8-g32-asym-permuted"];
+
+    public static TheoryData<string> Kinds => [.. All];
 
     [Theory]
     [MemberData(nameof(Kinds))]
@@ -84,8 +86,11 @@ public class ProductTests
         }
     }
 
+    // Sums in the stored order of columns are others.
+    public static TheoryData<string> KindsInOrder => [.. All.Where(kind => !kind.EndsWith("-permuted", StringComparison.Ordinal))];
+
     [Theory]
-    [MemberData(nameof(Kinds))]
+    [MemberData(nameof(KindsInOrder))]
     public void The_kernel_multiplies_exactly_the_unpacked_numbers(string kind)
     {
         using WorkerPool pool = new(1);
@@ -153,6 +158,9 @@ public class ProductTests
             "int4-g128-asym" => Int(4, 128, symmetric: false),
             "int6-g64-asym" => Int(6, 64, symmetric: false),
             "int8-g32-asym" => Int(8, 32, symmetric: false),
+            "int1-g32" => Int(1, 32, symmetric: true),
+            "int4-g32-permuted" => Permuted(Int(4, 32, symmetric: true)),
+            "int8-g32-asym-permuted" => Permuted(Int(8, 32, symmetric: false)),
             "sparse-f16" => SparseWeight.From(rows, columns, [.. values.Select(value => random.Next(2) == 0 ? 0 : value)]),
             "2:4-f16" => TwoFourWeight.From(rows, columns, twoFour),
             "2:4-int4-g32" => TwoFourIntWeight.From(4, 32, rows, columns, twoFour, Codes(4), Scales(32), []),
@@ -172,6 +180,12 @@ public class ProductTests
         }
         IntWeight Int(int bits, int group, bool symmetric) =>
             new(bits, group, rows, columns, Codes(bits), Scales(group), symmetric ? [] : [.. Scales(group).Select(_ => (byte)random.Next(1 << bits))]);
+        PermutedWeight Permuted(Weight stored)
+        {
+            int[] order = [.. Enumerable.Range(0, columns)];
+            random.Shuffle(order);
+            return new PermutedWeight(stored, order);
+        }
         byte[] Codes(int bits) => [.. values.Select(_ => (byte)random.Next(1 << bits))];
         Half[] Scales(int group) => [.. Enumerable.Range(0, rows * (group == IntWeight.WholeRow ? 1 : (columns + group - 1) / group)).Select(_ => (Half)(random.NextSingle() * 0.1f))];
     }

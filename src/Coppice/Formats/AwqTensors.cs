@@ -1,0 +1,59 @@
+using System.Collections.Immutable;
+using Coppice.Tensors;
+using Coppice.Weights;
+
+namespace Coppice.Formats;
+
+/// <summary>Writes integer matrices of 4 bits as AWQ's readers want them for matrix products (GEMM); everything else as plain tensors.</summary>
+public static class AwqTensors
+{
+    const string Method = "AWQ";
+
+    /// <summary>The tensors of a model's safetensors, and what its config.json has to say of them: null where nothing is quantized.</summary>
+    /// <param name="entries">Named as Hugging Face names them: <c>model.layers.0.mlp.up_proj.weight</c>.</param>
+    /// <param name="dense">For matrices without a type of their own in the format, and for vectors: F32, F16 or BF16.</param>
+    /// <exception cref="CoppiceException">The format has no place for a matrix: other than 4 bits, several group sizes, inputs out of order, or sizes that are no whole number of words or groups.</exception>
+    public static (ImmutableArray<TensorSource> Tensors, AwqConfig? Config) Encode(IReadOnlyCollection<CheckpointEntry> entries, DType dense)
+    {
+        ImmutableArray<TensorSource>.Builder tensors = ImmutableArray.CreateBuilder<TensorSource>();
+        List<string> plain = [];
+        IntegerMatrix? first = null;
+        foreach (CheckpointEntry entry in entries)
+            if (IntegerMatrix.Find(entry, Method) is { } matrix)
+            {
+                first ??= matrix;
+                if (matrix.Weight.GroupSize != first.Weight.GroupSize)
+                    throw matrix.Error(Method, $"has groups of {matrix.Weight.GroupSize}, '{first.Module}' of {first.Weight.GroupSize}; wanted one size for all");
+                tensors.AddRange(Parts(matrix));
+            }
+            else
+            {
+                tensors.Add(TensorSource.Plain(entry, dense));
+                if (entry.Weight is not null && entry.Name.EndsWith(QuantizedCheckpoint.WeightSuffix, StringComparison.Ordinal))
+                    plain.Add(entry.Name[..^QuantizedCheckpoint.WeightSuffix.Length]);
+            }
+        return (tensors.DrainToImmutable(), first is null ? null : new AwqConfig(first.Weight.GroupSize, [.. plain]));
+    }
+
+    // qweight [in, out / 8], qzeros [groups, out / 8], scales [groups, out].
+    static IEnumerable<TensorSource> Parts(IntegerMatrix matrix)
+    {
+        IntWeight weight = matrix.Weight;
+        (int outputs, int inputs, int groups) = (weight.Rows, weight.Columns, weight.GroupsPerRow);
+        if (weight.Bits != AwqConfig.Bits)
+            throw matrix.Error(Method, $"has codes of {weight.Bits} bits, wanted {AwqConfig.Bits}");
+        if (matrix.Order is not null)
+            throw matrix.Error(Method, "has inputs out of order, which AWQ has no place for; write GPTQ");
+        if (outputs % AwqLayout.PerWord != 0)
+            throw matrix.Error(Method, $"has {outputs} outputs, wanted a multiple of {AwqLayout.PerWord}");
+        matrix.CheckGroups(Method);
+        yield return TensorSource.Made(matrix.Module + ".qweight", DType.I32, [inputs, outputs / AwqLayout.PerWord], () =>
+        {
+            byte[] codes = new byte[outputs * inputs];
+            weight.UnpackCodes(0, codes);
+            return AwqLayout.Pack(codes, inputs, outputs);
+        });
+        yield return TensorSource.Made(matrix.Module + ".qzeros", DType.I32, [groups, outputs / AwqLayout.PerWord], () => AwqLayout.Pack(matrix.Zeros(), groups, outputs));
+        yield return TensorSource.Made(matrix.Module + ".scales", DType.F16, [groups, outputs], () => GptqLayout.Transpose(weight.Scales, outputs, groups));
+    }
+}
