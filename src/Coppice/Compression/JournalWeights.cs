@@ -25,7 +25,7 @@ internal static class JournalWeights
             Part($"{name}.twoFour.kept", DType.F16, twoFour.Kept, twoFour.Rows),
         ],
         TwoFourIntWeight twoFourInt => [Part($"{name}.twoFourInt.mask", DType.U8, twoFourInt.Mask, twoFourInt.Rows), .. IntParts($"{name}.twoFourInt", twoFourInt.Kept)],
-        IntWeight ints => IntParts($"{name}.int", ints),
+        IntWeight { HasWideScales: false } ints => IntParts($"{name}.int", ints),
         BlockWeight<Q8_0> q8 => [Part($"{name}.q8_0", DType.U8, MemoryMarshal.AsBytes(q8.Blocks), q8.Rows)],
         BlockWeight<Q4_0> q4 => [Part($"{name}.q4_0", DType.U8, MemoryMarshal.AsBytes(q4.Blocks), q4.Rows)],
         _ => throw new ArgumentException($"Journal: {name} is stored as {weight.Kind}, which a journal cannot keep"),

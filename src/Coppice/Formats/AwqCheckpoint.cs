@@ -19,7 +19,7 @@ sealed class AwqCheckpoint(TensorContainer tensors, AwqConfig config) : Quantize
         if (inputs % group != 0)
             throw Tensors.Find(prefix + ".qweight").Error($"has {inputs} inputs, wanted a multiple of the group size {group}");
         int groups = inputs / group;
-        Half[] scales = GptqLayout.Transpose<Half>(ReadScales(prefix + ".scales", groups, outputs), groups, outputs);
+        float[] scales = GptqLayout.Transpose<float>(ReadScales(prefix + ".scales", groups, outputs), groups, outputs);
         byte[] zeros = new byte[outputs * groups];
         AwqLayout.Unpack(Read<uint>(Expect(prefix + ".qzeros", DType.I32, groups, outputs / AwqLayout.PerWord)), groups, outputs, zeros);
         ReadOnlyMemory<uint> stored = Tensors.Find(prefix + ".qweight").View<uint>();

@@ -47,6 +47,7 @@ public static class AwqTensors
         if (outputs % AwqLayout.PerWord != 0)
             throw matrix.Error(Method, $"has {outputs} outputs, wanted a multiple of {AwqLayout.PerWord}");
         matrix.CheckGroups(Method);
+        matrix.CheckScales(Method);
         yield return TensorSource.Made(matrix.Module + ".qweight", DType.I32, [inputs, outputs / AwqLayout.PerWord], () =>
         {
             byte[] codes = new byte[outputs * inputs];

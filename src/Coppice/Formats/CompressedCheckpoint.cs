@@ -5,13 +5,14 @@ using Coppice.Weights;
 
 namespace Coppice.Formats;
 
-/// <summary>A Hugging Face folder whose weights may be compressed (compressed-tensors).</summary>
+/// <summary>A model compressed by compressed-tensors: quantized layers, sparse ones, and those that are both.</summary>
 public sealed class CompressedCheckpoint : QuantizedCheckpoint
 {
-    const string Packed = ".weight_packed", Mask = ".bitmask";
+    const string Packed = ".weight_packed", Mask = ".bitmask", Scale = ".weight_scale";
 
     internal CompressedCheckpoint(TensorContainer tensors, CompressionConfig? config)
-        : base(tensors, FindParts(tensors), "weight_packed", "weight_scale", "weight_zero_point", "weight_shape", "shape", "compressed", "bitmask", "row_offsets") => Config = config;
+        : base(tensors, FindParts(tensors), "weight_packed", "weight_scale", "weight_zero_point", "weight_shape", "weight_g_idx", "shape", "compressed", "bitmask", "row_offsets",
+            "input_scale", "input_zero_point", "output_scale", "output_zero_point") => Config = config;
 
     /// <summary>What config.json says of the compression, or null.</summary>
     public CompressionConfig? Config { get; }
@@ -34,84 +35,170 @@ public sealed class CompressedCheckpoint : QuantizedCheckpoint
             {
                 // Readers and writers of the sparse layouts disagree on whether parts are named after the layer or after its weight.
                 string prefix = name[..^Mask.Length];
-                parts[prefix.EndsWith(WeightSuffix, StringComparison.Ordinal) ? prefix : prefix + WeightSuffix] = prefix;
+                parts[Module(prefix) + WeightSuffix] = prefix;
             }
-            else if (name.EndsWith(WeightSuffix, StringComparison.Ordinal) && tensors.Find(name).DType == DType.I8)
-                parts[name] = name[..^WeightSuffix.Length];
+            else if (name.EndsWith(WeightSuffix, StringComparison.Ordinal) && tensors.Find(name).DType is DType.I8 or DType.F8_E4M3 && tensors.Entries.ContainsKey(Module(name) + Scale))
+                parts[name] = Module(name);
         return parts;
     }
 
     private protected override (int Rows, int Columns) SizesOf(string prefix)
     {
-        TensorEntry shape = Tensors.Find(Has(prefix + Packed) ? prefix + ".weight_shape" : Has(prefix + Mask) ? prefix + ".shape" : prefix + WeightSuffix);
-        if (shape.Name == prefix + WeightSuffix)
-            return shape.Shape.Length == 2 ? Checked(shape, shape.Shape[0], shape.Shape[1]) : throw shape.Error($"is {TensorEntry.Describe(shape.Shape)}, wanted a matrix");
-        return ReadShape(shape);
+        if (Has(prefix + Packed))
+            return ReadShape(Tensors.Find(prefix + ".weight_shape"));
+        if (Has(prefix + Mask))
+            return ReadShape(Tensors.Find(prefix + ".shape"));
+        TensorEntry weight = Tensors.Find(prefix + WeightSuffix);
+        return weight.Shape.Length == 2 ? Checked(weight, weight.Shape[0], weight.Shape[1]) : throw weight.Error($"is {TensorEntry.Describe(weight.Shape)}, wanted a matrix");
     }
 
-    private protected override Weight ReadParts(string prefix) => Has(prefix + Packed) ? ReadPacked(prefix) : Has(prefix + Mask) ? ReadSparse(prefix) : ReadBytes(prefix);
+    private protected override Weight ReadParts(string prefix)
+    {
+        (int rows, int columns) = SizesOf(prefix);
+        if (Has(prefix + Packed))
+            return ReadPacked(prefix, rows, columns);
+        if (Has(prefix + Mask))
+            return ReadSparse(prefix, rows, columns);
+        TensorEntry weight = Tensors.Find(prefix + WeightSuffix);
+        return weight.DType == DType.I8 ? FromBytes(prefix, weight, rows, columns, weight.ToBytes()) : weight.ReadFloat8(RowScales(prefix, rows));
+    }
 
     bool Has(string name) => Tensors.Entries.ContainsKey(name);
 
-    IntWeight ReadPacked(string module)
+    Weight ReadPacked(string module, int rows, int columns)
     {
         CompressionGroup group = Group(module);
-        (int rows, int columns) = ReadShape(Tensors.Find(module + ".weight_shape"));
         int groups = Groups(module, group, columns);
-        TensorEntry packed = Expect(module + Packed, DType.I32, rows, BitPacking.Words(columns, group.Bits));
-        byte[]? zeros = group.Symmetric ? null : ReadZeros(module, group.Bits, rows, groups);
-        return IntWeight.FromWords(group.Bits, group.GroupSize, rows, columns, Read<uint>(packed), ReadScales(module + ".weight_scale", rows, groups), zeros);
+        TensorEntry packed = ExpectWords(module + Packed);
+        if (packed.Shape[0] != rows || CompressedLayout.IsDense(packed.Shape[1], columns, group.Bits, Config!.DenseStreams) is not { } dense)
+            throw packed.Error($"is {TensorEntry.Describe(packed.Shape)}, wanted [{rows}, {BitPacking.Words(columns, group.Bits)}] for int{group.Bits} [{rows}, {columns}]");
+        uint[] words = Read<uint>(packed);
+        if (!dense)
+            words = CompressedLayout.ToStreams(words, group.Bits, rows, columns);
+        return Integers(module, group, rows, columns, groups, words);
     }
 
-    // int-quantized: signed bytes as they are, symmetric.
-    IntWeight ReadBytes(string module)
+    // Signed bytes as they are, which the middle code is added to.
+    Weight FromBytes(string module, TensorEntry weight, int rows, int columns, byte[] codes)
     {
         CompressionGroup group = Group(module);
-        TensorEntry weight = Tensors.Find(module + WeightSuffix);
-        if (weight.Shape.Length != 2 || group.Bits != 8 || !group.Symmetric || weight.ByteCount > Array.MaxLength)
-            throw weight.Error($"is I8 {TensorEntry.Describe(weight.Shape)} in a group of {group}, wanted a symmetric matrix of 8 bits");
-        (int rows, int columns) = ((int)weight.Shape[0], (int)weight.Shape[1]);
-        byte[] codes = weight.ToBytes();
-        foreach (ref byte code in codes.AsSpan())
-            code ^= 0x80;
-        return new IntWeight(8, group.GroupSize, rows, columns, codes, ReadScales(module + ".weight_scale", rows, Groups(module, group, columns)), []);
+        int middle = 1 << group.Bits - 1;
+        for (int i = 0; i < codes.Length; i++)
+        {
+            int code = (sbyte)codes[i] + middle;
+            codes[i] = (uint)code < 2u * (uint)middle ? (byte)code : throw weight.Error($"holds {(sbyte)codes[i]} at {i:N0}, which has no {group.Bits} bits");
+        }
+        int perRow = BitPacking.Words(columns, group.Bits);
+        uint[] words = new uint[rows * perRow];
+        for (int row = 0; row < rows; row++)
+            BitPacking.Pack(codes.AsSpan(row * columns, columns), group.Bits, words.AsSpan(row * perRow, perRow));
+        return Integers(module, group, rows, columns, Groups(module, group, columns), words);
     }
 
-    Weight ReadSparse(string prefix)
+    Weight Integers(string module, CompressionGroup group, int rows, int columns, int groups, uint[] words)
     {
-        (int rows, int columns) = ReadShape(Tensors.Find(prefix + ".shape"));
+        byte[]? zeros = group.Symmetric ? null : ReadZeros(module, group, rows, groups);
+        int[]? order = group.GroupSize == IntWeight.WholeRow ? null : ReadOrder(module + ".weight_g_idx", columns, group.GroupSize);
+        return Integers(group.Bits, group.GroupSize, rows, columns, words, GroupScales(module, rows, groups), zeros, order);
+    }
+
+    // What is sparse may be quantized as well: then its numbers are bytes.
+    Weight ReadSparse(string prefix, int rows, int columns)
+    {
         byte[] mask = Read<byte>(Expect(prefix + Mask, DType.U8, rows, Bitmask.BytesPerRow(columns)));
-        TensorEntry compressed = Tensors.Find(prefix + ".compressed");
-        if (compressed.DType != DType.F16)
-            throw compressed.Error($"is {compressed.DType}, wanted F16");
-        Half[] kept = Read<Half>(compressed);
-        int wrong = HalfConversion.IndexOfNonFinite(HalfFormat.Float16, MemoryMarshal.Cast<Half, ushort>(kept));
-        if (wrong >= 0)
-            throw compressed.Error($"holds a number that is not finite at {wrong:N0}; the model is damaged");
+        TensorEntry kept = Tensors.Find(prefix + ".compressed");
         try
         {
-            return compressed.Shape.Length == 2 ? new TwoFourWeight(rows, columns, mask, kept) : new SparseWeight(rows, columns, mask, kept);
+            switch (kept.DType)
+            {
+                case DType.F16:
+                    Half[] halves = Read<Half>(kept);
+                    CheckFinite(HalfFormat.Float16, MemoryMarshal.Cast<Half, ushort>(halves));
+                    return kept.Shape.Length == 2 ? new TwoFourWeight(rows, columns, mask, halves) : new SparseWeight(rows, columns, mask, halves);
+                case DType.BF16:
+                    ushort[] bits = Bitmask.Expand(mask, Read<ushort>(kept), rows, columns);
+                    CheckFinite(HalfFormat.BFloat16, bits);
+                    return new HalfWeight(HalfFormat.BFloat16, rows, columns, bits);
+                case DType.F32:
+                    float[] numbers = Bitmask.Expand(mask, Read<float>(kept), rows, columns);
+                    int wrong = HalfConversion.IndexOfNonFinite(numbers);
+                    return wrong < 0 ? new DenseWeight(Tensor.From([rows, columns], numbers)) : throw NotFinite(wrong);
+                case DType.F8_E4M3:
+                    byte[] narrow = Bitmask.Expand(mask, Read<byte>(kept), rows, columns);
+                    wrong = Float8.IndexOfNonFinite(Float8Format.E4M3, narrow);
+                    return wrong < 0 ? new Float8Weight(Float8Format.E4M3, rows, columns, narrow, Has(Module(prefix) + Scale) ? RowScales(Module(prefix), rows) : []) : throw NotFinite(wrong);
+                case DType.I8:
+                    return FromBytes(Module(prefix), kept, rows, columns, Bitmask.Expand(mask, Read<byte>(kept), rows, columns));
+                default:
+                    throw kept.Error($"is {kept.DType}, wanted F16, BF16, F32, F8_E4M3 or I8");
+            }
         }
         catch (ArgumentException error)
         {
             throw FormatError.At(Path, $"tensor '{prefix}': {error.Message}", error);
         }
+
+        void CheckFinite(HalfFormat format, ReadOnlySpan<ushort> bits)
+        {
+            int wrong = HalfConversion.IndexOfNonFinite(format, bits);
+            if (wrong >= 0)
+                throw NotFinite(wrong);
+        }
+
+        CoppiceException NotFinite(int index) => kept.Error($"holds a number that is not finite at {index:N0}; the model is damaged");
     }
 
-    byte[] ReadZeros(string module, int bits, int rows, int groups)
+    // Packed down the rows as codes are along them; a zero point for the whole matrix, or of a layer in bytes, is a signed byte.
+    byte[] ReadZeros(string module, CompressionGroup group, int rows, int groups)
     {
-        int words = BitPacking.Words(rows, bits);
-        uint[] all = Read<uint>(Expect(module + ".weight_zero_point", DType.I32, words, groups)), packed = new uint[words];
+        TensorEntry entry = Tensors.Find(module + ".weight_zero_point");
         byte[] zeros = new byte[rows * groups], column = new byte[rows];
-        for (int group = 0; group < groups; group++)
+        if (entry.DType != DType.I32)
+        {
+            int[] signed = entry.ToInts();
+            if (signed.Length != zeros.Length && signed.Length != 1)
+                throw entry.Error($"holds {signed.Length:N0} zero points, wanted [{rows}, {groups}]");
+            int middle = 1 << group.Bits - 1;
+            for (int i = 0; i < zeros.Length; i++)
+            {
+                long zero = (long)signed[signed.Length == 1 ? 0 : i] + middle;
+                zeros[i] = zero >= 0 && zero < 2 * middle ? (byte)zero : throw entry.Error($"holds the zero point {zero - middle}, which has no {group.Bits} bits");
+            }
+            return zeros;
+        }
+        if (entry.Shape.Length != 2 || entry.Shape[1] != groups || CompressedLayout.IsDense(entry.Shape[0], rows, group.Bits, Config!.DenseStreams) is not { } dense)
+            throw entry.Error($"is {TensorEntry.Describe(entry.Shape)}, wanted [{BitPacking.Words(rows, group.Bits)}, {groups}]");
+        int words = (int)entry.Shape[0];
+        uint[] all = Read<uint>(entry), packed = new uint[words];
+        for (int g = 0; g < groups; g++)
         {
             for (int word = 0; word < words; word++)
-                packed[word] = all[word * groups + group];
-            BitPacking.Unpack(packed, bits, column);
+                packed[word] = all[word * groups + g];
+            if (dense)
+                BitPacking.Unpack(packed, group.Bits, column);
+            else
+                CompressedLayout.UnpackWhole(packed, group.Bits, column);
             for (int row = 0; row < rows; row++)
-                zeros[row * groups + group] = column[row];
+                zeros[row * groups + g] = column[row];
         }
         return zeros;
+    }
+
+    // One scale may stand for the whole matrix.
+    float[] GroupScales(string module, int rows, int groups)
+    {
+        TensorEntry entry = Tensors.Find(module + Scale);
+        if (groups == 1 && entry.Count == 1 && rows != 1)
+            return [.. Enumerable.Repeat(ReadScales(entry)[0], rows)];
+        return groups == 1 && entry.Shape.SequenceEqual([rows]) ? ReadScales(entry) : ReadScales(entry.Name, rows, groups);
+    }
+
+    float[] RowScales(string module, int rows)
+    {
+        TensorEntry entry = Tensors.Find(module + Scale);
+        return entry.Count == 1 || entry.Shape.SequenceEqual([rows]) || entry.Shape.SequenceEqual([rows, 1])
+            ? ReadScales(entry)
+            : throw entry.Error($"is {TensorEntry.Describe(entry.Shape)}, wanted [{rows}, 1] or one scale");
     }
 
     CompressionGroup Group(string module) => Config is null

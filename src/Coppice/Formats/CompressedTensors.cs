@@ -7,8 +7,8 @@ using Coppice.Weights;
 namespace Coppice.Formats;
 
 /// <summary>
-/// Writes weights as vLLM and Transformers read them (compressed-tensors): integers as <c>pack-quantized</c>, sparse matrices by the legacy
-/// <c>sparse-bitmask</c> and <c>sparse-24-bitmask</c>, everything else as plain tensors.
+/// Writes weights as vLLM and Transformers read them (compressed-tensors): integers as <c>pack-quantized</c> or <c>int-quantized</c>, 8-bit floating-point numbers as <c>float-quantized</c>, sparse
+/// matrices by the legacy <c>sparse-bitmask</c> and <c>sparse-24-bitmask</c>, everything else as plain tensors.
 /// </summary>
 public static class CompressedTensors
 {
@@ -18,49 +18,59 @@ public static class CompressedTensors
     /// <summary>The legacy layout of <see cref="TwoFourWeight"/>.</summary>
     public const string Sparse24Bitmask = "sparse-24-bitmask";
 
+    const string Method = "compressed-tensors";
+
     /// <summary>The tensors of a model's safetensors, and what its config.json has to say of them: null where nothing is compressed.</summary>
     /// <param name="entries">Named as Hugging Face names them: <c>model.layers.0.mlp.up_proj.weight</c>. A 2:4 integer matrix is written as an integer matrix with zeros.</param>
     /// <param name="dense">For matrices that have no type of their own in the format (float32 and blocks) and for vectors: F32, F16 or BF16.</param>
+    /// <param name="bytes">How integers of 8 bits are laid out: <see cref="CompressionFormat.PackQuantized"/>, or <see cref="CompressionFormat.IntQuantized"/> for readers that round inputs to bytes.</param>
     /// <exception cref="CoppiceException">The format has no place for a weight: a row that is no whole number of groups, or both sparse layouts in one model.</exception>
-    public static (ImmutableArray<TensorSource> Tensors, CompressionConfig? Config) Encode(IReadOnlyCollection<CheckpointEntry> entries, DType dense)
+    public static (ImmutableArray<TensorSource> Tensors, CompressionConfig? Config) Encode(IReadOnlyCollection<CheckpointEntry> entries, DType dense, CompressionFormat bytes = CompressionFormat.PackQuantized)
     {
+        if (bytes is not (CompressionFormat.PackQuantized or CompressionFormat.IntQuantized))
+            throw new ArgumentOutOfRangeException(nameof(bytes), $"CompressedTensors: integers as {bytes.Name()}");
         ImmutableArray<TensorSource>.Builder tensors = ImmutableArray.CreateBuilder<TensorSource>();
-        List<(string Module, IntWeight Weight)> quantized = [];
+        List<(string Module, CompressionGroup Group)> quantized = [];
         List<Weight> sparse = [];
         List<string> plain = [];
         foreach (CheckpointEntry entry in entries)
-        {
-            Weight? weight = entry.Weight is TwoFourIntWeight twoFour ? twoFour.ToInt() : entry.Weight;
-            if (weight is IntWeight or SparseWeight or TwoFourWeight)
+            if (IntegerMatrix.Find(entry, Method) is { } matrix)
             {
-                string module = Module(entry);
-                if (weight is IntWeight ints)
-                {
-                    tensors.AddRange(PackQuantized(module, ints));
-                    quantized.Add((module, ints));
-                }
-                else
-                {
-                    tensors.AddRange(weight is SparseWeight mask ? Bitmasked(module, mask) : TwoFourBitmasked(module, (TwoFourWeight)weight));
-                    sparse.Add(weight);
-                    plain.Add(module);
-                }
-                continue;
+                CompressionFormat format = matrix.Weight.Bits == 8 ? bytes : CompressionFormat.PackQuantized;
+                tensors.AddRange(Quantized(matrix, format));
+                quantized.Add((matrix.Module, new CompressionGroup(matrix.Weight.Bits, matrix.Weight.GroupSize, matrix.Weight.IsSymmetric, []) { Format = format, ActOrder = matrix.Order is not null }));
             }
-            tensors.Add(TensorSource.Plain(entry, dense));
-            if (weight is not null && entry.Name.EndsWith(QuantizedCheckpoint.WeightSuffix, StringComparison.Ordinal))
-                plain.Add(Module(entry));
-        }
+            else if (entry.Weight is Float8Weight { Format: Float8Format.E4M3, Scales.Length: > 0 } narrow)
+            {
+                string module = IntegerMatrix.ModuleOf(entry, Method);
+                bool perTensor = narrow.Scales.Length == 1;
+                tensors.Add(TensorSource.Made(entry.Name, DType.F8_E4M3, [narrow.Rows, narrow.Columns], () => narrow.Bits.ToArray()));
+                tensors.Add(TensorSource.Raw(module + ".weight_scale", DType.F32, perTensor ? [1] : [narrow.Rows, 1], narrow.Scales.ToArray()));
+                quantized.Add((module, new CompressionGroup(8, IntWeight.WholeRow, true, []) { Format = CompressionFormat.FloatQuantized, IsPerTensor = perTensor }));
+            }
+            else if (entry.Weight is SparseWeight or TwoFourWeight)
+            {
+                string module = IntegerMatrix.ModuleOf(entry, Method);
+                tensors.AddRange(entry.Weight is SparseWeight mask ? Bitmasked(module, mask) : TwoFourBitmasked(module, (TwoFourWeight)entry.Weight));
+                sparse.Add(entry.Weight);
+                plain.Add(module);
+            }
+            else
+            {
+                tensors.Add(TensorSource.Plain(entry, dense));
+                if (entry.Weight is not null && entry.Name.EndsWith(QuantizedCheckpoint.WeightSuffix, StringComparison.Ordinal))
+                    plain.Add(IntegerMatrix.ModuleOf(entry, Method));
+            }
         return (tensors.DrainToImmutable(), quantized.Count + sparse.Count == 0 ? null : Config(quantized, sparse, plain));
     }
 
-    static CompressionConfig Config(List<(string Module, IntWeight Weight)> quantized, List<Weight> sparse, List<string> plain)
+    static CompressionConfig Config(List<(string Module, CompressionGroup Group)> quantized, List<Weight> sparse, List<string> plain)
     {
         if (sparse.OfType<SparseWeight>().Any() && sparse.OfType<TwoFourWeight>().Any())
             throw new CoppiceException("compressed-tensors: a model has either sparse or 2:4 matrices, found both; store all as sparse-f16");
         List<CompressionGroup> groups = [];
-        foreach (var alike in quantized.GroupBy(item => (item.Weight.Bits, item.Weight.GroupSize, item.Weight.IsSymmetric)))
-            groups.Add(new CompressionGroup(alike.Key.Bits, alike.Key.GroupSize, alike.Key.IsSymmetric, [.. alike.Select(item => item.Module)]));
+        foreach (var alike in quantized.GroupBy(item => item.Group))
+            groups.Add(alike.Key with { Targets = [.. alike.Select(item => item.Module)] });
         // One way for all is said as other programs say it: every linear layer but those that are left out.
         if (groups.Count == 1)
             groups[0] = groups[0] with { Targets = ["Linear"] };
@@ -69,14 +79,36 @@ public static class CompressedTensors
         return new CompressionConfig([.. groups], groups.Count == 1 ? [.. plain] : [], format, sparsity);
     }
 
-    // weight_packed [out, ceil(in b / 32)], weight_scale [out, groups], weight_zero_point packed down the rows [ceil(out b / 32), groups], weight_shape.
-    static IEnumerable<TensorSource> PackQuantized(string module, IntWeight weight)
+    // weight_scale [out, groups], and: weight_packed [out, ceil(in b / 32)], weight_zero_point packed down the rows [ceil(out b / 32), groups], weight_shape; or signed bytes.
+    static IEnumerable<TensorSource> Quantized(IntegerMatrix matrix, CompressionFormat format)
     {
-        if (weight.GroupSize != IntWeight.WholeRow && weight.Columns % weight.GroupSize != 0)
-            throw new CoppiceException($"compressed-tensors: '{module}' has rows of {weight.Columns} numbers, wanted a multiple of the group size {weight.GroupSize}");
+        (string module, IntWeight weight, _) = matrix;
+        matrix.CheckGroups(Method);
         int groups = weight.GroupsPerRow;
-        yield return TensorSource.Raw(module + ".weight_packed", DType.I32, [weight.Rows, BitPacking.Words(weight.Columns, weight.Bits)], weight.Words);
-        yield return TensorSource.Raw(module + ".weight_scale", DType.F16, [weight.Rows, groups], weight.Scales.ToArray());
+        yield return weight.HasWideScales
+            ? TensorSource.Raw(module + ".weight_scale", DType.F32, [weight.Rows, groups], weight.WideScales.ToArray())
+            : TensorSource.Raw(module + ".weight_scale", DType.F16, [weight.Rows, groups], weight.Scales.ToArray());
+        if (matrix.Order is { } order)
+            yield return TensorSource.Raw(module + ".weight_g_idx", DType.I32, [weight.Columns], ActOrder.GroupsOf(order, weight.GroupSize == IntWeight.WholeRow ? Math.Max(weight.Columns, 1) : weight.GroupSize));
+        if (format == CompressionFormat.IntQuantized)
+        {
+            yield return TensorSource.Made(module + ".weight", DType.I8, [weight.Rows, weight.Columns], () =>
+            {
+                byte[] codes = new byte[weight.Rows * weight.Columns], row = new byte[weight.Columns];
+                for (int i = 0; i < weight.Rows; i++)
+                {
+                    weight.UnpackCodes(i, row);
+                    for (int j = 0; j < row.Length; j++)
+                        codes[i * row.Length + (matrix.Order?[j] ?? j)] = (byte)(row[j] ^ 0x80);
+                }
+                return codes;
+            });
+            if (!weight.IsSymmetric)
+                yield return TensorSource.Raw(module + ".weight_zero_point", DType.I8, [weight.Rows, groups], Array.ConvertAll(weight.Zeros.ToArray(), zero => (byte)(zero ^ 0x80)));
+            yield break;
+        }
+        yield return TensorSource.Made(module + ".weight_packed", DType.I32, [weight.Rows, BitPacking.Words(weight.Columns, weight.Bits)], () =>
+            matrix.Order is null ? weight.Words : ActOrder.Gather(weight.Words, weight.Bits, weight.Rows, ActOrder.Inverse(matrix.Order)));
         yield return TensorSource.Raw(module + ".weight_shape", DType.I64, [2], new[] { (long)weight.Rows, weight.Columns });
         if (!weight.IsSymmetric)
             yield return TensorSource.Raw(module + ".weight_zero_point", DType.I32, [BitPacking.Words(weight.Rows, weight.Bits), groups], PackDown(weight));
@@ -113,8 +145,4 @@ public static class CompressedTensors
         yield return TensorSource.Raw(module + ".compressed", DType.F16, [weight.Rows, weight.Columns / 2], weight.Kept.ToArray());
         yield return TensorSource.Raw(module + ".bitmask", DType.U8, [weight.Rows, Bitmask.BytesPerRow(weight.Columns)], weight.Mask.ToArray());
     }
-
-    static string Module(CheckpointEntry entry) => entry.Name.EndsWith(QuantizedCheckpoint.WeightSuffix, StringComparison.Ordinal)
-        ? entry.Name[..^QuantizedCheckpoint.WeightSuffix.Length]
-        : throw new CoppiceException($"compressed-tensors: a {entry.Weight!.Kind} matrix is named '{entry.Name}', wanted a name that ends in {QuantizedCheckpoint.WeightSuffix}");
 }

@@ -13,6 +13,15 @@ namespace Coppice.Formats;
 /// <param name="Targets">Layers by name, by <c>re:</c> and a regular expression, or <c>Linear</c> for all.</param>
 public sealed record CompressionGroup(int Bits, int GroupSize, bool Symmetric, ImmutableArray<string> Targets)
 {
+    /// <summary>How codes are laid out. For reading the tensors themselves tell.</summary>
+    public CompressionFormat Format { get; init; }
+
+    /// <summary>Whether inputs are grouped out of order (<c>weight_g_idx</c>).</summary>
+    public bool ActOrder { get; init; }
+
+    /// <summary>Whether one scale stands for a whole matrix, where <see cref="GroupSize"/> is <see cref="Weights.IntWeight.WholeRow"/>.</summary>
+    public bool IsPerTensor { get; init; }
+
     /// <summary>Whether a layer is named, or all are.</summary>
     internal bool Covers(string module) => Targets.Any(target => target == module || target == "Linear"
         || target.StartsWith("re:", StringComparison.Ordinal) && Pattern(target).IsMatch(module));
@@ -36,7 +45,17 @@ public sealed record CompressionConfig(ImmutableArray<CompressionGroup> Groups, 
 
     internal const string Method = "compressed-tensors";
 
-    const string Version = "0.18.0", PackQuantized = "pack-quantized";
+    // The version that is written, and the first whose codes are dense streams.
+    const string Version = "0.18.0";
+
+    // The older and newer names of the keys; readers reject what they do not know.
+    static readonly string[] Keys = ["quant_method", "version", "config_groups", "format", "global_compression_ratio", "ignore", "kv_cache_scheme", "quantization_status", "sparsity_config", "transform_config", "run_compressed"];
+    static readonly string[] GroupKeys = ["targets", "weights", "input_activations", "output_activations", "format"];
+    static readonly string[] WeightKeys = ["num_bits", "type", "symmetric", "group_size", "strategy", "block_structure", "dynamic", "actorder", "scale_dtype", "zp_dtype", "observer", "observer_kwargs"];
+    static readonly string[] SparsityKeys = ["format", "global_sparsity", "ignore", "registry_requires_subclass", "sparsity_structure", "targets"];
+
+    /// <summary>Whether codes of 3, 5, 6 and 7 bits are dense streams, as from version 0.18 on, where a tensor's size leaves it open.</summary>
+    public bool DenseStreams { get; init; } = true;
 
     /// <summary>The object to put into config.json under <see cref="Key"/>.</summary>
     public JsonObject ToJson()
@@ -48,7 +67,7 @@ public sealed record CompressionConfig(ImmutableArray<CompressionGroup> Groups, 
             for (int i = 0; i < Groups.Length; i++)
                 groups[$"group_{i}"] = GroupToJson(Groups[i]);
             json["config_groups"] = groups;
-            json["format"] = PackQuantized;
+            json["format"] = Groups.All(group => group.Format == Groups[0].Format) ? Groups[0].Format.Name() : "mixed-precision";
             json["global_compression_ratio"] = null;
             json["ignore"] = Texts(Ignore);
             json["kv_cache_scheme"] = null;
@@ -75,16 +94,25 @@ public sealed record CompressionConfig(ImmutableArray<CompressionGroup> Groups, 
             string? method = json.GetProperty("quant_method").GetString();
             if (method != Method)
                 throw FormatError.At(path, $"{Key}: the model is stored by '{method}', wanted {Method}");
+            CheckKeys(path, json, "", Keys);
+            foreach (string key in (ReadOnlySpan<string>)["kv_cache_scheme", "transform_config"])
+                if (Find(json, key) is JsonElement set && !(set.ValueKind == JsonValueKind.Object && !set.EnumerateObject().Any()))
+                    throw FormatError.At(path, $"{Key}: {key} is set, which is not read");
             List<CompressionGroup> groups = [];
             if (Find(json, "config_groups") is JsonElement found)
                 foreach (JsonProperty group in found.EnumerateObject())
-                    groups.Add(ParseGroup(path, group));
+                    groups.Add(ParseGroup(path, group, Find(json, "format")?.GetString()));
             JsonElement? sparsity = Find(json, "sparsity_config");
+            if (sparsity is JsonElement keys)
+                CheckKeys(path, keys, "sparsity_config ", SparsityKeys);
             string? sparse = sparsity is JsonElement s ? Find(s, "format")?.GetString() : null;
             if (sparse is not (null or "dense" or CompressedTensors.SparseBitmask or CompressedTensors.Sparse24Bitmask))
                 throw FormatError.At(path, $"{Key}: the sparse format '{sparse}' is not read; wanted {CompressedTensors.SparseBitmask} or {CompressedTensors.Sparse24Bitmask}");
             return new CompressionConfig([.. groups], Find(json, "ignore") is JsonElement ignore ? ParseTexts(ignore) : [], sparse == "dense" ? null : sparse,
-                sparsity is JsonElement t && Find(t, "global_sparsity") is JsonElement share ? share.GetDouble() : 0);
+                sparsity is JsonElement t && Find(t, "global_sparsity") is JsonElement share ? share.GetDouble() : 0)
+            {
+                DenseStreams = HasDenseStreams(Find(json, "version")?.GetString()),
+            };
         }
         catch (Exception error) when (error is KeyNotFoundException or InvalidOperationException or FormatException)
         {
@@ -92,47 +120,64 @@ public sealed record CompressionConfig(ImmutableArray<CompressionGroup> Groups, 
         }
     }
 
+    // A file of no version is an old one.
+    static bool HasDenseStreams(string? version)
+    {
+        string[] parts = version?.Split('.') ?? [];
+        return parts.Length >= 2 && int.TryParse(parts[0], out int major) && int.TryParse(parts[1], out int minor) && (major, minor).CompareTo((0, 18)) >= 0;
+    }
+
     static JsonObject GroupToJson(CompressionGroup group) => new()
     {
-        ["format"] = PackQuantized,
-        ["input_activations"] = null,
+        ["format"] = group.Format.Name(),
+        // Readers multiply signed bytes by inputs that they round to bytes as well, and know no other way.
+        ["input_activations"] = group.Format == CompressionFormat.IntQuantized ? Scheme(group, 8, "token", true, null) : null,
         ["output_activations"] = null,
         ["targets"] = Texts(group.Targets),
-        ["weights"] = new JsonObject
-        {
-            ["actorder"] = null,
-            ["block_structure"] = null,
-            ["dynamic"] = false,
-            ["group_size"] = group.GroupSize == Weights.IntWeight.WholeRow ? null : group.GroupSize,
-            ["num_bits"] = group.Bits,
-            ["observer"] = "minmax",
-            ["observer_kwargs"] = new JsonObject(),
-            ["strategy"] = group.GroupSize == Weights.IntWeight.WholeRow ? "channel" : "group",
-            ["symmetric"] = group.Symmetric,
-            ["type"] = "int",
-        },
+        ["weights"] = Scheme(group, group.Bits, group.IsPerTensor ? "tensor" : group.GroupSize == Weights.IntWeight.WholeRow ? "channel" : "group", group.Symmetric,
+            group.GroupSize == Weights.IntWeight.WholeRow ? null : group.GroupSize),
     };
 
-    static CompressionGroup ParseGroup(string path, JsonProperty group)
+    static JsonObject Scheme(CompressionGroup group, int bits, string strategy, bool symmetric, int? groupSize) => new()
+    {
+        ["actorder"] = group.ActOrder ? "group" : null,
+        ["block_structure"] = null,
+        ["dynamic"] = strategy == "token",
+        ["group_size"] = groupSize,
+        ["num_bits"] = bits,
+        ["observer"] = strategy == "token" ? null : "minmax",
+        ["observer_kwargs"] = new JsonObject(),
+        ["strategy"] = strategy,
+        ["symmetric"] = symmetric,
+        ["type"] = group.Format == CompressionFormat.FloatQuantized ? "float" : "int",
+    };
+
+    static CompressionGroup ParseGroup(string path, JsonProperty group, string? modelFormat)
     {
         CoppiceException Refuse(string what) => FormatError.At(path, $"{Key}: {group.Name} {what}");
+        CheckKeys(path, group.Value, group.Name + " ", GroupKeys);
         JsonElement weights = Find(group.Value, "weights") ?? throw Refuse("quantizes no weights");
-        string? type = Find(weights, "type")?.GetString() ?? "int", strategy = Find(weights, "strategy")?.GetString(), order = Find(weights, "actorder") is { ValueKind: JsonValueKind.String } o ? o.GetString() : null;
+        CheckKeys(path, weights, group.Name + " weights ", WeightKeys);
+        string? type = Find(weights, "type")?.GetString() ?? "int", strategy = Find(weights, "strategy")?.GetString();
+        string format = Find(group.Value, "format")?.GetString() ?? modelFormat ?? "dense";
+        bool order = Find(weights, "actorder") is { } o && (o.ValueKind == JsonValueKind.True || o.ValueKind == JsonValueKind.String && o.GetString() is "group" or "dynamic");
         int bits = Find(weights, "num_bits")?.GetInt32() ?? 8;
-        if (type != "int" || bits is < 2 or > 8)
-            throw Refuse($"stores weights as {type} of {bits} bits, wanted int of 2 to 8");
-        if (Find(group.Value, "input_activations") is not null)
-            throw Refuse("quantizes activations, which is not read");
-        if (order is "group" or "dynamic")
-            throw Refuse("orders groups by activation (weight_g_idx), which is not read; wanted actorder weight or null");
+        if (!(type == "int" && bits is >= 1 and <= 8 || type == "float" && bits == 8))
+            throw Refuse($"stores weights as {type} of {bits} bits, wanted int of 1 to 8 or float of 8");
+        // Plain names stand for what tensors tell by themselves.
+        if (CompressionFormats.Find(format) is null && format is not ("dense" or "fakequant" or "mixed-precision"))
+            throw Refuse($"is stored as '{format}', which is not read");
         int? size = Find(weights, "group_size")?.GetInt32();
         int groupSize = strategy switch
         {
             "group" when size > 0 => size.Value,
-            "channel" => Weights.IntWeight.WholeRow,
+            "channel" or "tensor" => Weights.IntWeight.WholeRow,
             null when size is > 0 or Weights.IntWeight.WholeRow => size.Value,
-            _ => throw Refuse($"has strategy '{strategy}' with groups of {size}, wanted group or channel"),
+            null when size is null => Weights.IntWeight.WholeRow,
+            _ => throw Refuse($"has strategy '{strategy}' with groups of {size}, wanted group, channel or tensor"),
         };
+        if (type == "float" && groupSize != Weights.IntWeight.WholeRow)
+            throw Refuse($"has floating-point weights in groups of {groupSize}, wanted strategy channel or tensor");
         bool symmetric = Find(weights, "symmetric")?.GetBoolean() ?? true;
         ImmutableArray<string> targets = ParseTexts(group.Value.GetProperty("targets"));
         foreach (string target in targets.Where(target => target.StartsWith("re:", StringComparison.Ordinal)))
@@ -144,7 +189,19 @@ public sealed record CompressionConfig(ImmutableArray<CompressionGroup> Groups, 
             {
                 throw Refuse($"has the target '{target}', which is no pattern that we read: {error.Message}");
             }
-        return new CompressionGroup(bits, groupSize, symmetric, targets);
+        return new CompressionGroup(bits, groupSize, symmetric, targets)
+        {
+            Format = CompressionFormats.Find(format) ?? CompressionFormat.NaiveQuantized,
+            ActOrder = order,
+            IsPerTensor = strategy == "tensor" || strategy is null && size is null,
+        };
+    }
+
+    static void CheckKeys(string path, JsonElement json, string where, string[] known)
+    {
+        foreach (JsonProperty property in json.EnumerateObject())
+            if (!known.Contains(property.Name))
+                throw FormatError.At(path, $"{Key}: {where}has the key '{property.Name}', which is not known");
     }
 
     static JsonElement? Find(JsonElement json, string key) => json.TryGetProperty(key, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;

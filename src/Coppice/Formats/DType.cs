@@ -1,6 +1,6 @@
 namespace Coppice.Formats;
 
-/// <summary>How a safetensors file stores one number. The names are the file's.</summary>
+/// <summary>How a container stores one number. The names are safetensors'.</summary>
 public enum DType
 {
     /// <summary>IEEE double.</summary>
@@ -11,9 +11,9 @@ public enum DType
     F16,
     /// <summary>The upper half of an IEEE single.</summary>
     BF16,
-    /// <summary>8 bits: 4 of exponent, 3 of mantissa. Known by name only.</summary>
+    /// <summary>8 bits: 4 of exponent, 3 of mantissa, no infinities.</summary>
     F8_E4M3,
-    /// <summary>8 bits: 5 of exponent, 2 of mantissa. Known by name only.</summary>
+    /// <summary>8 bits: 5 of exponent, 2 of mantissa.</summary>
     F8_E5M2,
     /// <summary>64-bit integer.</summary>
     I64,

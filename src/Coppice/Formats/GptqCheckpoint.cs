@@ -35,21 +35,8 @@ sealed class GptqCheckpoint(TensorContainer tensors, GptqConfig config) : Quanti
         ReadOnlyMemory<uint> stored = Tensors.Find(prefix + Codes).View<uint>();
         uint[] words = GptqLayout.Transpose(stored.Span, BitPacking.Words(inputs, bits), outputs);
         GC.KeepAlive(stored);
-        Half[] scales = GptqLayout.Transpose<Half>(ReadScales(prefix + ".scales", groups, outputs), groups, outputs);
-        byte[]? zeros = ReadZeros(prefix, bits, outputs, groups);
-        if (ReadOrder(prefix, inputs, group) is not { } order)
-            return IntWeight.FromWords(bits, groupSize, outputs, inputs, words, scales, zeros);
-        return new PermutedWeight(IntWeight.FromWords(bits, groupSize, outputs, inputs, ActOrder.Gather(words, bits, outputs, order), scales, zeros), order);
-    }
-
-    // Null where inputs are grouped as they come.
-    int[]? ReadOrder(string prefix, int inputs, int group)
-    {
-        if (!Tensors.Entries.ContainsKey(prefix + ".g_idx"))
-            return null;
-        TensorEntry entry = Expect(prefix + ".g_idx", DType.I32, inputs);
-        int[] order = ActOrder.Sort(entry.ToInts(), group) ?? throw entry.Error($"does not put {inputs} inputs into groups of {group}");
-        return ActOrder.IsIdentity(order) ? null : order;
+        float[] scales = GptqLayout.Transpose<float>(ReadScales(prefix + ".scales", groups, outputs), groups, outputs);
+        return Integers(bits, groupSize, outputs, inputs, words, scales, ReadZeros(prefix, bits, outputs, groups), ReadOrder(prefix + ".g_idx", inputs, group));
     }
 
     // Null where all are the middle.

@@ -64,6 +64,7 @@ public static class GptqTensors
         if (outputs % whole != 0 || inputs % whole != 0)
             throw matrix.Error(Method, $"is [{outputs}, {inputs}], wanted multiples of {whole}");
         matrix.CheckGroups(Method);
+        matrix.CheckScales(Method);
         byte[] zeros = Zeros(matrix, version);
         int group = weight.GroupSize == IntWeight.WholeRow ? Math.Max(inputs, 1) : weight.GroupSize;
         int[] groupOf = matrix.Order is { } sorted ? ActOrder.GroupsOf(sorted, group) : [.. Enumerable.Range(0, inputs).Select(input => input / group)];

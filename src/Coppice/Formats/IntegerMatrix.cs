@@ -42,6 +42,13 @@ sealed record IntegerMatrix(string Module, IntWeight Weight, int[]? Order)
             throw Error(format, $"has rows of {Weight.Columns} numbers, wanted a multiple of the group size {Weight.GroupSize}");
     }
 
+    /// <summary>Throws unless scales are halves.</summary>
+    public void CheckScales(string format)
+    {
+        if (Weight.HasWideScales)
+            throw Error(format, "has scales that are no halves, wanted halves");
+    }
+
     /// <summary>A failure that names the layer.</summary>
     public CoppiceException Error(string format, string message) => new($"{format}: '{Module}' {message}");
 }

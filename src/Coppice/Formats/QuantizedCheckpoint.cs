@@ -20,12 +20,18 @@ public abstract class QuantizedCheckpoint : ICheckpoint
         HashSet<string> hidden = new(StringComparer.Ordinal);
         foreach (string prefix in prefixes.Values)
             foreach (string part in parts)
+            {
                 hidden.Add($"{prefix}.{part}");
+                hidden.Add($"{Module(prefix)}.{part}");
+            }
         names.UnionWith(tensors.Names.Where(name => !hidden.Contains(name)));
         names.UnionWith(prefixes.Keys);
     }
 
     private protected TensorContainer Tensors { get; }
+
+    /// <summary>The layer that parts belong to: some layouts name them after its weight.</summary>
+    private protected static string Module(string prefix) => prefix.EndsWith(WeightSuffix, StringComparison.Ordinal) ? prefix[..^WeightSuffix.Length] : prefix;
 
     /// <inheritdoc/>
     public string Path => Tensors.Path;
@@ -92,23 +98,42 @@ public abstract class QuantizedCheckpoint : ICheckpoint
             ? ((int)rows, (int)columns)
             : throw entry.Error($"says [{rows}, {columns}], wanted a matrix of at most {Array.MaxLength:N0} numbers");
 
-    /// <summary>Scales of a known shape, every one exactly a half.</summary>
-    private protected Half[] ReadScales(string name, params ReadOnlySpan<long> shape)
+    /// <summary>Finite scales of a known shape.</summary>
+    private protected float[] ReadScales(string name, params ReadOnlySpan<long> shape)
     {
         TensorEntry entry = Tensors.Find(name);
-        if (!entry.Shape.AsSpan().SequenceEqual(shape))
-            throw entry.Error($"is {TensorEntry.Describe(entry.Shape)}, wanted [{string.Join(", ", shape.ToArray())}]");
-        float[] exact = new float[entry.Count];
-        entry.ReadFloats(0, exact);
-        Half[] scales = new Half[exact.Length];
-        for (int i = 0; i < exact.Length; i++)
-        {
-            scales[i] = (Half)exact[i];
-            if (!Half.IsFinite(scales[i]) || (float)scales[i] != exact[i])
-                throw entry.Error($"holds the scale {exact[i]:R}, which a half does not hold exactly; wanted F16");
-        }
-        return scales;
+        return entry.Shape.AsSpan().SequenceEqual(shape)
+            ? ReadScales(entry)
+            : throw entry.Error($"is {TensorEntry.Describe(entry.Shape)}, wanted [{string.Join(", ", shape.ToArray())}]");
     }
+
+    /// <summary>Finite scales.</summary>
+    private protected static float[] ReadScales(TensorEntry entry)
+    {
+        float[] scales = new float[entry.Count];
+        entry.ReadFloats(0, scales);
+        int wrong = HalfConversion.IndexOfNonFinite(scales);
+        return wrong < 0 ? scales : throw entry.Error($"holds a scale that is not finite at {wrong:N0}; the model is damaged");
+    }
+
+    /// <summary>The order in which inputs lie group by group, from the group of each; null where they do as they come.</summary>
+    private protected int[]? ReadOrder(string name, int inputs, int groupSize)
+    {
+        if (!Tensors.Entries.ContainsKey(name))
+            return null;
+        TensorEntry entry = Expect(name, DType.I32, inputs);
+        int[] groupOf = entry.ToInts();
+        // Some writers set it aside and never fill it.
+        if (groupOf.AsSpan().IndexOfAnyExcept(-1) < 0)
+            return null;
+        int[] order = ActOrder.Sort(groupOf, groupSize) ?? throw entry.Error($"does not put {inputs} inputs into groups of {groupSize}");
+        return ActOrder.IsIdentity(order) ? null : order;
+    }
+
+    /// <summary>The matrix of packed codes whose inputs are in their own order, and whose groups are in <paramref name="order"/>.</summary>
+    private protected static Weight Integers(int bits, int groupSize, int rows, int columns, uint[] words, float[] scales, byte[]? zeros, int[]? order) => order is null
+        ? IntWeight.FromWords(bits, groupSize, rows, columns, words, scales, zeros)
+        : new PermutedWeight(IntWeight.FromWords(bits, groupSize, rows, columns, ActOrder.Gather(words, bits, rows, order), scales, zeros), order);
 
     /// <summary>A copy of all values of a part.</summary>
     private protected static T[] Read<T>(TensorEntry entry) where T : unmanaged => MemoryMarshal.Cast<byte, T>(entry.ToBytes()).ToArray();

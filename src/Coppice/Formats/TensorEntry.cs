@@ -6,7 +6,7 @@ using Coppice.Weights;
 
 namespace Coppice.Formats;
 
-/// <summary>One tensor of a safetensors file: where it lies and what it is. Its numbers are read on demand.</summary>
+/// <summary>One tensor of a container: where it lies and what it is. Its numbers are read on demand.</summary>
 public sealed class TensorEntry
 {
     readonly BinaryFile file;
@@ -46,8 +46,8 @@ public sealed class TensorEntry
     /// <exception cref="CoppiceException">The tensor holds no floating-point numbers that we read.</exception>
     public void ReadFloats(long first, Span<float> destination)
     {
-        if (DType is not (DType.F32 or DType.F64 or DType.F16 or DType.BF16))
-            throw Error($"is {DType}, wanted F32, F16, BF16 or F64");
+        if (DType is not (DType.F32 or DType.F64 or DType.F16 or DType.BF16 or DType.F8_E4M3 or DType.F8_E5M2))
+            throw Error($"is {DType}, wanted F32, F16, BF16, F64, F8_E4M3 or F8_E5M2");
         if (DType == DType.F32)
         {
             ReadBytes(4 * first, MemoryMarshal.AsBytes(destination));
@@ -63,6 +63,8 @@ public sealed class TensorEntry
             if (DType == DType.F64)
                 for (int i = 0; i < count; i++)
                     destination[i] = (float)MemoryMarshal.Cast<byte, double>(bytes)[i];
+            else if (size == 1)
+                Weights.Float8.ToSingle(Float8, bytes, destination);
             else
                 HalfConversion.ToSingle(Half, MemoryMarshal.Cast<byte, ushort>(bytes), destination);
             first += count;
@@ -100,23 +102,34 @@ public sealed class TensorEntry
                 DType.I64 when MemoryMarshal.Cast<byte, long>(bytes)[i] is >= int.MinValue and <= int.MaxValue and var value => (int)value,
                 DType.I16 => MemoryMarshal.Cast<byte, short>(bytes)[i],
                 DType.I8 => (sbyte)bytes[i],
-                DType.U8 => bytes[i],
+                DType.U8 or DType.BOOL => bytes[i],
                 _ => throw Error($"is {DType}, wanted integers of at most 32 bits"),
             };
         return ints;
     }
 
-    /// <summary>The matrix as it is stored: F32 and F64 become a <see cref="DenseWeight"/>, F16 and BF16 a <see cref="HalfWeight"/>.</summary>
+    /// <summary>The matrix as it is stored: F32 and F64 become a <see cref="DenseWeight"/>, F16 and BF16 a <see cref="HalfWeight"/>, F8_E4M3 and F8_E5M2 a <see cref="Float8Weight"/>.</summary>
     public Weight ReadWeight()
     {
         if (Shape.Length != 2)
             throw Error($"is {Describe(Shape)}, wanted a matrix");
+        if (DType is DType.F8_E4M3 or DType.F8_E5M2)
+            return ReadFloat8([]);
         if (DType is not (DType.F16 or DType.BF16))
             return new DenseWeight(ReadTensor());
         CheckLength();
         ReadOnlyMemory<ushort> bits = file.View<ushort>(begin, (int)Count, $"tensor '{Name}'");
         int wrong = HalfConversion.IndexOfNonFinite(Half, bits.Span);
         return wrong < 0 ? new HalfWeight(Half, (int)Shape[0], (int)Shape[1], bits) : throw NotFinite(wrong);
+    }
+
+    /// <summary>The matrix of 8-bit numbers with scales [rows], [1] or none, mapped where it lies.</summary>
+    internal Float8Weight ReadFloat8(float[] scales)
+    {
+        CheckLength();
+        ReadOnlyMemory<byte> bits = View<byte>();
+        int wrong = Weights.Float8.IndexOfNonFinite(Float8, bits.Span);
+        return wrong < 0 ? new Float8Weight(Float8, (int)Shape[0], (int)Shape[1], bits, scales) : throw NotFinite(wrong);
     }
 
     /// <summary>The matrix left in its file where it is F32, F16 or BF16; otherwise as <see cref="ReadWeight"/> gives it.</summary>
@@ -145,6 +158,8 @@ public sealed class TensorEntry
         int wrong = HalfConversion.IndexOfNonFinite(tensor.Data);
         return wrong < 0 ? tensor : throw NotFinite(wrong);
     }
+
+    Float8Format Float8 => DType == DType.F8_E4M3 ? Float8Format.E4M3 : Float8Format.E5M2;
 
     HalfFormat Half => DType == DType.F16 ? HalfFormat.Float16 : HalfFormat.BFloat16;
 

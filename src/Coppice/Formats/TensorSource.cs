@@ -23,8 +23,8 @@ public sealed record TensorSource(string Name, DType DType, ImmutableArray<long>
     public static TensorSource Made<T>(string name, DType type, ImmutableArray<long> shape, Func<T[]> make) where T : unmanaged =>
         new(name, type, shape, stream => stream.Write(MemoryMarshal.AsBytes(make().AsSpan())));
 
-    /// <summary>A float32 tensor, rounded to nearest even where <paramref name="type"/> (F32, F16, BF16) is narrower.</summary>
-    /// <exception cref="CoppiceException">While writing: a number that is finite in float32 is not in <paramref name="type"/>.</exception>
+    /// <summary>A float32 tensor, rounded to nearest even where <paramref name="type"/> (F32, F16, BF16, F8_E4M3, F8_E5M2) is narrower; in 8 bits, what is too large becomes the largest number.</summary>
+    /// <exception cref="CoppiceException">While writing: a number that is finite in float32 is not in F16 or BF16.</exception>
     public static TensorSource Floats(string name, DType type, Tensor tensor) =>
         new(name, type, [.. tensor.Shape.Select(size => (long)size)], stream => WriteFloats(stream, name, type, tensor.Data));
 
@@ -40,12 +40,13 @@ public sealed record TensorSource(string Name, DType DType, ImmutableArray<long>
         }
     });
 
-    /// <summary>A matrix of 16 bits a number in its own type, anything else in <paramref name="dense"/>.</summary>
+    /// <summary>A matrix of 16 or 8 bits a number in its own type, anything else in <paramref name="dense"/>.</summary>
     /// <exception cref="CoppiceException">While writing: a number that is finite in float32 is not in <paramref name="dense"/>.</exception>
     public static TensorSource Plain(CheckpointEntry entry, DType dense) => entry.Weight switch
     {
         HalfWeight { Format: HalfFormat.Float16 } half => Dense(entry.Name, DType.F16, half),
         HalfWeight half => Dense(entry.Name, DType.BF16, half),
+        Float8Weight { Scales.Length: 0 } narrow => Made(entry.Name, narrow.Format == Float8Format.E4M3 ? DType.F8_E4M3 : DType.F8_E5M2, [narrow.Rows, narrow.Columns], () => narrow.Bits.ToArray()),
         not null => Dense(entry.Name, dense, entry.Weight),
         null => Floats(entry.Name, dense, entry.Tensor!),
     };
@@ -57,11 +58,18 @@ public sealed record TensorSource(string Name, DType DType, ImmutableArray<long>
             stream.Write(MemoryMarshal.AsBytes(values));
             return;
         }
+        if (type is DType.F8_E4M3 or DType.F8_E5M2)
+        {
+            byte[] narrow = new byte[values.Length];
+            Float8.FromSingle(type == DType.F8_E4M3 ? Float8Format.E4M3 : Float8Format.E5M2, values, narrow);
+            stream.Write(narrow);
+            return;
+        }
         HalfFormat format = type switch
         {
             DType.F16 => HalfFormat.Float16,
             DType.BF16 => HalfFormat.BFloat16,
-            _ => throw new ArgumentException($"TensorSource: float numbers as {type}, wanted F32, F16 or BF16"),
+            _ => throw new ArgumentException($"TensorSource: float numbers as {type}, wanted F32, F16, BF16, F8_E4M3 or F8_E5M2"),
         };
         ushort[] bits = new ushort[values.Length];
         HalfConversion.FromSingle(format, values, bits);

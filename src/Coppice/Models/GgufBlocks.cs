@@ -7,7 +7,7 @@ namespace Coppice.Models;
 static class GgufBlocks
 {
     /// <summary>The same numbers as blocks, where the grids are the same: symmetric int4 and int8 in groups of 32 are Q4_0 and Q8_0. Any other weight as it is.</summary>
-    public static Weight Exact(Weight weight) => weight is IntWeight { IsSymmetric: true, GroupSize: 32, Bits: 4 or 8 } ints && ints.Columns % 32 == 0
+    public static Weight Exact(Weight weight) => weight is IntWeight { IsSymmetric: true, HasWideScales: false, GroupSize: 32, Bits: 4 or 8 } ints && ints.Columns % 32 == 0
         ? ints.Bits == 4 ? Blocks<Q4_0>(ints, Q4_0.FromCodes) : Blocks<Q8_0>(ints, Q8_0.FromCodes)
         : weight;
 

@@ -41,6 +41,26 @@ static class Bitmask
                 row[8 * i + BitOperations.TrailingZeroCount(bits)] = float.CreateTruncating(kept[next++]);
     }
 
+    /// <summary>A whole matrix with kept numbers where bits are set and zeros elsewhere.</summary>
+    /// <exception cref="ArgumentException">The mask keeps more or fewer numbers than there are, or one past a row's end.</exception>
+    public static T[] Expand<T>(ReadOnlySpan<byte> mask, ReadOnlySpan<T> kept, int rows, int columns)
+    {
+        int bytes = BytesPerRow(columns);
+        if (Count(mask) != kept.Length)
+            throw new ArgumentException($"Bitmask: {kept.Length} numbers for {Count(mask)} bits of the mask");
+        T[] values = new T[rows * columns];
+        int next = 0;
+        for (int i = 0; i < mask.Length; i++)
+            for (uint bits = mask[i]; bits != 0; bits &= bits - 1)
+            {
+                int column = i % bytes * 8 + BitOperations.TrailingZeroCount(bits);
+                if (column >= columns)
+                    throw new ArgumentException($"Bitmask: row {i / bytes} of the mask keeps a weight past column {columns}");
+                values[i / bytes * columns + column] = kept[next++];
+            }
+        return values;
+    }
+
     /// <summary>Sets the bits of a row's numbers that are not zero.</summary>
     public static void SetNonZero(ReadOnlySpan<float> row, Span<byte> mask)
     {

@@ -17,6 +17,7 @@ public sealed class IntWeight : PackedWeight
 
     readonly uint[] words;
     readonly Half[] scales;
+    readonly float[] wideScales;
     readonly byte[]? zeros;
     readonly int wordsPerRow;
 
@@ -29,15 +30,25 @@ public sealed class IntWeight : PackedWeight
     /// <param name="scales">[outputs, groups].</param>
     /// <param name="zeros">[outputs, groups], 0 to 2^bits - 1; empty for a symmetric matrix.</param>
     public IntWeight(int bits, int groupSize, int rows, int columns, ReadOnlySpan<byte> codes, ReadOnlySpan<Half> scales, ReadOnlySpan<byte> zeros)
-        : this(bits, groupSize, rows, columns, PackRows(bits, rows, columns, codes), scales.ToArray(), zeros.IsEmpty ? null : zeros.ToArray())
+        : this(bits, groupSize, rows, columns, PackRows(bits, rows, columns, codes), scales.ToArray(), [], zeros.IsEmpty ? null : zeros.ToArray())
     {
     }
 
     /// <summary>Wraps codes that are packed already: each row a dense stream of bits that starts on a word.</summary>
     internal static IntWeight FromWords(int bits, int groupSize, int rows, int columns, uint[] words, Half[] scales, byte[]? zeros) =>
-        new(bits, groupSize, rows, columns, words, scales, zeros);
+        new(bits, groupSize, rows, columns, words, scales, [], zeros);
 
-    IntWeight(int bits, int groupSize, int rows, int columns, uint[] words, Half[] scales, byte[]? zeros) : base(rows, columns)
+    /// <summary>The same with scales of any precision, kept as halves where all of them are.</summary>
+    internal static IntWeight FromWords(int bits, int groupSize, int rows, int columns, uint[] words, float[] scales, byte[]? zeros)
+    {
+        Half[] halves = Array.ConvertAll(scales, scale => (Half)scale);
+        bool exact = true;
+        for (int i = 0; i < scales.Length; i++)
+            exact &= (float)halves[i] == scales[i];
+        return new(bits, groupSize, rows, columns, words, exact ? halves : [], exact ? [] : scales, zeros);
+    }
+
+    IntWeight(int bits, int groupSize, int rows, int columns, uint[] words, Half[] scales, float[] wideScales, byte[]? zeros) : base(rows, columns)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(bits, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(bits, 8);
@@ -45,11 +56,12 @@ public sealed class IntWeight : PackedWeight
             throw new ArgumentOutOfRangeException(nameof(groupSize), $"IntWeight: groups of {groupSize}, wanted 1 or more, or {WholeRow} for a whole row");
         GroupsPerRow = groupSize == WholeRow ? 1 : (columns + groupSize - 1) / groupSize;
         wordsPerRow = BitPacking.Words(columns, bits);
-        if (words.Length != (long)rows * wordsPerRow || scales.Length != (long)rows * GroupsPerRow || zeros is not null && zeros.Length != scales.Length)
-            throw new ArgumentException($"IntWeight: {words.Length} words, {scales.Length} scales, {zeros?.Length ?? 0} zero points for int{bits} [{rows}, {columns}] in groups of {groupSize}");
+        int scaleCount = scales.Length + wideScales.Length;
+        if (words.Length != (long)rows * wordsPerRow || scaleCount != (long)rows * GroupsPerRow || zeros is not null && zeros.Length != scaleCount)
+            throw new ArgumentException($"IntWeight: {words.Length} words, {scaleCount} scales, {zeros?.Length ?? 0} zero points for int{bits} [{rows}, {columns}] in groups of {groupSize}");
         if (zeros is not null && bits < 8 && zeros.AsSpan().IndexOfAnyExceptInRange((byte)0, (byte)((1 << bits) - 1)) >= 0)
             throw new ArgumentException($"IntWeight: a zero point past {(1 << bits) - 1}, the largest code of {bits} bits");
-        (Bits, GroupSize, this.words, this.scales, this.zeros) = (bits, groupSize, words, scales, zeros);
+        (Bits, GroupSize, this.words, this.scales, this.wideScales, this.zeros) = (bits, groupSize, words, scales, wideScales, zeros);
     }
 
     /// <summary>Bits of a code.</summary>
@@ -64,8 +76,14 @@ public sealed class IntWeight : PackedWeight
     /// <summary>Whether there are no stored zero points.</summary>
     public bool IsSymmetric => zeros is null;
 
-    /// <summary>[outputs, groups].</summary>
+    /// <summary>[outputs, groups]; empty where they are <see cref="WideScales"/>.</summary>
     public ReadOnlySpan<Half> Scales => scales;
+
+    /// <summary>[outputs, groups], where some scale is no half; otherwise empty.</summary>
+    public ReadOnlySpan<float> WideScales => wideScales;
+
+    /// <summary>Whether scales are <see cref="WideScales"/>.</summary>
+    public bool HasWideScales => wideScales.Length > 0;
 
     /// <summary>[outputs, groups], empty for a symmetric matrix.</summary>
     public ReadOnlySpan<byte> Zeros => zeros;
@@ -76,7 +94,7 @@ public sealed class IntWeight : PackedWeight
     public int Middle => 1 << Bits - 1;
 
     /// <inheritdoc/>
-    public override long ByteCount => 4L * words.Length + 2L * scales.Length + (zeros is null ? 0 : ((long)zeros.Length * Bits + 7) / 8);
+    public override long ByteCount => 4L * words.Length + 2L * scales.Length + 4L * wideScales.Length + (zeros is null ? 0 : ((long)zeros.Length * Bits + 7) / 8);
 
     /// <inheritdoc/>
     public override string Kind => $"int{Bits}-{(GroupSize == WholeRow ? "channel" : $"g{GroupSize}")}{(IsSymmetric ? "" : "-asym")}";
@@ -90,15 +108,17 @@ public sealed class IntWeight : PackedWeight
 
     private protected override PanelProduct Pack(WorkerPool pool) => ToPanels(pool);
 
-    // The kernels know groups of 32 inputs, so multiples of it as well; a matrix in other groups is multiplied as float32.
-    bool InKernelGroups => GroupSize == WholeRow || GroupSize % IntegerPacking.Steps == 0;
+    // The kernels know groups of 32 inputs, so multiples of it as well, with halves for scales; a matrix in other groups is multiplied as float32.
+    bool InKernelGroups => GroupSize == WholeRow || GroupSize % IntegerPacking.Steps == 0 && !HasWideScales;
 
     /// <inheritdoc/>
     public override ActivationFormat Wants => InKernelGroups ? ActivationFormat.Int8 : ActivationFormat.Float32;
 
     internal PanelProduct ToPanels(WorkerPool pool) => !InKernelGroups
         ? PanelProduct.Float32(pool, this)
-        : IntegerPacking.Pack(pool, Rows, Columns, Bits, IsSymmetric, ReadCodes);
+        : HasWideScales
+            ? PanelProduct.RowScaled(IntegerPacking.Pack(pool, Rows, Columns, Bits, IsSymmetric, ReadCodes), wideScales)
+            : IntegerPacking.Pack(pool, Rows, Columns, Bits, IsSymmetric, ReadCodes);
 
     void ReadCodes(int row, Span<byte> codes, Span<Half> rowScales, Span<byte> rowZeros)
     {
@@ -106,7 +126,8 @@ public sealed class IntWeight : PackedWeight
         for (int i = 0; i < rowScales.Length; i++)
         {
             int group = row * GroupsPerRow + (GroupSize == WholeRow ? 0 : i * IntegerPacking.Steps / GroupSize);
-            rowScales[i] = scales[group];
+            // The scale of a whole row is multiplied with its sum.
+            rowScales[i] = HasWideScales ? Half.One : scales[group];
             rowZeros[i] = zeros is null ? (byte)Middle : zeros[group];
         }
     }
@@ -131,7 +152,7 @@ public sealed class IntWeight : PackedWeight
                 int group = row * GroupsPerRow + (start + i) / groupSize;
                 int end = Math.Min(count, ((start + i) / groupSize + 1) * groupSize - start);
                 int zero = zeros is null ? Middle : zeros[group];
-                float scale = (float)scales[group];
+                float scale = HasWideScales ? wideScales[group] : (float)scales[group];
                 for (; i < end; i++)
                     dense[start + i] = (codes[i] - zero) * scale;
             }

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
 
@@ -20,6 +21,9 @@ abstract class PanelProduct
 
     /// <summary>Any weight as float32.</summary>
     public static PanelProduct Float32(WorkerPool pool, Weight weight) => Of(PackedPanels.Float32(pool, weight.ToDense(), weight.Rows, weight.Columns));
+
+    /// <summary>Outputs of a product times a scale each, [outputs].</summary>
+    public static PanelProduct RowScaled(PanelProduct product, float[] scales) => new Scaled(product, scales);
 
     /// <summary>A weight whose numbers are all halves.</summary>
     public static PanelProduct Float16(WorkerPool pool, Weight weight)
@@ -55,5 +59,26 @@ abstract class PanelProduct
     sealed class Panels<TDecoder>(PackedPanels<TDecoder> panels) : PanelProduct where TDecoder : struct, IPanelDecoder
     {
         public override void Multiply(WorkerPool pool, ReadOnlySpan<float> x, int rows, Span<float> y) => panels.Multiply(pool, x, rows, y);
+    }
+
+    sealed class Scaled(PanelProduct product, float[] scales) : PanelProduct
+    {
+        public override void Multiply(WorkerPool pool, ReadOnlySpan<float> x, int rows, Span<float> y)
+        {
+            product.Multiply(pool, x, rows, y);
+            Scale(y);
+        }
+
+        public override void Multiply(WorkerPool pool, Int8Rows x, Span<float> y)
+        {
+            product.Multiply(pool, x, y);
+            Scale(y);
+        }
+
+        void Scale(Span<float> y)
+        {
+            for (; y.Length > 0; y = y[scales.Length..])
+                TensorPrimitives.Multiply(y[..scales.Length], scales, y[..scales.Length]);
+        }
     }
 }

@@ -17,7 +17,7 @@ public sealed class CompressedTensorsTests : IDisposable
     public void Dispose() => folder.Dispose();
 
     [Theory]
-    [InlineData(4, 32, 7, 64, true), InlineData(4, 32, 9, 96, false), InlineData(8, -1, 5, 33, true), InlineData(8, 16, 5, 32, false), InlineData(3, 16, 11, 48, false), InlineData(2, -1, 3, 17, true)]
+    [InlineData(1, 32, 7, 64, true), InlineData(5, 20, 7, 40, false), InlineData(6, -1, 7, 40, false), InlineData(7, 32, 3, 64, true), InlineData(4, 32, 7, 64, true), InlineData(4, 32, 9, 96, false), InlineData(8, -1, 5, 33, true), InlineData(8, 16, 5, 32, false), InlineData(3, 16, 11, 48, false), InlineData(2, -1, 3, 17, true)]
     public void Packed_integers_are_the_documented_ones_and_come_back(int bits, int group, int rows, int columns, bool symmetric)
     {
         Random random = new(bits);
@@ -167,8 +167,15 @@ public sealed class CompressedTensorsTests : IDisposable
     [Theory]
     [InlineData("""{"quantization_config":{"quant_method":"gptq","bits":4}}""", "stored by 'gptq'")]
     [InlineData("""{"quantization_config":{}}""", "not what compressed-tensors wants")]
-    [InlineData("""{"quantization_config":{"quant_method":"compressed-tensors","config_groups":{"g":{"targets":["Linear"],"weights":{"num_bits":8,"type":"float","strategy":"channel"}}}}}""", "stores weights as float of 8 bits")]
-    [InlineData("""{"quantization_config":{"quant_method":"compressed-tensors","config_groups":{"g":{"targets":["Linear"],"weights":{"num_bits":4,"strategy":"group","group_size":32,"actorder":"group"}}}}}""", "weight_g_idx")]
+    [InlineData("""{"quantization_config":{"quant_method":"compressed-tensors","config_groups":{"g":{"targets":["Linear"],"weights":{"num_bits":4,"type":"float","strategy":"channel"}}}}}""", "stores weights as float of 4 bits")]
+    [InlineData("""{"quantization_config":{"quant_method":"compressed-tensors","config_groups":{"g":{"targets":["Linear"],"weights":{"num_bits":8,"type":"float","strategy":"group","group_size":32}}}}}""", "floating-point weights in groups of 32")]
+    [InlineData("""{"quantization_config":{"quant_method":"compressed-tensors","kv_cache_scheme":{"num_bits":8}}}""", "kv_cache_scheme is set")]
+    [InlineData("""{"quantization_config":{"quant_method":"compressed-tensors","transform_config":{"config_groups":{"a":{}}}}}""", "transform_config is set")]
+    [InlineData("""{"quantization_config":{"quant_method":"compressed-tensors","secret":1}}""", "has the key 'secret', which is not known")]
+    [InlineData("""{"quantization_config":{"quant_method":"compressed-tensors","config_groups":{"g":{"targets":["Linear"],"extra":1,"weights":{"num_bits":4}}}}}""", "g has the key 'extra'")]
+    [InlineData("""{"quantization_config":{"quant_method":"compressed-tensors","config_groups":{"g":{"targets":["Linear"],"weights":{"num_bits":4,"bits":3}}}}}""", "g weights has the key 'bits'")]
+    [InlineData("""{"quantization_config":{"quant_method":"compressed-tensors","sparsity_config":{"format":"dense","more":1}}}""", "sparsity_config has the key 'more'")]
+    [InlineData("""{"quantization_config":{"quant_method":"compressed-tensors","format":"nvfp4-pack-quantized","config_groups":{"g":{"targets":["Linear"],"weights":{"num_bits":4}}}}}""", "is stored as 'nvfp4-pack-quantized'")]
     [InlineData("""{"quantization_config":{"quant_method":"compressed-tensors","config_groups":{"g":{"targets":["Linear"],"weights":{"num_bits":4,"strategy":"block"}}}}}""", "strategy 'block'")]
     [InlineData("""{"quantization_config":{"quant_method":"compressed-tensors","config_groups":{"g":{"targets":["re:(a"],"weights":{"num_bits":4,"group_size":32}}}}}""", "target 're:(a'")]
     [InlineData("""{"quantization_config":{"quant_method":"compressed-tensors","sparsity_config":{"format":"marlin-24"}}}""", "'marlin-24' is not read")]

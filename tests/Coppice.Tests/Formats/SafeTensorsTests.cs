@@ -46,6 +46,8 @@ public sealed class SafeTensorsTests : IDisposable
     [InlineData(DType.F32)]
     [InlineData(DType.F16)]
     [InlineData(DType.BF16)]
+    [InlineData(DType.F8_E4M3)]
+    [InlineData(DType.F8_E5M2)]
     public void Numbers_survive_a_round_trip_as_rounded(DType type)
     {
         float[] values = Numbers(7 * 33, seed: 1);
@@ -58,6 +60,8 @@ public sealed class SafeTensorsTests : IDisposable
         {
             DType.F16 => (float)(Half)value,
             DType.BF16 => NearestBFloat16(value),
+            DType.F8_E4M3 => Nearest(value, Coppice.Weights.Float8.Numbers(Float8Format.E4M3)),
+            DType.F8_E5M2 => Nearest(value, Coppice.Weights.Float8.Numbers(Float8Format.E5M2)),
             _ => value,
         })];
         using SafeTensors tensors = SafeTensors.Open(folder["a"]);
@@ -179,6 +183,32 @@ public sealed class SafeTensorsTests : IDisposable
     }
 
     [Fact]
+    public void A_tensor_in_two_shards_is_refused()
+    {
+        SafeTensorsWriter.WriteFile(folder["x.safetensors"], [TensorSource.Floats("a", DType.F32, Tensor.From([1], [1f])), TensorSource.Floats("b", DType.F32, Tensor.From([1], [2f]))]);
+        SafeTensorsWriter.WriteFile(folder["y.safetensors"], [TensorSource.Floats("b", DType.F32, Tensor.From([1], [3f]))]);
+        File.WriteAllText(folder["model.safetensors.index.json"], """{"weight_map":{"a":"x.safetensors","b":"y.safetensors"}}""");
+        Assert.Contains("'b' is one that model.safetensors.index.json puts into another shard", Assert.Throws<CoppiceException>(() => SafeTensors.Open(folder.Path)).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("8", null)]
+    [InlineData("8.0", null)]
+    [InlineData("9", "says 9 bytes in all, the shards have 8")]
+    [InlineData("-8", "total_size is -8")]
+    [InlineData("1e99", "total_size is 1e99")]
+    [InlineData("\"8\"", "total_size is String")]
+    public void The_indexs_total_size_is_checked(string size, string? said)
+    {
+        SafeTensorsWriter.WriteFile(folder["x.safetensors"], [TensorSource.Floats("a", DType.F32, Tensor.From([2], [1f, 2f]))]);
+        File.WriteAllText(folder["model.safetensors.index.json"], $$$"""{"metadata":{"total_size":{{{size}}}},"weight_map":{"a":"x.safetensors"}}""");
+        if (said is null)
+            SafeTensors.Open(folder.Path).Dispose();
+        else
+            Assert.Contains(said, Assert.Throws<CoppiceException>(() => SafeTensors.Open(folder.Path)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_shard_without_its_tensor_is_refused()
     {
         File.Copy(Sample(), folder["x.safetensors"]);
@@ -261,6 +291,10 @@ public sealed class SafeTensorsTests : IDisposable
         Random random = new(seed);
         return [.. Enumerable.Range(0, count).Select(_ => (random.NextSingle() - 0.5f) * 8)];
     }
+
+    // Ties between neighbours go to the even code, and codes are in order of magnitude.
+    static float Nearest(float value, ReadOnlySpan<float> numbers) =>
+        numbers.ToArray().Select((number, code) => (number, code)).Where(pair => float.IsFinite(pair.number)).MinBy(pair => (Math.Abs((double)pair.number - value), pair.code & 1)).number;
 
     // By definition: the nearer of the two neighbours, and of two equally near the one whose last bit is 0.
     static float NearestBFloat16(float value)

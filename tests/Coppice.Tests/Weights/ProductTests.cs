@@ -7,7 +7,7 @@ namespace Coppice.Tests.Weights;
 [Collection(Tensors.Simd.SimdCollection.Name)]
 public class ProductTests
 {
-    static readonly string[] All = ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k", "int4-g32", "int4-g32-asym", "int4-g8", "int8-channel", "int3-g32", "int4-g128-asym", "int6-g64-asym", "int8-g32-asym", "sparse-f16", "2:4-f16", "2:4-int4-g32", "int1-g32", "int4-g32-permuted", "int8-g32-asym-permuted"];
+    static readonly string[] All = ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k", "int4-g32", "int4-g32-asym", "int4-g8", "int8-channel", "int3-g32", "int4-g128-asym", "int6-g64-asym", "int8-g32-asym", "sparse-f16", "2:4-f16", "2:4-int4-g32", "int1-g32", "int4-g32-permuted", "int8-g32-asym-permuted", "f8_e4m3", "f8_e5m2", "f8_e4m3-channel", "f8_e4m3-tensor", "int8-channel-wide", "int4-g32-wide"];
 
     public static TheoryData<string> Kinds => [.. All];
 
@@ -86,8 +86,8 @@ public class ProductTests
         }
     }
 
-    // Sums in the stored order of columns are others.
-    public static TheoryData<string> KindsInOrder => [.. All.Where(kind => !kind.EndsWith("-permuted", StringComparison.Ordinal))];
+    // Sums in the stored order of columns, and sums that are scaled when they are done, are others.
+    public static TheoryData<string> KindsInOrder => [.. All.Where(kind => !kind.EndsWith("-permuted", StringComparison.Ordinal) && kind is not ("f8_e4m3-channel" or "f8_e4m3-tensor" or "int8-channel-wide"))];
 
     [Theory]
     [MemberData(nameof(KindsInOrder))]
@@ -161,6 +161,12 @@ public class ProductTests
             "int1-g32" => Int(1, 32, symmetric: true),
             "int4-g32-permuted" => Permuted(Int(4, 32, symmetric: true)),
             "int8-g32-asym-permuted" => Permuted(Int(8, 32, symmetric: false)),
+            "f8_e4m3" => Narrow(Float8Format.E4M3, []),
+            "f8_e5m2" => Narrow(Float8Format.E5M2, []),
+            "f8_e4m3-channel" => Narrow(Float8Format.E4M3, Numbers(rows, 3)),
+            "f8_e4m3-tensor" => Narrow(Float8Format.E4M3, [0.3f]),
+            "int8-channel-wide" => IntWeight.FromWords(8, IntWeight.WholeRow, rows, columns, Words(8), Numbers(rows, 3), null),
+            "int4-g32-wide" => IntWeight.FromWords(4, 32, rows, columns, Words(4), Numbers(rows * columns / 32, 3), null),
             "sparse-f16" => SparseWeight.From(rows, columns, [.. values.Select(value => random.Next(2) == 0 ? 0 : value)]),
             "2:4-f16" => TwoFourWeight.From(rows, columns, twoFour),
             "2:4-int4-g32" => TwoFourIntWeight.From(4, 32, rows, columns, twoFour, Codes(4), Scales(32), []),
@@ -180,6 +186,18 @@ public class ProductTests
         }
         IntWeight Int(int bits, int group, bool symmetric) =>
             new(bits, group, rows, columns, Codes(bits), Scales(group), symmetric ? [] : [.. Scales(group).Select(_ => (byte)random.Next(1 << bits))]);
+        Float8Weight Narrow(Float8Format format, float[] scales)
+        {
+            byte[] bits = new byte[values.Length];
+            Float8.FromSingle(format, values, bits);
+            return new Float8Weight(format, rows, columns, bits, scales);
+        }
+        uint[] Words(int bits)
+        {
+            uint[] words = new uint[rows * columns * bits / 32];
+            random.NextBytes(System.Runtime.InteropServices.MemoryMarshal.AsBytes(words.AsSpan()));
+            return words;
+        }
         PermutedWeight Permuted(Weight stored)
         {
             int[] order = [.. Enumerable.Range(0, columns)];
