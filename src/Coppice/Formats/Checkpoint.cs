@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Coppice.Formats.PyTorch;
 using Coppice.Tensors;
 
 namespace Coppice.Formats;
@@ -42,10 +43,12 @@ public static class Checkpoint
         bool Has(string name) => File.Exists(Path.Combine(folder, name));
         if (Has(SafeTensors.SingleName) || Has(SafeTensors.IndexName))
             return SafeTensors.Open(folder);
+        if (Has(PyTorchCheckpoint.SingleName) || Has(PyTorchCheckpoint.IndexName))
+            return PyTorchCheckpoint.Open(folder);
         string[] others = Directory.Exists(folder) ? Directory.GetFiles(folder, "*.safetensors") : [];
         return others.Length == 1
             ? SafeTensors.Open(others[0])
-            : throw FormatError.At(folder, $"has neither {SafeTensors.SingleName} nor {SafeTensors.IndexName}{(others.Length == 0 ? "" : $", but {others.Length} other .safetensors files")}");
+            : throw FormatError.At(folder, $"has neither {SafeTensors.SingleName} nor {SafeTensors.IndexName}, {PyTorchCheckpoint.SingleName} or {PyTorchCheckpoint.IndexName}{(others.Length == 0 ? "" : $", but {others.Length} other .safetensors files")}");
     }
 
     /// <summary>What a folder says of its quantization.</summary>

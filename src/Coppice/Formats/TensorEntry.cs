@@ -11,11 +11,14 @@ public sealed class TensorEntry
 {
     readonly BinaryFile file;
     readonly long begin;
+    readonly StridedLayout? layout;
 
-    internal TensorEntry(BinaryFile file, string name, DType type, ImmutableArray<long> shape, long begin, long byteCount)
+    // Numbers lie one after the other unless a layout says otherwise.
+    internal TensorEntry(BinaryFile file, string name, DType type, ImmutableArray<long> shape, long begin, long byteCount, StridedLayout? layout = null)
     {
         this.file = file;
         this.begin = begin;
+        this.layout = layout;
         (Name, DType, Shape, ByteCount) = (name, type, shape, byteCount);
     }
 
@@ -39,7 +42,18 @@ public sealed class TensorEntry
     {
         if (offset < 0 || offset > ByteCount - destination.Length)
             throw new ArgumentOutOfRangeException(nameof(offset), $"{Name}: {destination.Length} bytes at {offset} of {ByteCount}");
-        file.Read(begin + offset, destination, $"tensor '{Name}'");
+        if (layout is null)
+        {
+            file.Read(begin + offset, destination, $"tensor '{Name}'");
+            return;
+        }
+        if (offset % layout.NumberBytes != 0 || destination.Length % layout.NumberBytes != 0)
+            throw new ArgumentOutOfRangeException(nameof(offset), $"{Name}: {destination.Length} bytes at {offset}, wanted whole numbers of {layout.NumberBytes}");
+        if (layout.SpanBytes > Array.MaxLength)
+            throw Error($"is spread over {layout.SpanBytes:N0} bytes, more than the {Array.MaxLength:N0} that can be put in order");
+        ReadOnlyMemory<byte> stored = file.View<byte>(begin, (int)layout.SpanBytes, $"tensor '{Name}'");
+        layout.Gather(stored.Span, offset / layout.NumberBytes, destination);
+        GC.KeepAlive(stored);
     }
 
     /// <summary>Numbers from the <paramref name="first"/> on, as float32. F64 is rounded to nearest.</summary>
@@ -72,11 +86,17 @@ public sealed class TensorEntry
         }
     }
 
-    /// <summary>All bytes as values of another type, mapped where they lie in the file, as long as they fit one array.</summary>
+    /// <summary>All bytes as values of another type, mapped where they lie in order in the file, as long as they fit one array.</summary>
     internal ReadOnlyMemory<T> View<T>() where T : unmanaged
     {
         if (ByteCount > Array.MaxLength || ByteCount % Unsafe.SizeOf<T>() != 0)
             throw Error($"has {ByteCount:N0} bytes, wanted whole values of {Unsafe.SizeOf<T>()} bytes and at most {Array.MaxLength:N0}");
+        if (layout is not null)
+        {
+            T[] ordered = new T[ByteCount / Unsafe.SizeOf<T>()];
+            ReadBytes(0, MemoryMarshal.AsBytes(ordered.AsSpan()));
+            return ordered;
+        }
         return file.View<T>(begin, (int)(ByteCount / Unsafe.SizeOf<T>()), $"tensor '{Name}'");
     }
 
@@ -118,7 +138,7 @@ public sealed class TensorEntry
         if (DType is not (DType.F16 or DType.BF16))
             return new DenseWeight(ReadTensor());
         CheckLength();
-        ReadOnlyMemory<ushort> bits = file.View<ushort>(begin, (int)Count, $"tensor '{Name}'");
+        ReadOnlyMemory<ushort> bits = View<ushort>();
         int wrong = HalfConversion.IndexOfNonFinite(Half, bits.Span);
         return wrong < 0 ? new HalfWeight(Half, (int)Shape[0], (int)Shape[1], bits) : throw NotFinite(wrong);
     }
@@ -135,7 +155,7 @@ public sealed class TensorEntry
     /// <summary>The matrix left in its file where it is F32, F16 or BF16; otherwise as <see cref="ReadWeight"/> gives it.</summary>
     public Weight OpenWeight()
     {
-        if (Shape.Length != 2 || DType is not (DType.F32 or DType.F16 or DType.BF16))
+        if (layout is not null || Shape.Length != 2 || DType is not (DType.F32 or DType.F16 or DType.BF16))
             return ReadWeight();
         CheckLength();
         return new StoredWeight(file, Name, begin, DType == DType.F32 ? null : Half, (int)Shape[0], (int)Shape[1]);

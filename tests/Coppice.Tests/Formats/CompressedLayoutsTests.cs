@@ -189,15 +189,30 @@ public sealed class CompressedLayoutsTests : IDisposable
 
     static JsonObject Scheme(int bits, string strategy, bool symmetric, int? groupSize = null, string type = "int", string? actOrder = null, bool dynamic = false) => new()
     {
-        ["num_bits"] = bits, ["type"] = type, ["symmetric"] = symmetric, ["strategy"] = strategy, ["group_size"] = groupSize, ["actorder"] = actOrder, ["dynamic"] = dynamic,
-        ["block_structure"] = null, ["observer"] = "minmax", ["observer_kwargs"] = new JsonObject(), ["scale_dtype"] = null, ["zp_dtype"] = null,
+        ["num_bits"] = bits,
+        ["type"] = type,
+        ["symmetric"] = symmetric,
+        ["strategy"] = strategy,
+        ["group_size"] = groupSize,
+        ["actorder"] = actOrder,
+        ["dynamic"] = dynamic,
+        ["block_structure"] = null,
+        ["observer"] = "minmax",
+        ["observer_kwargs"] = new JsonObject(),
+        ["scale_dtype"] = null,
+        ["zp_dtype"] = null,
     };
 
     void Config(JsonObject weights, string format, string? version, JsonObject? activations = null)
     {
         JsonObject quantization = new()
         {
-            ["quant_method"] = "compressed-tensors", ["format"] = format, ["ignore"] = new JsonArray("lm_head"), ["quantization_status"] = "compressed", ["kv_cache_scheme"] = null, ["global_compression_ratio"] = null,
+            ["quant_method"] = "compressed-tensors",
+            ["format"] = format,
+            ["ignore"] = new JsonArray("lm_head"),
+            ["quantization_status"] = "compressed",
+            ["kv_cache_scheme"] = null,
+            ["global_compression_ratio"] = null,
             ["config_groups"] = new JsonObject { ["group_0"] = new JsonObject { ["targets"] = new JsonArray("Linear"), ["weights"] = weights, ["input_activations"] = activations, ["output_activations"] = null } },
         };
         if (version is not null)

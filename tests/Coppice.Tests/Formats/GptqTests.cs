@@ -259,8 +259,15 @@ public sealed class GptqTests : IDisposable
                 ["model_type"] = "llama",
                 ["quantization_config"] = new JsonObject
                 {
-                    ["bits"] = bits, ["group_size"] = groupSize, ["sym"] = symmetric, ["desc_act"] = true, ["checkpoint_format"] = format, ["quant_method"] = "gptq",
-                    ["pack_dtype"] = "int32", ["lm_head"] = false, ["meta"] = new JsonObject { ["quantizer"] = new JsonArray("some:1.0"), ["mse"] = 0.0 },
+                    ["bits"] = bits,
+                    ["group_size"] = groupSize,
+                    ["sym"] = symmetric,
+                    ["desc_act"] = true,
+                    ["checkpoint_format"] = format,
+                    ["quant_method"] = "gptq",
+                    ["pack_dtype"] = "int32",
+                    ["lm_head"] = false,
+                    ["meta"] = new JsonObject { ["quantizer"] = new JsonArray("some:1.0"), ["mse"] = 0.0 },
                 },
             }.ToJsonString());
         }
