@@ -1,0 +1,107 @@
+using System.Runtime.InteropServices;
+using System.Text.Json.Nodes;
+using Coppice.Formats;
+using Coppice.Models;
+using Coppice.Tensors;
+using Coppice.Tests.Formats;
+using Coppice.Tests.Formats.PyTorch;
+using Coppice.Weights;
+
+namespace Coppice.Tests.Models;
+
+/// <summary>One model in every container of a Hugging Face folder.</summary>
+public sealed class CheckpointFolderTests : IDisposable
+{
+    static readonly LlamaConfig Config = TinyLlama.Config with { HiddenSize = 64, IntermediateSize = 96, HeadWidth = 16, VocabularySize = 64, Head = HeadKind.Untied };
+
+    readonly TemporaryFolder folder = new();
+    readonly WorkerPool pool = new(1);
+
+    public void Dispose()
+    {
+        pool.Dispose();
+        folder.Dispose();
+    }
+
+    [Theory]
+    [InlineData("compressed-tensors"), InlineData("gptq"), InlineData("awq")]
+    public void A_quantized_model_computes_the_same_from_every_layout(string method)
+    {
+        LlamaModel model = Quantized();
+        float[] wanted = Logits(model);
+        IReadOnlyList<CheckpointEntry> entries = LlamaCheckpoint.Entries(model, (_, weight) => weight);
+        IEnumerable<TensorSource> tensors;
+        if (method == "gptq")
+        {
+            (tensors, GptqConfig? config) = GptqTensors.Encode(entries, DType.F32);
+            WriteConfig(config!.ToJson());
+        }
+        else if (method == "awq")
+        {
+            (tensors, AwqConfig? config) = AwqTensors.Encode(entries, DType.F32);
+            WriteConfig(config!.ToJson());
+        }
+        else
+        {
+            (tensors, CompressionConfig? config) = CompressedTensors.Encode(entries, DType.F32);
+            WriteConfig(config!.ToJson());
+        }
+        SafeTensorsWriter.WriteFolder(folder.Path, tensors, shardBytes: 20_000);
+        Assert.True(File.Exists(folder["model.safetensors.index.json"]));
+        LlamaModel read = LlamaFolder.Load(folder.Path);
+        Assert.Equal("int4-g32-asym", read.Matrices().First(part => part.Name.EndsWith("up_proj", StringComparison.Ordinal)).Layer.Weight.Kind);
+        Assert.Equal(wanted, Logits(read));
+        LlamaModel open = LlamaFolder.Open(folder.Path, out ICheckpoint checkpoint);
+        using (checkpoint)
+            Assert.All(open.Matrices().Zip(model.Matrices()), pair => Assert.Equal(pair.Second.Layer.Weight.ToDense(), pair.First.Layer.Weight.ToDense()));
+    }
+
+    [Fact]
+    public void A_plain_model_computes_the_same_from_PyTorchs_file()
+    {
+        LlamaModel model = Coppice.Training.Initialization.Random(Config, seed: 3);
+        PickleWriter writer = new PickleWriter().Raw('}', '(');
+        Dictionary<string, byte[]> storages = [];
+        foreach (CheckpointEntry entry in LlamaCheckpoint.Entries(model, (_, weight) => weight))
+        {
+            float[] numbers = entry.Weight?.ToDense() ?? entry.Tensor!.Data.ToArray();
+            // Matrices turned around their diagonals, so that they have to be turned back.
+            if (entry.Weight is { } weight)
+            {
+                float[] turned = new float[numbers.Length];
+                for (int i = 0; i < numbers.Length; i++)
+                    turned[i % weight.Columns * weight.Rows + i / weight.Columns] = numbers[i];
+                writer.Text(entry.Name).Tensor("FloatStorage", entry.Name, numbers.Length, 0, [weight.Rows, weight.Columns], [1, weight.Rows]);
+                numbers = turned;
+            }
+            else
+                writer.Text(entry.Name).Tensor("FloatStorage", entry.Name, numbers.Length, 0, [numbers.Length], [1]);
+            storages[entry.Name] = MemoryMarshal.AsBytes(numbers.AsSpan()).ToArray();
+        }
+        PickleWriter.Zip(folder["pytorch_model.bin"], writer.Raw('u').Done(), storages);
+        WriteConfig(null);
+        Assert.Equal(Logits(model), Logits(LlamaFolder.Load(folder.Path)));
+    }
+
+    static LlamaModel Quantized()
+    {
+        LlamaModel model = Coppice.Training.Initialization.Random(Config, seed: 3);
+        Random random = new(4);
+        foreach ((string name, MatrixLayer layer) in model.Matrices().Where(part => part.Name.EndsWith("proj", StringComparison.Ordinal)))
+        {
+            (int rows, int columns) = (layer.Weight.Rows, layer.Weight.Columns);
+            byte[] codes = [.. Enumerable.Range(0, rows * columns).Select(_ => (byte)random.Next(16))], zeros = [.. Enumerable.Range(0, rows * columns / 32).Select(_ => (byte)random.Next(1, 16))];
+            layer.Weight = new IntWeight(4, 32, rows, columns, codes, [.. zeros.Select(_ => (Half)(random.NextSingle() * 0.02f))], zeros);
+        }
+        return model;
+    }
+
+    float[] Logits(LlamaModel model) => model.Forward(new Batch([5, 10, 42, 7, 27]), new ForwardContext(pool)).Data.ToArray();
+
+    void WriteConfig(JsonObject? quantization)
+    {
+        JsonObject json = LlamaFolder.Config(Config, DType.F32, 1, 2);
+        json[CompressionConfig.Key] = quantization;
+        File.WriteAllText(folder["config.json"], json.ToJsonString());
+    }
+}
