@@ -59,7 +59,7 @@ sealed class JsonFields
     public JsonFields Object(string name) => new(Path, Find(name, JsonValueKind.Object));
 
     /// <summary>A failure that names the file.</summary>
-    public CoppiceException Error(string message) => new($"{Path}: {message}");
+    public CoppiceException Error(string message) => FormatError.At(Path, message);
 
     CoppiceException Missing(string name) => Error($"has no '{name}'");
 
