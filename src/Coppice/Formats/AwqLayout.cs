@@ -34,12 +34,21 @@ static class AwqLayout
     {
         int perRow = outputs / PerWord, perOutput = (inputs + PerWord - 1) / PerWord;
         uint[] rows = new uint[outputs * perOutput];
-        for (int input = 0; input < inputs; input++)
+        // Eight inputs of eight outputs at a time.
+        Span<uint> eight = stackalloc uint[PerWord];
+        for (int first = 0; first < inputs; first += PerWord)
             for (int word = 0; word < perRow; word++)
             {
-                uint eight = words[input * perRow + word];
+                eight.Clear();
+                for (int k = 0; k < Math.Min(PerWord, inputs - first); k++)
+                    eight[k] = words[(first + k) * perRow + word];
                 for (int i = 0; i < PerWord; i++)
-                    rows[(word * PerWord + Order[i]) * perOutput + input / PerWord] |= (eight >> 4 * i & 15) << input % PerWord * 4;
+                {
+                    uint row = 0;
+                    for (int k = 0; k < PerWord; k++)
+                        row |= (eight[k] >> 4 * i & 15) << 4 * k;
+                    rows[(word * PerWord + Order[i]) * perOutput + first / PerWord] = row;
+                }
             }
         return rows;
     }
