@@ -13,10 +13,11 @@ static class LlamaCheckpoint
     {
         HashSet<string> unused = [.. checkpoint.Names];
         LlamaModel model = new(config, Matrix, Vector);
-        // Some writers store a tied head a second time, or angles that follow from the sizes.
+        // Some writers store a tied head a second time, angles that follow from the sizes, or biases of zero for every quantized layer (AutoGPTQ).
         if (config.Head == HeadKind.Tied)
             unused.Remove(rename("lm_head.weight"));
         unused.RemoveWhere(name => name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal));
+        unused.RemoveWhere(name => name.EndsWith(".bias", StringComparison.Ordinal) && checkpoint.ReadTensor(name).Data.IndexOfAnyExcept(0f) < 0);
         return unused.Count == 0
             ? model
             : throw new CoppiceException($"{checkpoint.Path}: a llama model has no use for {unused.Count} of its tensors: {string.Join(", ", unused.Order().Take(5))}{(unused.Count > 5 ? " ..." : "")}");

@@ -56,6 +56,20 @@ public sealed class CheckpointFolderTests : IDisposable
             Assert.All(open.Matrices().Zip(model.Matrices()), pair => Assert.Equal(pair.Second.Layer.Weight.ToDense(), pair.First.Layer.Weight.ToDense()));
     }
 
+    [Theory]
+    [InlineData(0f, null), InlineData(1e-6f, "has no use for 1 of its tensors: model.layers.0.mlp.up_proj.bias")]
+    public void Biases_of_zero_that_AutoGPTQ_added_are_passed_over(float last, string? said)
+    {
+        LlamaModel model = Quantized();
+        (var tensors, GptqConfig? config) = GptqTensors.Encode(LlamaCheckpoint.Entries(model, (_, weight) => weight), DType.F32);
+        SafeTensorsWriter.WriteFolder(folder.Path, tensors.Add(TensorSource.Floats("model.layers.0.mlp.up_proj.bias", DType.F32, Tensor.From([3], [0, 0, last]))));
+        WriteConfig(config!.ToJson());
+        if (said is null)
+            Assert.Equal(Logits(model), Logits(LlamaFolder.Load(folder.Path)));
+        else
+            Assert.Contains(said, Assert.Throws<CoppiceException>(() => LlamaFolder.Load(folder.Path)).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_plain_model_computes_the_same_from_PyTorchs_file()
     {
