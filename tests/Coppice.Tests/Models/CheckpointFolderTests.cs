@@ -24,28 +24,14 @@ public sealed class CheckpointFolderTests : IDisposable
     }
 
     [Theory]
-    [InlineData("compressed-tensors"), InlineData("gptq"), InlineData("awq")]
-    public void A_quantized_model_computes_the_same_from_every_layout(string method)
+    [InlineData(QuantizationLayout.CompressedTensors), InlineData(QuantizationLayout.Gptq), InlineData(QuantizationLayout.Awq)]
+    public void A_quantized_model_computes_the_same_from_every_layout(QuantizationLayout layout)
     {
         LlamaModel model = Quantized();
         float[] wanted = Logits(model);
         IReadOnlyList<CheckpointEntry> entries = LlamaCheckpoint.Entries(model, (_, weight) => weight);
-        IEnumerable<TensorSource> tensors;
-        if (method == "gptq")
-        {
-            (tensors, GptqConfig? config) = GptqTensors.Encode(entries, DType.F32);
-            WriteConfig(config!.ToJson());
-        }
-        else if (method == "awq")
-        {
-            (tensors, AwqConfig? config) = AwqTensors.Encode(entries, DType.F32);
-            WriteConfig(config!.ToJson());
-        }
-        else
-        {
-            (tensors, CompressionConfig? config) = CompressedTensors.Encode(entries, DType.F32);
-            WriteConfig(config!.ToJson());
-        }
+        (var tensors, JsonObject? config) = layout.Encode(entries, DType.F32);
+        WriteConfig(config);
         SafeTensorsWriter.WriteFolder(folder.Path, tensors, shardBytes: 20_000);
         Assert.True(File.Exists(folder["model.safetensors.index.json"]));
         LlamaModel read = LlamaFolder.Load(folder.Path);

@@ -1,0 +1,43 @@
+using System.Collections.Immutable;
+using System.Text.Json.Nodes;
+using Coppice.Tensors;
+
+namespace Coppice.Formats;
+
+/// <summary>Whose parts a model's packed matrices are written in.</summary>
+public enum QuantizationLayout
+{
+    /// <summary>llm-compressor's: every kind of matrix.</summary>
+    CompressedTensors,
+
+    /// <summary>GPTQ's: integers of 2, 3, 4 and 8 bits.</summary>
+    Gptq,
+
+    /// <summary>AWQ's: integers of 4 bits, all in groups of one size.</summary>
+    Awq,
+}
+
+/// <summary>Writes packed matrices in a layout.</summary>
+public static class QuantizationLayouts
+{
+    /// <summary>The tensors of a model's safetensors, and what config.json has to hold under <see cref="CompressionConfig.Key"/>: null where nothing is packed.</summary>
+    /// <param name="layout">Matrices that it has no parts for are written as plain ones.</param>
+    /// <param name="entries">Named as Hugging Face names them.</param>
+    /// <param name="dense">For matrices without a type of their own in the layout, and for vectors: F32, F16 or BF16.</param>
+    /// <exception cref="CoppiceException">The layout has no place for an integer matrix.</exception>
+    public static (ImmutableArray<TensorSource> Tensors, JsonObject? Config) Encode(this QuantizationLayout layout, IReadOnlyCollection<CheckpointEntry> entries, DType dense)
+    {
+        switch (layout)
+        {
+            case QuantizationLayout.Gptq:
+                (ImmutableArray<TensorSource> tensors, GptqConfig? gptq) = GptqTensors.Encode(entries, dense);
+                return (tensors, gptq?.ToJson());
+            case QuantizationLayout.Awq:
+                (tensors, AwqConfig? awq) = AwqTensors.Encode(entries, dense);
+                return (tensors, awq?.ToJson());
+            default:
+                (tensors, CompressionConfig? compression) = CompressedTensors.Encode(entries, dense);
+                return (tensors, compression?.ToJson());
+        }
+    }
+}
