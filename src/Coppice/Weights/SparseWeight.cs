@@ -61,7 +61,7 @@ public sealed class SparseWeight : PackedWeight
     /// <inheritdoc/>
     public override string Kind => "sparse-f16";
 
-    private protected override PanelProduct Pack(WorkerPool pool) => 
+    private protected override PanelProduct Pack(WorkerPool pool) =>
         // With more kept than this the mask costs more time than it saves memory.
         kept.Length > 3L * Rows * Columns / 4 ? PanelProduct.Float16(pool, this) : PanelProduct.Sparse(pool, this);
 
