@@ -1,7 +1,6 @@
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
 using CrossEntropy = Coppice.Tensors.Simd.CrossEntropy;
-using SwiGlu = Coppice.Tensors.Simd.SwiGlu;
 
 namespace Coppice.Bench;
 
@@ -15,10 +14,10 @@ static class FusedBench
         float[] x = ProductBench.Numbers(Rows * Width), w = ProductBench.Numbers(Width), y = new float[x.Length], dx = new float[x.Length], dw = new float[Width], r = new float[Rows];
         Report("norm forward", x.Length, () => RmsNorm.Forward(pool, x, w, 1e-5f, r, y));
         Report("norm backward", x.Length, () => RmsNorm.Backward(pool, x, w, r, y, dx, dw));
-        Report("gate forward", x.Length, () => SwiGlu.Forward(pool, x, y, dx));
-        Report("gate backward", x.Length, () => SwiGlu.Backward(pool, x, y, dx, dx, Accumulate.Add, y, Accumulate.Add));
+        Report("gate forward", x.Length, () => Gate.Forward<Silu>(pool, x, y, dx));
+        Report("gate backward", x.Length, () => Gate.Backward<Silu>(pool, x, y, dx, dx, Accumulate.Add, y, Accumulate.Add));
         int[] positions = [.. Enumerable.Range(0, Rows).Select(i => i % 256)];
-        Report("rotary", x.Length, () => Rotary.Turn(pool, x, positions, x.AsSpan(0, 256 * 32), x.AsSpan(0, 256 * 32), 64, RotaryDirection.Forward, Accumulate.Overwrite, y));
+        Report("rotary", x.Length, () => Rotary.Turn(pool, x, positions, x.AsSpan(0, 256 * 32), x.AsSpan(0, 256 * 32), 64, 64, RotaryDirection.Forward, Accumulate.Overwrite, y));
         float[] logits = ProductBench.Numbers(256 * Classes);
         double[] losses = new double[256];
         Report("cross-entropy", logits.Length, () => CrossEntropy.LossAndGradient(pool, logits, new int[256], 1, losses));

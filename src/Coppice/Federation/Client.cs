@@ -59,7 +59,7 @@ public sealed class Client
         LlamaConfig config = task.ReadConfig(name);
         LlamaModel model;
         using (SafeTensors received = SafeTensors.Read(name, tensors))
-            model = LlamaCheckpoint.Build(config, received, stored => stored, (_, weight) => weight);
+            model = LlamaCheckpoint.Build(config, received, name => new Models.Families.TensorPlace(name), _ => false);
         ParameterSet before = ParameterSet.Copy(model);
         options.Validate();
         if (options.ContextLength > config.ContextLength)

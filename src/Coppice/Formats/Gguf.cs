@@ -85,6 +85,9 @@ public sealed class Gguf : ICheckpoint
         throw file.Error($"key '{key}' is {(value is Array ? value.GetType().Name : $"{value.GetType().Name} {value}")}, wanted {typeof(T).Name}");
     }
 
+    /// <summary>The same, or <paramref name="absent"/> where there is no such key.</summary>
+    public T Get<T>(string key, T absent) => metadata.ContainsKey(key) ? Get<T>(key) : absent;
+
     /// <inheritdoc/>
     public ImmutableArray<long> ShapeOf(string name) => Find(name).Shape;
 

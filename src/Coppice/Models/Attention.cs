@@ -2,8 +2,8 @@ using Coppice.Tensors;
 
 namespace Coppice.Models;
 
-/// <summary>Causal self-attention with rotary positions; query heads share key-value heads in equal groups (Ainslie et al. 2023).</summary>
-public sealed class Attention(Linear query, Linear key, Linear value, Linear output, RotaryTable rotary, int heads, int keyValueHeads) : Layer
+/// <summary>Causal self-attention; query heads share key-value heads in equal groups (Ainslie et al. 2023).</summary>
+public sealed class Attention(Linear query, Linear key, Linear value, Linear output, AttentionOptions options) : Layer
 {
     /// <summary>[heads * head width, width].</summary>
     public Linear Query { get; } = query;
@@ -18,30 +18,40 @@ public sealed class Attention(Linear query, Linear key, Linear value, Linear out
     public Linear Output { get; } = output;
 
     /// <summary>Query heads.</summary>
-    public int Heads { get; } = heads;
+    public int Heads => options.Heads;
 
     /// <summary>Key-value heads; divides <see cref="Heads"/>.</summary>
-    public int KeyValueHeads { get; } = keyValueHeads;
+    public int KeyValueHeads => options.KeyValueHeads;
 
     /// <summary>Numbers a head.</summary>
-    public int HeadWidth => rotary.HeadWidth;
+    public int HeadWidth => options.HeadWidth;
 
     /// <summary>Numbers that a token's keys, or its values, take.</summary>
     public int KeyValueWidth => KeyValueHeads * HeadWidth;
 
     /// <inheritdoc/>
-    public override IEnumerable<(string Name, Layer Layer)> Children => [("q_proj", Query), ("k_proj", Key), ("v_proj", Value), ("o_proj", Output)];
+    public override IEnumerable<(string Name, Layer Layer)> Children =>
+    [
+        ("q_proj", Query), ("k_proj", Key), ("v_proj", Value),
+        .. options.QueryNorm is { } q && options.KeyNorm is { } k ? [("q_norm", q), ("k_norm", k)] : Array.Empty<(string, Layer)>(),
+        ("o_proj", Output),
+    ];
 
     /// <summary>[tokens, width] to the same; where the batch continues caches, its keys and values are added to them at block <paramref name="index"/>.</summary>
     public Tensor Forward(Tensor x, Batch batch, int index, ForwardContext context)
     {
-        Tensor q = rotary.Rotate(context, Query.Forward(x, context), batch.Positions);
-        Tensor k = rotary.Rotate(context, Key.Forward(x, context), batch.Positions);
+        Tensor q = Placed(Query.Forward(x, context), options.QueryNorm), k = Placed(Key.Forward(x, context), options.KeyNorm);
         Tensor v = Value.Forward(x, context);
         Tensor mixed = batch.Caches.IsEmpty
-            ? GroupedQueryAttention.Apply(context, q, k, v, batch.Sequences, Heads, KeyValueHeads)
+            ? GroupedQueryAttention.Apply(context, q, k, v, batch.Sequences, options.Shape)
             : Continue(q, k, v, batch, index, context);
         return Output.Forward(mixed, context);
+
+        Tensor Placed(Tensor rows, RmsNorm? norm)
+        {
+            Tensor normed = norm is null ? rows : norm.Forward(rows, context);
+            return options.Rotary is { } rotary ? rotary.Rotate(context, normed, batch.Positions) : normed;
+        }
     }
 
     Tensor Continue(Tensor q, Tensor k, Tensor v, Batch batch, int index, ForwardContext context)
@@ -49,6 +59,6 @@ public sealed class Attention(Linear query, Linear key, Linear value, Linear out
         ReadOnlySpan<KeyValueBlock> caches = batch.CacheBlocks(index);
         for (int i = 0; i < caches.Length; i++)
             caches[i].Write(batch.Queries[i].Past, k.Rows(batch.Queries[i].Rows), v.Rows(batch.Queries[i].Rows));
-        return GroupedQueryAttention.Continue(context, q, caches, batch.Queries, Heads, KeyValueHeads);
+        return GroupedQueryAttention.Continue(context, q, caches, batch.Queries, options.Shape);
     }
 }

@@ -16,6 +16,7 @@ public sealed class Batch
     int[] logits = [];
     int[] tokens = [];
     int[] positions = [];
+    int[] shifted = [];
     int sequenceCount, cacheCount;
 
     /// <summary>An empty batch.</summary>
@@ -27,8 +28,23 @@ public sealed class Batch
     /// <summary>All ids, sequence after sequence.</summary>
     public ReadOnlySpan<int> Tokens => tokens.AsSpan(0, Count);
 
+    /// <summary>The same, to be kept until the next change.</summary>
+    internal ReadOnlyMemory<int> Ids => tokens.AsMemory(0, Count);
+
     /// <summary>Each token's place in its text.</summary>
     internal ReadOnlyMemory<int> Positions => positions.AsMemory(0, Count);
+
+    /// <summary>Each token's place in its text plus <paramref name="first"/>, to be kept until the next change.</summary>
+    internal ReadOnlyMemory<int> PositionsFrom(int first)
+    {
+        if (first == 0)
+            return Positions;
+        if (shifted.Length < positions.Length)
+            Array.Resize(ref shifted, positions.Length);
+        for (int i = 0; i < Count; i++)
+            shifted[i] = positions[i] + first;
+        return shifted.AsMemory(0, Count);
+    }
 
     /// <summary>Ids in all sequences together.</summary>
     public int Count { get; private set; }

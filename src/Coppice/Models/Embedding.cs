@@ -9,9 +9,12 @@ namespace Coppice.Models;
 public sealed class Embedding(Weight weight) : MatrixLayer(weight)
 {
     /// <summary>[tokens] to [tokens, width].</summary>
-    public Tensor Forward(Batch batch, ForwardContext context)
+    public Tensor Forward(Batch batch, ForwardContext context) => Rows(batch.Ids, context);
+
+    /// <summary>Rows of the table, by their numbers, to [numbers, width].</summary>
+    internal Tensor Rows(ReadOnlyMemory<int> rows, ForwardContext context)
     {
-        ReadOnlySpan<int> tokens = batch.Tokens;
+        ReadOnlySpan<int> tokens = rows.Span;
         bool trains = context.Tape is not null && Weight is DenseWeight { Values.RequiresGrad: true };
         Tensor y = context.Result([tokens.Length, Weight.Columns], trains);
         for (int i = 0; i < tokens.Length; i++)
@@ -21,24 +24,24 @@ public sealed class Embedding(Weight weight) : MatrixLayer(weight)
             Weight.Unpack(tokens[i], y.Data.Slice(i * Weight.Columns, Weight.Columns));
         }
         if (trains)
-            context.Tape!.Record<Node>().Set((DenseWeight)Weight, batch, y);
+            context.Tape!.Record<Node>().Set((DenseWeight)Weight, rows, y);
         return y;
     }
 
     sealed class Node : TapeNode
     {
         DenseWeight table = null!;
-        Batch batch = null!;
+        ReadOnlyMemory<int> rows;
         Tensor y = null!;
 
-        public void Set(DenseWeight table, Batch batch, Tensor y) => (this.table, this.batch, this.y) = (table, batch, y);
+        public void Set(DenseWeight table, ReadOnlyMemory<int> rows, Tensor y) => (this.table, this.rows, this.y) = (table, rows, y);
 
         public override void Backward()
         {
             int width = table.Columns;
             Span<float> gradient = table.Values.Grad!.Data;
             ReadOnlySpan<float> dy = y.Grad!.Data;
-            ReadOnlySpan<int> tokens = batch.Tokens;
+            ReadOnlySpan<int> tokens = rows.Span;
             for (int i = 0; i < tokens.Length; i++)
             {
                 Span<float> row = gradient.Slice(tokens[i] * width, width);

@@ -2,11 +2,11 @@ using Coppice.Tensors;
 
 namespace Coppice.Models;
 
-/// <summary>down(silu(gate(x)) * up(x)) (Shazeer 2020).</summary>
-public sealed class FeedForward(Linear gate, Linear up, Linear down) : Layer
+/// <summary>down(f(gate(x)) * up(x)) (Shazeer 2020), or without a gate down(f(up(x))).</summary>
+public sealed class FeedForward(Linear? gate, Linear up, Linear down, Activation activation) : Layer
 {
-    /// <summary>[hidden, width].</summary>
-    public Linear Gate { get; } = gate;
+    /// <summary>[hidden, width], or none.</summary>
+    public Linear? Gate { get; } = gate;
 
     /// <summary>[hidden, width].</summary>
     public Linear Up { get; } = up;
@@ -15,9 +15,15 @@ public sealed class FeedForward(Linear gate, Linear up, Linear down) : Layer
     public Linear Down { get; } = down;
 
     /// <inheritdoc/>
-    public override IEnumerable<(string Name, Layer Layer)> Children => [("gate_proj", Gate), ("up_proj", Up), ("down_proj", Down)];
+    public override IEnumerable<(string Name, Layer Layer)> Children =>
+        Gate is null ? [("up_proj", Up), ("down_proj", Down)] : [("gate_proj", Gate), ("up_proj", Up), ("down_proj", Down)];
 
     /// <summary>[tokens, width] to the same.</summary>
-    public Tensor Forward(Tensor x, ForwardContext context) =>
-        Down.Forward(SwiGlu.Apply(context, Gate.Forward(x, context), Up.Forward(x, context)), context);
+    public Tensor Forward(Tensor x, ForwardContext context)
+    {
+        if (Gate is null)
+            return Down.Forward(Activate.Plain(context, activation, Up.Forward(x, context)), context);
+        Tensor gate = Gate.Forward(x, context);
+        return Down.Forward(Activate.Gated(context, activation, gate, Up.Forward(x, context)), context);
+    }
 }

@@ -4,13 +4,19 @@ using Coppice.Weights;
 
 namespace Coppice.Models;
 
-/// <summary>y = x W^T.</summary>
-public sealed class Linear(Weight weight) : MatrixLayer(weight)
+/// <summary>y = x W^T, or y = x W^T + b.</summary>
+public sealed class Linear(Weight weight, Tensor? bias = null) : MatrixLayer(weight)
 {
     readonly Embedding? tiedTo;
 
     /// <summary>A product with an embedding's own table: whatever replaces one replaces both.</summary>
     public Linear(Embedding table) : this(table.Weight) => tiedTo = table;
+
+    /// <summary>b [outputs], where there is one.</summary>
+    public Tensor? Bias => bias;
+
+    /// <inheritdoc/>
+    public override IEnumerable<(string Name, Tensor Vector)> Vectors => bias is null ? [] : [("bias", bias)];
 
     /// <inheritdoc/>
     public override Weight Weight
@@ -30,7 +36,7 @@ public sealed class Linear(Weight weight) : MatrixLayer(weight)
     {
         context.OnLinearInput?.Invoke(this, x);
         bool trains = context.Tape is not null && Weight is DenseWeight { Values.RequiresGrad: true };
-        bool records = trains || context.Records(x);
+        bool records = trains || context.Records(x) || bias is not null && context.Records(bias);
         int tokens = x.Shape.Rows;
         Tensor y = context.Result([tokens, Weight.Rows], records);
         Rows result = new(y.Data, tokens, Weight.Rows);
@@ -40,7 +46,7 @@ public sealed class Linear(Weight weight) : MatrixLayer(weight)
             Weight.Multiply(context.Pool, new Rows(x.Data, tokens, Weight.Columns), result);
         if (records)
             context.Tape!.Record<Node>().Set(context.Pool, Weight, x, y);
-        return y;
+        return bias is null ? y : AddBias.Apply(context, y, bias);
     }
 
     sealed class Node : TapeNode

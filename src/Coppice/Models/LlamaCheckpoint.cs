@@ -1,56 +1,131 @@
 using Coppice.Formats;
+using Coppice.Models.Families;
 using Coppice.Tensors;
 using Coppice.Weights;
 
 namespace Coppice.Models;
 
-/// <summary>Between a container's named tensors and a Llama model's layers, whatever the container.</summary>
+/// <summary>Between a container's named tensors and a model's layers, whatever the container and the family.</summary>
 static class LlamaCheckpoint
 {
-    /// <summary>Builds the model: <paramref name="rename"/> gives the container's name of a tensor, <paramref name="arrange"/> brings a matrix, told by our name, from the container's row order into ours.</summary>
+    /// <summary>Builds a model from a Hugging Face folder's tensors.</summary>
     /// <exception cref="CoppiceException">A tensor is missing, has another shape, or is there without a use.</exception>
-    public static LlamaModel Build(LlamaConfig config, ICheckpoint checkpoint, Func<string, string> rename, Func<string, Weight, Weight> arrange, WeightReading reading = WeightReading.Whole)
+    public static LlamaModel Build(LlamaConfig config, ICheckpoint checkpoint, WeightReading reading = WeightReading.Whole)
     {
-        HashSet<string> unused = [.. checkpoint.Names];
+        Family family = Family.Of(config);
+        return Build(config, checkpoint, name => family.InFolder(name, config), family.IsDerived, reading);
+    }
+
+    /// <summary>Builds a model: <paramref name="place"/> says where a tensor of ours is stored, <paramref name="isDerived"/> which stored ones may be there without a use.</summary>
+    /// <exception cref="CoppiceException">A tensor is missing, has another shape, or is there without a use.</exception>
+    public static LlamaModel Build(LlamaConfig config, ICheckpoint checkpoint, Func<string, TensorPlace> place, Func<string, bool> isDerived, WeightReading reading = WeightReading.Whole)
+    {
+        HashSet<string> unused = [.. checkpoint.Names], stored = [.. checkpoint.Names];
+        // What holds several of our matrices is read once.
+        (string Name, Weight? Weight) last = default;
         LlamaModel model = new(config, Matrix, Vector);
-        // Some writers store a tied head a second time, angles that follow from the sizes, or biases of zero for every quantized layer (AutoGPTQ).
+        // Some writers store a tied head a second time, what follows from the sizes, or biases of zero for every quantized layer (AutoGPTQ).
         if (config.Head == HeadKind.Tied)
-            unused.Remove(rename("lm_head.weight"));
-        unused.RemoveWhere(name => name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal));
+            unused.Remove(place("lm_head.weight").Name);
+        unused.RemoveWhere(name => isDerived(name));
         unused.RemoveWhere(name => name.EndsWith(".bias", StringComparison.Ordinal) && checkpoint.ReadTensor(name).Data.IndexOfAnyExcept(0f) < 0);
         return unused.Count == 0
             ? model
-            : throw new CoppiceException($"{checkpoint.Path}: a llama model has no use for {unused.Count} of its tensors: {string.Join(", ", unused.Order().Take(5))}{(unused.Count > 5 ? " ..." : "")}");
+            : throw new CoppiceException($"{checkpoint.Path}: a {config.Family} model has no use for {unused.Count} of its tensors: {string.Join(", ", unused.Order().Take(5))}{(unused.Count > 5 ? " ..." : "")}");
 
         Weight Matrix(string name, Shape shape)
         {
-            string stored = Take(name, shape);
-            return arrange(name, reading == WeightReading.Whole ? checkpoint.ReadWeight(stored) : checkpoint.OpenWeight(stored));
+            TensorPlace at = Take(name, shape);
+            if (last.Name != at.Name)
+            {
+                Weight whole = reading == WeightReading.Whole ? checkpoint.ReadWeight(at.Name) : checkpoint.OpenWeight(at.Name);
+                last = (at.Name, at.IsTransposed ? MatrixLayout.Transpose(whole) : whole);
+            }
+            return at.Rows is null ? last.Weight! : last.Weight!.Reorder(at.Rows);
         }
 
-        Tensor Vector(string name, Shape shape) => checkpoint.ReadTensor(Take(name, shape));
-
-        string Take(string name, Shape shape)
+        Tensor Vector(string name, Shape shape)
         {
-            string stored = rename(name);
-            if (!unused.Remove(stored))
-                throw new CoppiceException($"{checkpoint.Path}: tensor '{stored}' is missing; a llama model of {config.LayerCount} layers needs it");
-            if (!checkpoint.ShapeOf(stored).SequenceEqual(shape.Select(size => (long)size)))
-                throw new CoppiceException($"{checkpoint.Path}: tensor '{stored}' is [{string.Join(", ", checkpoint.ShapeOf(stored))}], wanted {shape}");
-            return stored;
+            TensorPlace at = Take(name, shape);
+            Tensor vector = checkpoint.ReadTensor(at.Name);
+            if (at.Rows is { } rows)
+                vector = Tensor.From(shape, [.. rows.Select(row => vector.Data[row])]);
+            if (at.Added != 0)
+                foreach (ref float value in vector.Data)
+                    value += at.Added;
+            return vector;
+        }
+
+        TensorPlace Take(string name, Shape shape)
+        {
+            TensorPlace at = place(name);
+            if (!stored.Contains(at.Name))
+                throw new CoppiceException($"{checkpoint.Path}: tensor '{at.Name}' is missing; a {config.Family} model of {config.LayerCount} layers needs it");
+            unused.Remove(at.Name);
+            long[] wanted = [.. shape.Select(size => (long)size)];
+            if (at.Rows is not null)
+                wanted[0] = at.StoredRows;
+            if (at.IsTransposed)
+                Array.Reverse(wanted);
+            if (!checkpoint.ShapeOf(at.Name).SequenceEqual(wanted))
+                throw new CoppiceException($"{checkpoint.Path}: tensor '{at.Name}' is [{string.Join(", ", checkpoint.ShapeOf(at.Name))}], wanted [{string.Join(", ", wanted)}]");
+            return at;
         }
     }
 
-    /// <summary>Every parameter under Hugging Face's name, its matrices as <paramref name="arrange"/> gives them.</summary>
-    public static IReadOnlyList<CheckpointEntry> Entries(LlamaModel model, Func<string, Weight, Weight> arrange) =>
+    /// <summary>Every parameter under our name.</summary>
+    public static IReadOnlyList<CheckpointEntry> Entries(LlamaModel model) =>
     [
-        .. model.Matrices().Select(part => (Name: part.Name + ".weight", part.Layer.Weight)).Select(part => new CheckpointEntry(part.Name, arrange(part.Name, part.Weight))),
+        .. model.Matrices().Select(part => new CheckpointEntry(part.Name + ".weight", part.Layer.Weight)),
         .. model.AllVectors().Select(part => new CheckpointEntry(part.Name, part.Vector)),
     ];
 
-    /// <summary>How many heads' rows rotary positions turn in the matrix of this name; null where they turn none.</summary>
-    public static int? HeadsOf(string name, LlamaConfig config) =>
-        name.EndsWith("self_attn.q_proj.weight", StringComparison.Ordinal) ? config.HeadCount
-        : name.EndsWith("self_attn.k_proj.weight", StringComparison.Ordinal) ? config.KeyValueHeadCount
-        : null;
+    /// <summary>Every tensor as a container stores it: <paramref name="place"/> says where each of ours goes, <paramref name="exact"/> may give a matrix a form of the container's own first.</summary>
+    /// <exception cref="CoppiceException">Matrices that are stored as one cannot be put together.</exception>
+    public static IReadOnlyList<(CheckpointEntry Entry, IReadOnlyList<string> Ours)> Stored(LlamaModel model, Func<string, TensorPlace> place, Func<Weight, Weight> exact)
+    {
+        List<(CheckpointEntry Entry, IReadOnlyList<string> Ours)> stored = [];
+        foreach (var group in Entries(model).Select(entry => (Entry: entry, At: place(entry.Name))).GroupBy(part => part.At.Name))
+        {
+            (CheckpointEntry Entry, TensorPlace At)[] parts = [.. group];
+            CheckpointEntry entry;
+            try
+            {
+                entry = parts[0].Entry.Weight is null
+                    ? new CheckpointEntry(group.Key, Vector(parts))
+                    : new CheckpointEntry(group.Key, Matrix([.. parts.Select(part => (exact(part.Entry.Weight!), part.At))]));
+            }
+            catch (CoppiceException error)
+            {
+                throw new CoppiceException($"tensor '{group.Key}': {error.Message}", error);
+            }
+            stored.Add((entry, [.. parts.Select(part => part.Entry.Name)]));
+        }
+        return stored;
+
+        static Weight Matrix(IReadOnlyList<(Weight Weight, TensorPlace At)> parts)
+        {
+            Weight all = MatrixLayout.Stack([.. parts.Select(part => part.Weight)]);
+            if (parts[0].At.Rows is not null)
+                all = all.Reorder(Inverse([.. parts.SelectMany(part => part.At.Rows!)]));
+            return parts[0].At.IsTransposed ? MatrixLayout.Transpose(all) : all;
+        }
+
+        static Tensor Vector(IReadOnlyList<(CheckpointEntry Entry, TensorPlace At)> parts)
+        {
+            TensorPlace at = parts[0].At;
+            if (at.Rows is null && at.Added == 0)
+                return parts[0].Entry.Tensor!;
+            float[] all = [.. parts.SelectMany(part => part.Entry.Tensor!.Data.ToArray()).Select(value => value - at.Added)];
+            return Tensor.From([all.Length], at.Rows is null ? all : [.. Inverse([.. parts.SelectMany(part => part.At.Rows!)]).Select(row => all[row])]);
+        }
+
+        static int[] Inverse(int[] rows)
+        {
+            int[] inverse = new int[rows.Length];
+            for (int i = 0; i < rows.Length; i++)
+                inverse[rows[i]] = i;
+            return inverse;
+        }
+    }
 }

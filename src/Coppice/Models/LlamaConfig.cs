@@ -2,7 +2,7 @@ using Coppice.Tensors;
 
 namespace Coppice.Models;
 
-/// <summary>The sizes of a Llama-family model, under their names in Hugging Face's config.json.</summary>
+/// <summary>What a decoder is: its sizes, under their names in Hugging Face's config.json, and what its family does otherwise than Llama.</summary>
 public sealed record LlamaConfig
 {
     const int MostLayers = 4096;
@@ -31,8 +31,68 @@ public sealed record LlamaConfig
     /// <summary>The most tokens in a sequence.</summary>
     public required int ContextLength { get; init; }
 
+    /// <summary>The family, by Hugging Face's <c>model_type</c>.</summary>
+    public string Family { get; init; } = "llama";
+
     /// <summary>Base of the rotary frequencies.</summary>
     public float RopeTheta { get; init; } = 10_000;
+
+    /// <summary>What changes the rotary frequencies; not those of layers with <see cref="LocalRopeTheta"/>.</summary>
+    public RopeScaling? RopeScaling { get; init; }
+
+    /// <summary>How many numbers of a head are turned; all where null.</summary>
+    public int? RotaryWidth { get; init; }
+
+    /// <summary>How a token's place comes into the model.</summary>
+    public PositionKind Positions { get; init; }
+
+    /// <summary>Rows of the table of positions before that of the first token.</summary>
+    public int FirstPosition { get; init; }
+
+    /// <summary>How many keys a query of a windowed layer sees; all where null.</summary>
+    public int? Window { get; init; }
+
+    /// <summary>Every so many layers one sees all keys, the last of each; 0 where every layer has the window.</summary>
+    public int WindowPattern { get; init; }
+
+    /// <summary>Base of the rotary frequencies of windowed layers, where it is another.</summary>
+    public float? LocalRopeTheta { get; init; }
+
+    /// <summary>The norms' formula.</summary>
+    public NormKind Norm { get; init; }
+
+    /// <summary>Where a block's norms stand.</summary>
+    public NormPlacement NormPlacement { get; init; }
+
+    /// <summary>How attention and feed-forward part are joined.</summary>
+    public Residual Residual { get; init; }
+
+    /// <summary>Which products add a vector.</summary>
+    public BiasedParts Biases { get; init; }
+
+    /// <summary>What norms of queries and keys there are.</summary>
+    public QueryKeyNorm QueryKeyNorm { get; init; }
+
+    /// <summary>The feed-forward part's function.</summary>
+    public Activation Activation { get; init; }
+
+    /// <summary>Whether the feed-forward part has a gate.</summary>
+    public Gating Gating { get; init; }
+
+    /// <summary>What products of queries and keys are multiplied by; 1 / sqrt(head width) where null.</summary>
+    public float? AttentionScale { get; init; }
+
+    /// <summary>c where attention's scores s become c tanh(s / c).</summary>
+    public float? AttentionSoftcap { get; init; }
+
+    /// <summary>The same for logits.</summary>
+    public float? LogitSoftcap { get; init; }
+
+    /// <summary>What embeddings are multiplied by; nothing where null.</summary>
+    public float? EmbeddingScale { get; init; }
+
+    /// <summary>Whether a layer's queries see only a window.</summary>
+    public bool IsWindowed(int layer) => Window is not null && (WindowPattern == 0 || (layer + 1) % WindowPattern != 0);
 
     /// <summary>Added to the mean square in every norm.</summary>
     public float NormEpsilon { get; init; } = 1e-5f;
@@ -55,8 +115,11 @@ public sealed record LlamaConfig
             throw new CoppiceException($"{source}: num_hidden_layers is {LayerCount}, wanted at most {MostLayers}");
         if (HeadCount % KeyValueHeadCount != 0)
             throw new CoppiceException($"{source}: num_attention_heads {HeadCount} is not a multiple of num_key_value_heads {KeyValueHeadCount}");
-        if (HeadWidth % 2 != 0)
-            throw new CoppiceException($"{source}: head_dim {HeadWidth} is odd, rotary positions turn pairs");
+        int turned = RotaryWidth ?? HeadWidth;
+        if (Positions == PositionKind.Rotary && (turned % 2 != 0 || turned < 2 || turned > HeadWidth))
+            throw new CoppiceException($"{source}: {turned} of a head's {HeadWidth} numbers are to be turned by positions, which takes pairs");
+        if (Window is < 1 || FirstPosition is < 0 or > 1024 || WindowPattern < 0)
+            throw new CoppiceException($"{source}: a window of {Window} tokens, every {WindowPattern} layers, and {FirstPosition} unused positions cannot be");
         foreach ((string name, long rows, long columns) in new[]
         {
             ("the embedding", (long)VocabularySize, (long)HiddenSize), ("a feed-forward matrix", IntermediateSize, HiddenSize), ("an attention matrix", (long)HeadCount * HeadWidth, HiddenSize),
@@ -76,4 +139,80 @@ public enum HeadKind
 
     /// <summary>It has a matrix of its own.</summary>
     Untied,
+}
+
+/// <summary>How a token's place comes into the model.</summary>
+public enum PositionKind
+{
+    /// <summary>Queries and keys are turned (Su et al. 2021).</summary>
+    Rotary,
+
+    /// <summary>A row of a table is added to the embedding.</summary>
+    Learned,
+}
+
+/// <summary>A norm's formula.</summary>
+public enum NormKind
+{
+    /// <summary>Root mean square.</summary>
+    Rms,
+
+    /// <summary>Mean and variance, with a bias.</summary>
+    Layer,
+}
+
+/// <summary>Where a block's norms stand.</summary>
+public enum NormPlacement
+{
+    /// <summary>Before attention and before the feed-forward part.</summary>
+    Before,
+
+    /// <summary>Behind them.</summary>
+    After,
+
+    /// <summary>Before and behind.</summary>
+    Around,
+}
+
+/// <summary>Products that add a vector.</summary>
+[Flags]
+public enum BiasedParts
+{
+    /// <summary>None.</summary>
+    None = 0,
+
+    /// <summary>Those that give queries, keys and values.</summary>
+    QueryKeyValue = 1,
+
+    /// <summary>The one behind attention.</summary>
+    AttentionOutput = 2,
+
+    /// <summary>Those of the feed-forward part.</summary>
+    FeedForward = 4,
+
+    /// <summary>All in blocks.</summary>
+    All = QueryKeyValue | AttentionOutput | FeedForward,
+}
+
+/// <summary>Norms of queries and keys.</summary>
+public enum QueryKeyNorm
+{
+    /// <summary>None.</summary>
+    None,
+
+    /// <summary>Of each head by itself, one gain for all.</summary>
+    Head,
+
+    /// <summary>Of all heads together.</summary>
+    Row,
+}
+
+/// <summary>Whether a feed-forward part has a gate.</summary>
+public enum Gating
+{
+    /// <summary>down(f(gate(x)) * up(x)).</summary>
+    Gated,
+
+    /// <summary>down(f(up(x))).</summary>
+    Plain,
 }

@@ -1,15 +1,16 @@
 using System.Globalization;
 using Coppice.Formats;
+using Coppice.Models.Families;
 using Coppice.Tensors;
 using Coppice.Text;
 using Coppice.Weights;
 
 namespace Coppice.Models;
 
-/// <summary>A Llama model as llama.cpp reads it: architecture <c>llama</c>, its own names, the rows of q and k with rotary pairs side by side.</summary>
+/// <summary>A model as llama.cpp reads it.</summary>
 static class LlamaGguf
 {
-    const string Architecture = "llama", WeightSuffix = ".weight";
+    const string WeightSuffix = ".weight";
 
     /// <summary>Reads a file: the model and the vocabulary that it carries.</summary>
     public static (LlamaModel Model, Tokenizer Tokenizer) Load(string path)
@@ -21,36 +22,11 @@ static class LlamaGguf
     /// <summary>Reads an open file, its matrices at once or on demand.</summary>
     public static (LlamaModel Model, Tokenizer Tokenizer) Read(Gguf file, WeightReading reading)
     {
-        string path = file.Path;
-        string architecture = file.Get<string>("general.architecture");
-        if (architecture != Architecture)
-            throw new CoppiceException($"{path}: the architecture is '{architecture}', wanted {Architecture}");
-        if (file.Metadata.TryGetValue("llama.rope.scaling.type", out object? scaling) && scaling is not "none")
-            throw new CoppiceException($"{path}: llama.rope.scaling.type is '{scaling}', which this version cannot compute");
-        int heads = file.Get<int>("llama.attention.head_count"), width = file.Get<int>("llama.embedding_length");
+        Family family = Family.Of(file);
+        LlamaConfig config = family.Read(file);
+        config.Validate(file.Path);
         Tokenizer tokenizer = GgufVocabulary.Read(file);
-        LlamaConfig config = new()
-        {
-            HiddenSize = width,
-            IntermediateSize = file.Get<int>("llama.feed_forward_length"),
-            LayerCount = file.Get<int>("llama.block_count"),
-            HeadCount = heads,
-            KeyValueHeadCount = Or("llama.attention.head_count_kv", heads),
-            HeadWidth = Or("llama.attention.key_length", heads > 0 ? width / heads : 0),
-            VocabularySize = (int)file.ShapeOf("token_embd.weight")[0],
-            ContextLength = file.Get<int>("llama.context_length"),
-            RopeTheta = file.Metadata.ContainsKey("llama.rope.freq_base") ? file.Get<float>("llama.rope.freq_base") : 10_000,
-            NormEpsilon = file.Get<float>("llama.attention.layer_norm_rms_epsilon"),
-            Head = file.Names.Contains("output.weight") ? HeadKind.Untied : HeadKind.Tied,
-        };
-        config.Validate(path);
-        int turned = Or("llama.rope.dimension_count", config.HeadWidth);
-        if (turned != config.HeadWidth)
-            throw new CoppiceException($"{path}: llama.rope.dimension_count is {turned}, wanted all {config.HeadWidth} numbers of a head");
-        return (LlamaCheckpoint.Build(config, file, TensorNames.Gguf.Of,
-            (name, weight) => LlamaCheckpoint.HeadsOf(name, config) is { } rows ? RotaryLayout.FromNeighbours(weight, rows) : weight, reading), tokenizer);
-
-        int Or(string key, int otherwise) => file.Metadata.ContainsKey(key) ? file.Get<int>(key) : otherwise;
+        return (LlamaCheckpoint.Build(config, file, name => family.InGguf(name, config), name => name == LlamaLike.RopeFrequencies, reading), tokenizer);
     }
 
     /// <summary>Writes a file. Each matrix gets the type that holds its numbers exactly where there is one; <paramref name="type"/>, where given, is every matrix's. Vectors are F32.</summary>
@@ -74,39 +50,56 @@ static class LlamaGguf
     public static void Save(LlamaModel model, Tokenizer tokenizer, string path, string name, WorkerPool? pool, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null)
     {
         LlamaConfig config = model.Config;
+        // llama.cpp knows Mistral as Llama, without a window: within one it computes the same.
+        Family family = config.Family == "mistral" ? Family.Of(config with { Family = "llama" }) : Family.Of(config);
+        if (family.GgufArchitecture is not { } architecture)
+            throw new CoppiceException($"{path}: llama.cpp has no architecture for {config.Family} models");
+        bool forgetsWindow = config.Window is not null && config.WindowPattern == 0;
         List<GgufWriter.Source> sources = [];
-        foreach (CheckpointEntry entry in LlamaCheckpoint.Entries(model, (ours, weight) => LlamaCheckpoint.HeadsOf(ours, config) is { } heads ? RotaryLayout.ToNeighbours(GgufBlocks.Exact(weight), heads) : GgufBlocks.Exact(weight)))
+        foreach ((CheckpointEntry entry, IReadOnlyList<string> ours) in LlamaCheckpoint.Stored(model, matrix => family.InGguf(matrix, config), GgufBlocks.Exact))
         {
-            CheckpointEntry theirs = entry.Rename(TensorNames.Gguf.Of(entry.Name));
             if (entry.Weight is not { } weight)
             {
-                sources.Add(new GgufWriter.Source(theirs, GgmlType.F32));
+                sources.Add(new GgufWriter.Source(entry, GgmlType.F32));
                 continue;
             }
-            string matrix = entry.Name[..^WeightSuffix.Length];
-            sources.Add(new GgufWriter.Source(theirs, typeOf(matrix, weight), told is null ? null : numbers => told(matrix, numbers)));
+            // Of matrices that are stored as one the first says how. llama.cpp adds positions as float32.
+            string matrix = ours[0][..^WeightSuffix.Length];
+            GgmlType type = matrix == "model.embed_positions" ? GgmlType.F32 : typeOf(matrix, weight);
+            sources.Add(new GgufWriter.Source(entry, type, told is null ? null : numbers =>
+            {
+                foreach (string part in ours)
+                    told(part[..^WeightSuffix.Length], numbers);
+            }));
         }
+        if (config.RopeScaling is Llama3RopeScaling or ListedRopeScaling)
+            sources.Add(new GgufWriter.Source(new CheckpointEntry(LlamaLike.RopeFrequencies, Divisors(config)), GgmlType.F32));
+        string prefix = architecture + ".";
         List<KeyValuePair<string, object>> metadata =
         [
-            new("general.architecture", Architecture),
+            new("general.architecture", architecture),
             new("general.name", name),
             new("general.quantization_version", 2u),
             new("general.file_type", FileType(sources)),
-            new("llama.vocab_size", (uint)config.VocabularySize),
-            new("llama.context_length", (uint)config.ContextLength),
-            new("llama.embedding_length", (uint)config.HiddenSize),
-            new("llama.block_count", (uint)config.LayerCount),
-            new("llama.feed_forward_length", (uint)config.IntermediateSize),
-            new("llama.attention.head_count", (uint)config.HeadCount),
-            new("llama.attention.head_count_kv", (uint)config.KeyValueHeadCount),
-            new("llama.attention.key_length", (uint)config.HeadWidth),
-            new("llama.attention.value_length", (uint)config.HeadWidth),
-            new("llama.attention.layer_norm_rms_epsilon", config.NormEpsilon),
-            new("llama.rope.freq_base", config.RopeTheta),
-            new("llama.rope.dimension_count", (uint)config.HeadWidth),
+            new(prefix + "vocab_size", (uint)config.VocabularySize),
+            new(prefix + "context_length", (uint)(forgetsWindow ? Math.Min(config.ContextLength, config.Window!.Value) : config.ContextLength)),
+            new(prefix + "embedding_length", (uint)config.HiddenSize),
+            new(prefix + "block_count", (uint)config.LayerCount),
+            new(prefix + "feed_forward_length", (uint)config.IntermediateSize),
+            new(prefix + "attention.head_count", (uint)config.HeadCount),
+            new(prefix + "attention.head_count_kv", (uint)config.KeyValueHeadCount),
+            new(prefix + "attention.key_length", (uint)config.HeadWidth),
+            new(prefix + "attention.value_length", (uint)config.HeadWidth),
+            .. family.Metadata(config),
             .. GgufVocabulary.Write(tokenizer, config.VocabularySize),
         ];
         GgufWriter.Write(path, metadata, sources, pool);
+    }
+
+    static Tensor Divisors(LlamaConfig config)
+    {
+        double[] frequencies = RotaryTable.Frequencies(config.RotaryWidth ?? config.HeadWidth, config.RopeTheta);
+        return Tensor.From([frequencies.Length], [.. frequencies.Select((frequency, pair) => (float)(frequency / config.RopeScaling!.Scale(pair, frequency)))]);
     }
 
     // llama.cpp's llama_ftype: the type of most matrices.

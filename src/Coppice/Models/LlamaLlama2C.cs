@@ -1,4 +1,5 @@
 using Coppice.Formats;
+using Coppice.Models.Families;
 using Coppice.Tensors;
 using Coppice.Weights;
 
@@ -25,18 +26,37 @@ static class LlamaLlama2C
             Head = header.Classifier == Classifier.Tied ? HeadKind.Tied : HeadKind.Untied,
         };
         config.Validate(path);
-        return LlamaCheckpoint.Build(config, file, TensorNames.Meta.Of, (name, weight) => LlamaCheckpoint.HeadsOf(name, config) is { } heads ? RotaryLayout.FromNeighbours(weight, heads) : weight);
+        return LlamaCheckpoint.Build(config, file, name => Place(name, config), _ => false);
     }
 
     /// <summary>Writes a file; every number as float32.</summary>
     public static void Save(LlamaModel model, string path)
     {
         LlamaConfig config = model.Config;
+        if (config with { Family = "llama" } != Plain(config))
+            throw new CoppiceException($"{path}: llama2.c computes plain Llama models, and this {config.Family} model has parts that it has not");
         if (config.HeadWidth * config.HeadCount != config.HiddenSize || config.RopeTheta != 10_000 || config.NormEpsilon != 1e-5f)
             throw new CoppiceException($"{path}: llama2.c computes with heads of width/heads numbers, rope_theta 10000 and epsilon 1e-5; this model has {config.HeadWidth}, {config.RopeTheta} and {config.NormEpsilon}");
         Llama2CHeader header = new(config.HiddenSize, config.IntermediateSize, config.LayerCount, config.HeadCount, config.KeyValueHeadCount, config.VocabularySize, config.ContextLength,
             config.Head == HeadKind.Tied ? Classifier.Tied : Classifier.Untied);
-        Llama2C.Write(path, header, [.. LlamaCheckpoint.Entries(model, (name, weight) => LlamaCheckpoint.HeadsOf(name, config) is { } heads ? RotaryLayout.ToNeighbours(weight, heads) : weight)
-            .Select(entry => entry.Rename(TensorNames.Meta.Of(entry.Name)))]);
+        Llama2C.Write(path, header, [.. LlamaCheckpoint.Stored(model, name => Place(name, config), weight => weight).Select(tensor => tensor.Entry)]);
     }
+
+    static TensorPlace Place(string name, LlamaConfig config) => Families.Llama.Neighbours(new TensorPlace(TensorNames.Meta.Of(name)), name, config);
+
+    // The same sizes, and nothing that Llama has not.
+    static LlamaConfig Plain(LlamaConfig config) => new()
+    {
+        HiddenSize = config.HiddenSize,
+        IntermediateSize = config.IntermediateSize,
+        LayerCount = config.LayerCount,
+        HeadCount = config.HeadCount,
+        KeyValueHeadCount = config.KeyValueHeadCount,
+        HeadWidth = config.HeadWidth,
+        VocabularySize = config.VocabularySize,
+        ContextLength = config.ContextLength,
+        RopeTheta = config.RopeTheta,
+        NormEpsilon = config.NormEpsilon,
+        Head = config.Head,
+    };
 }

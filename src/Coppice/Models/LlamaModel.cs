@@ -3,44 +3,73 @@ using Coppice.Weights;
 
 namespace Coppice.Models;
 
-/// <summary>The Llama family (Touvron et al. 2023): embedding, blocks of attention and SwiGLU, a last norm, the head.</summary>
+/// <summary>A decoder: embedding, blocks of attention and a feed-forward part, a last norm, the head. Its parts have the names of a Llama checkpoint, whatever the family.</summary>
 public sealed class LlamaModel : Model
 {
     readonly TransformerBlock[] blocks;
     readonly Trunk trunk;
 
-    /// <summary>Builds the model, asking <paramref name="matrix"/> and <paramref name="vector"/> for each parameter by its checkpoint name and shape.</summary>
+    /// <summary>Builds the model, asking <paramref name="matrix"/> and <paramref name="vector"/> for each parameter by its name and shape.</summary>
     public LlamaModel(LlamaConfig config, Func<string, Shape, Weight> matrix, Func<string, Shape, Tensor> vector)
     {
         Config = config;
-        RotaryTable rotary = new(config.ContextLength, config.HeadWidth, config.RopeTheta);
         int width = config.HiddenSize, inner = config.IntermediateSize;
         int queries = config.HeadCount * config.HeadWidth, keys = config.KeyValueHeadCount * config.HeadWidth;
+        RotaryTable? rotary = config.Positions == PositionKind.Rotary ? Rotary(config.RopeTheta, config.RopeScaling) : null;
+        RotaryTable? localRotary = config.LocalRopeTheta is { } theta ? Rotary(theta, null) : rotary;
         Embedding = new Embedding(matrix("model.embed_tokens.weight", [config.VocabularySize, width]));
+        if (config.Positions == PositionKind.Learned)
+            Positions = new Embedding(matrix("model.embed_positions.weight", [config.ContextLength + config.FirstPosition, width]));
         blocks = new TransformerBlock[config.LayerCount];
         for (int i = 0; i < blocks.Length; i++)
-        {
-            string name = $"model.layers.{i}.";
-            blocks[i] = new TransformerBlock(
-                Norm(name + "input_layernorm"),
-                new Attention(
-                    Product(name + "self_attn.q_proj", queries, width),
-                    Product(name + "self_attn.k_proj", keys, width),
-                    Product(name + "self_attn.v_proj", keys, width),
-                    Product(name + "self_attn.o_proj", width, queries),
-                    rotary, config.HeadCount, config.KeyValueHeadCount),
-                Norm(name + "post_attention_layernorm"),
-                new FeedForward(
-                    Product(name + "mlp.gate_proj", inner, width),
-                    Product(name + "mlp.up_proj", inner, width),
-                    Product(name + "mlp.down_proj", width, inner)));
-        }
+            blocks[i] = Block($"model.layers.{i}.", config.IsWindowed(i));
         FinalNorm = Norm("model.norm");
-        Output = config.Head == HeadKind.Tied ? new Linear(Embedding) : Product("lm_head", config.VocabularySize, width);
+        Output = config.Head == HeadKind.Tied ? new Linear(Embedding) : Product("lm_head", config.VocabularySize, width, BiasedParts.None);
         trunk = new Trunk(this);
 
-        Linear Product(string name, int outputs, int inputs) => new(matrix(name + ".weight", [outputs, inputs]));
-        RmsNorm Norm(string name) => new(vector(name + ".weight", [width]), config.NormEpsilon);
+        TransformerBlock Block(string name, bool isWindowed)
+        {
+            bool before = config.NormPlacement != NormPlacement.After, after = config.NormPlacement != NormPlacement.Before;
+            Normalization? first = before ? Norm(name + "input_layernorm") : null;
+            Attention attention = new(
+                Product(name + "self_attn.q_proj", queries, width, BiasedParts.QueryKeyValue),
+                Product(name + "self_attn.k_proj", keys, width, BiasedParts.QueryKeyValue),
+                Product(name + "self_attn.v_proj", keys, width, BiasedParts.QueryKeyValue),
+                Product(name + "self_attn.o_proj", width, queries, BiasedParts.AttentionOutput),
+                new AttentionOptions
+                {
+                    Heads = config.HeadCount,
+                    KeyValueHeads = config.KeyValueHeadCount,
+                    HeadWidth = config.HeadWidth,
+                    Rotary = isWindowed ? localRotary : rotary,
+                    QueryNorm = HeadNorm(name + "self_attn.q_norm.weight", queries),
+                    KeyNorm = HeadNorm(name + "self_attn.k_norm.weight", keys),
+                    Scale = config.AttentionScale,
+                    Window = isWindowed ? config.Window : null,
+                    Softcap = config.AttentionSoftcap,
+                });
+            Normalization? behindAttention = after ? Norm(name + "post_attention_layernorm") : null;
+            Normalization? second = before ? Norm(name + (after ? "pre_feedforward_layernorm" : "post_attention_layernorm")) : null;
+            FeedForward feedForward = new(
+                config.Gating == Gating.Gated ? Product(name + "mlp.gate_proj", inner, width, BiasedParts.FeedForward) : null,
+                Product(name + "mlp.up_proj", inner, width, BiasedParts.FeedForward),
+                Product(name + "mlp.down_proj", width, inner, BiasedParts.FeedForward), config.Activation);
+            return new TransformerBlock(new BlockNorms(first, behindAttention, second, after ? Norm(name + "post_feedforward_layernorm") : null), attention, feedForward, config.Residual);
+        }
+
+        Linear Product(string name, int outputs, int inputs, BiasedParts part) =>
+            new(matrix(name + ".weight", [outputs, inputs]), (config.Biases & part) != 0 ? vector(name + ".bias", [outputs]) : null);
+
+        Normalization Norm(string name) => config.Norm == NormKind.Rms
+            ? new RmsNorm(vector(name + ".weight", [width]), config.NormEpsilon)
+            : new LayerNorm(vector(name + ".weight", [width]), vector(name + ".bias", [width]), config.NormEpsilon);
+
+        RmsNorm? HeadNorm(string name, int all) => config.QueryKeyNorm == QueryKeyNorm.None
+            ? null
+            : new RmsNorm(vector(name, [config.QueryKeyNorm == QueryKeyNorm.Head ? config.HeadWidth : all]), config.NormEpsilon);
+
+        RotaryTable Rotary(double theta, RopeScaling? scaling) => new(config.ContextLength, config.HeadWidth,
+            [.. RotaryTable.Frequencies(config.RotaryWidth ?? config.HeadWidth, theta).Select((frequency, pair) => scaling?.Scale(pair, frequency) ?? frequency)]);
     }
 
     /// <summary>The sizes.</summary>
@@ -49,14 +78,17 @@ public sealed class LlamaModel : Model
     /// <summary>Token ids to hidden states.</summary>
     public Embedding Embedding { get; }
 
+    /// <summary>Places to what is added to the hidden states, where positions are learned.</summary>
+    public Embedding? Positions { get; }
+
     /// <summary>Before the head.</summary>
-    public RmsNorm FinalNorm { get; }
+    public Normalization FinalNorm { get; }
 
     /// <summary>The head; its weight is the embedding's where they are tied.</summary>
     public Linear Output { get; }
 
     /// <inheritdoc/>
-    public override string Family => "llama";
+    public override string Family => Config.Family;
 
     /// <inheritdoc/>
     public override int VocabularySize => Config.VocabularySize;
@@ -75,15 +107,25 @@ public sealed class LlamaModel : Model
         Config.Head == HeadKind.Tied ? [("model", trunk)] : [("model", trunk), ("lm_head", Output)];
 
     /// <inheritdoc/>
-    public override Tensor Embed(Batch batch, ForwardContext context) => Embedding.Forward(batch, context);
+    public override Tensor Embed(Batch batch, ForwardContext context)
+    {
+        Tensor x = Embedding.Forward(batch, context);
+        if (Config.EmbeddingScale is { } scale)
+            x = Rescale.Apply(context, x, scale);
+        return Positions is null ? x : Add.Apply(context, x, Positions.Rows(batch.PositionsFrom(Config.FirstPosition), context));
+    }
 
     /// <inheritdoc/>
-    public override Tensor Head(Tensor hidden, ForwardContext context) => Output.Forward(FinalNorm.Forward(hidden, context), context);
+    public override Tensor Head(Tensor hidden, ForwardContext context)
+    {
+        Tensor logits = Output.Forward(FinalNorm.Forward(hidden, context), context);
+        return Config.LogitSoftcap is { } cap ? Softcap.Apply(context, logits, cap) : logits;
+    }
 
     /// <summary>Everything under the checkpoint's prefix <c>model.</c></summary>
     sealed class Trunk(LlamaModel model) : Layer
     {
         public override IEnumerable<(string Name, Layer Layer)> Children =>
-            [("embed_tokens", model.Embedding), .. model.blocks.Select((block, i) => ($"layers.{i}", (Layer)block)), ("norm", model.FinalNorm)];
+            [("embed_tokens", model.Embedding), .. model.Positions is { } positions ? [("embed_positions", positions)] : Array.Empty<(string, Layer)>(), .. model.blocks.Select((block, i) => ($"layers.{i}", (Layer)block)), ("norm", model.FinalNorm)];
     }
 }

@@ -88,7 +88,11 @@ public abstract class Model : Layer
     /// <summary>Stored bits a parameter, everything included.</summary>
     public double BitsPerWeight => 8.0 * ByteCount / ParameterCount;
 
-    Tensor Hidden(Batch batch, ForwardContext context) => Blockwise(Embed(batch, context), batch, context);
+    Tensor Hidden(Batch batch, ForwardContext context)
+    {
+        Check(batch);
+        return Blockwise(Embed(batch, context), batch, context);
+    }
 
     static Tensor Settled(TransformerBlock block, Tensor hidden, Batch batch, int index, ForwardContext context)
     {

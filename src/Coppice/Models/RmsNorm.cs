@@ -2,8 +2,8 @@ using Coppice.Tensors;
 
 namespace Coppice.Models;
 
-/// <summary>y = gain * x / sqrt(mean(x^2) + epsilon), row by row (Zhang and Sennrich 2019).</summary>
-public sealed class RmsNorm(Tensor gain, float epsilon) : Layer
+/// <summary>y = gain * x / sqrt(mean(x^2) + epsilon), row by row (Zhang and Sennrich 2019); with a gain shorter than a row, part by part.</summary>
+public sealed class RmsNorm(Tensor gain, float epsilon) : Normalization
 {
     /// <summary>[width].</summary>
     public Tensor Gain { get; } = gain;
@@ -14,6 +14,6 @@ public sealed class RmsNorm(Tensor gain, float epsilon) : Layer
     /// <inheritdoc/>
     public override IEnumerable<(string Name, Tensor Vector)> Vectors => [("weight", Gain)];
 
-    /// <summary>[tokens, width] to the same.</summary>
-    public Tensor Forward(Tensor x, ForwardContext context) => RmsNormalize.Apply(context, x, Gain, Epsilon);
+    /// <inheritdoc/>
+    public override Tensor Forward(Tensor x, ForwardContext context) => RmsNormalize.Apply(context, x, Gain, Epsilon);
 }

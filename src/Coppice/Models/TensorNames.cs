@@ -2,13 +2,14 @@ using System.Text.RegularExpressions;
 
 namespace Coppice.Models;
 
-/// <summary>What a container calls a Llama model's tensors, given Hugging Face's names.</summary>
+/// <summary>What a container calls a model's tensors, given ours: the names of a Llama checkpoint on Hugging Face.</summary>
 sealed partial class TensorNames(string block, params (string Ours, string Theirs)[] table)
 {
-    /// <summary>llama.cpp's.</summary>
+    /// <summary>llama.cpp's, in most architectures.</summary>
     public static TensorNames Gguf { get; } = new("blk.",
-        ("model.embed_tokens.", "token_embd."), ("model.norm.", "output_norm."), ("lm_head.", "output."), ("input_layernorm.", "attn_norm."),
+        ("model.embed_tokens.", "token_embd."), ("model.embed_positions.", "position_embd."), ("model.norm.", "output_norm."), ("lm_head.", "output."), ("input_layernorm.", "attn_norm."),
         ("self_attn.q_proj.", "attn_q."), ("self_attn.k_proj.", "attn_k."), ("self_attn.v_proj.", "attn_v."), ("self_attn.o_proj.", "attn_output."),
+        ("self_attn.q_norm.", "attn_q_norm."), ("self_attn.k_norm.", "attn_k_norm."),
         ("post_attention_layernorm.", "ffn_norm."), ("mlp.gate_proj.", "ffn_gate."), ("mlp.up_proj.", "ffn_up."), ("mlp.down_proj.", "ffn_down."));
 
     /// <summary>Those of Meta's checkpoints, which llama2.c follows.</summary>
@@ -25,7 +26,7 @@ sealed partial class TensorNames(string block, params (string Ours, string Their
         foreach ((string ours, string theirs) in table)
             if (rest.StartsWith(ours, StringComparison.Ordinal))
                 return prefix + theirs + rest[ours.Length..];
-        throw new ArgumentException($"TensorNames: '{name}' is none of a llama model's tensors");
+        throw new ArgumentException($"TensorNames: '{name}' has no name in this layout");
     }
 
     [GeneratedRegex(@"^model\.layers\.(\d+)\.")]

@@ -2,38 +2,71 @@ using Coppice.Tensors;
 
 namespace Coppice.Models;
 
-/// <summary>x + attention(norm(x)), then x + feedForward(norm(x)).</summary>
-public sealed class TransformerBlock(RmsNorm attentionNorm, Attention attention, RmsNorm feedForwardNorm, FeedForward feedForward) : Layer
+/// <summary>The norms of a block; which there are depends on the family.</summary>
+/// <param name="BeforeAttention">Of what attention reads.</param>
+/// <param name="AfterAttention">Of what attention gives.</param>
+/// <param name="BeforeFeedForward">Of what the feed-forward part reads.</param>
+/// <param name="AfterFeedForward">Of what the feed-forward part gives.</param>
+public sealed record BlockNorms(Normalization? BeforeAttention, Normalization? AfterAttention, Normalization? BeforeFeedForward, Normalization? AfterFeedForward);
+
+/// <summary>How a block's two parts are joined.</summary>
+public enum Residual
 {
-    /// <summary>Before attention.</summary>
-    public RmsNorm AttentionNorm { get; } = attentionNorm;
+    /// <summary>x + attention(x), then that plus feedForward of it.</summary>
+    Sequential,
+
+    /// <summary>x + attention(x) + feedForward(x).</summary>
+    Parallel,
+}
+
+/// <summary>Attention and a feed-forward part, each added to what it read, with norms around them.</summary>
+public sealed class TransformerBlock(BlockNorms norms, Attention attention, FeedForward feedForward, Residual residual) : Layer
+{
+    /// <summary>The norms.</summary>
+    public BlockNorms Norms => norms;
 
     /// <summary>Mixes tokens.</summary>
     public Attention Attention { get; } = attention;
-
-    /// <summary>Before the feed-forward part.</summary>
-    public RmsNorm FeedForwardNorm { get; } = feedForwardNorm;
 
     /// <summary>Mixes channels.</summary>
     public FeedForward FeedForward { get; } = feedForward;
 
     /// <inheritdoc/>
-    public override IEnumerable<(string Name, Layer Layer)> Children =>
-        [("input_layernorm", AttentionNorm), ("self_attn", Attention), ("post_attention_layernorm", FeedForwardNorm), ("mlp", FeedForward)];
+    public override IEnumerable<(string Name, Layer Layer)> Children
+    {
+        get
+        {
+            if (norms.BeforeAttention is { } before)
+                yield return ("input_layernorm", before);
+            yield return ("self_attn", Attention);
+            // Where there is a norm behind attention, it has the name that is otherwise that of the next one.
+            if (norms.AfterAttention is { } after)
+                yield return ("post_attention_layernorm", after);
+            if (norms.BeforeFeedForward is { } second)
+                yield return (norms.AfterAttention is null ? "post_attention_layernorm" : "pre_feedforward_layernorm", second);
+            yield return ("mlp", FeedForward);
+            if (norms.AfterFeedForward is { } last)
+                yield return ("post_feedforward_layernorm", last);
+        }
+    }
 
     /// <summary>The matrices in groups that read the same input, in the order in which they compute: the stages of compression.</summary>
     public IReadOnlyList<IReadOnlyList<Linear>> Stages =>
     [
         [Attention.Query, Attention.Key, Attention.Value],
         [Attention.Output],
-        [FeedForward.Gate, FeedForward.Up],
+        FeedForward.Gate is { } gate ? [gate, FeedForward.Up] : [FeedForward.Up],
         [FeedForward.Down],
     ];
 
     /// <summary>x [tokens, width] to the same; <paramref name="index"/> is the block's place in the model.</summary>
     public Tensor Forward(Tensor x, Batch batch, int index, ForwardContext context)
     {
-        Tensor y = Add.Apply(context, x, Attention.Forward(AttentionNorm.Forward(x, context), batch, index, context));
-        return Add.Apply(context, y, FeedForward.Forward(FeedForwardNorm.Forward(y, context), context));
+        Tensor mixed = Normed(norms.AfterAttention, Attention.Forward(Normed(norms.BeforeAttention, x), batch, index, context));
+        Tensor y = Add.Apply(context, x, mixed);
+        Tensor read = Normed(norms.BeforeFeedForward, residual == Residual.Parallel ? x : y);
+        return Add.Apply(context, y, Normed(norms.AfterFeedForward, FeedForward.Forward(read, context)));
+
+        Tensor Normed(Normalization? norm, Tensor rows) => norm is null ? rows : norm.Forward(rows, context);
     }
 }

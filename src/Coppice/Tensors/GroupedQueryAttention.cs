@@ -2,15 +2,14 @@ using Coppice.Tensors.Simd;
 
 namespace Coppice.Tensors;
 
-/// <summary>softmax(q k^T / sqrt(d)) v, causal, query heads in groups that share keys and values.</summary>
+/// <summary>softmax(scale q k^T) v, causal, query heads in groups that share keys and values.</summary>
 internal static class GroupedQueryAttention
 {
     /// <summary>q [tokens, heads * d], k and v [tokens, keyValueHeads * d] to [tokens, heads * d]; each sequence sees itself alone.</summary>
-    public static Tensor Apply(ComputeContext context, Tensor q, Tensor k, Tensor v, ReadOnlyMemory<Sequence> sequences, int heads, int keyValueHeads)
+    public static Tensor Apply(ComputeContext context, Tensor q, Tensor k, Tensor v, ReadOnlyMemory<Sequence> sequences, AttentionShape shape)
     {
-        var shape = new AttentionShape(heads, keyValueHeads, q.Shape.Columns / heads);
         bool records = context.Records(q) || context.Records(k) || context.Records(v);
-        Tensor y = context.Result(q.Shape, records), logSums = context.Arena.Rent([q.Shape.Rows, heads]);
+        Tensor y = context.Result(q.Shape, records), logSums = context.Arena.Rent([q.Shape.Rows, shape.Heads]);
         CausalAttention.Forward(context.Pool, q.Data, k.Data, v.Data, sequences.Span, shape, y.Data, logSums.Data);
         if (records)
             context.Tape!.Record<Node>().Set(context, q, k, v, sequences, shape, y, logSums);
@@ -18,10 +17,10 @@ internal static class GroupedQueryAttention
     }
 
     /// <summary>q [tokens, heads * d] of sequences that continue what stands in <paramref name="caches"/>, one a sequence, their own keys and values included.</summary>
-    public static Tensor Continue(ComputeContext context, Tensor q, ReadOnlySpan<KeyValueBlock> caches, ReadOnlySpan<CachedQueries> sequences, int heads, int keyValueHeads)
+    public static Tensor Continue(ComputeContext context, Tensor q, ReadOnlySpan<KeyValueBlock> caches, ReadOnlySpan<CachedQueries> sequences, AttentionShape shape)
     {
         Tensor y = context.Result(q.Shape, differentiable: false);
-        CachedAttention.Forward(context.Pool, q.Data, caches, sequences, new AttentionShape(heads, keyValueHeads, q.Shape.Columns / heads), y.Data);
+        CachedAttention.Forward(context.Pool, q.Data, caches, sequences, shape, y.Data);
         return y;
     }
 

@@ -3,14 +3,14 @@ namespace Coppice.Tensors;
 /// <summary>y = gain * x / sqrt(mean(x^2) + epsilon), row by row.</summary>
 static class RmsNormalize
 {
-    /// <summary>x [rows, width] and gain [width] to [rows, width].</summary>
+    /// <summary>x [rows, width] and gain [width] to [rows, width]; where the gain is shorter, each part of a row of its length is normalized by itself (a head).</summary>
     public static Tensor Apply(ComputeContext context, Tensor x, Tensor gain, float epsilon)
     {
-        if (gain.Shape.Length != x.Shape.Columns)
+        if (x.Shape.Columns % gain.Shape.Length != 0)
             throw new ArgumentException($"RmsNorm: {x.Shape} with gain {gain.Shape}, widths differ");
         bool records = context.Records(x) || context.Records(gain);
         Tensor y = context.Result(x.Shape, records);
-        Tensor inverse = context.Arena.Rent([x.Shape.Rows]);
+        Tensor inverse = context.Arena.Rent([x.Shape.Length / gain.Shape.Length]);
         Simd.RmsNorm.Forward(context.Pool, x.Data, gain.Data, epsilon, inverse.Data, y.Data);
         if (records)
             context.Tape!.Record<Node>().Set(context, x, gain, inverse, y);

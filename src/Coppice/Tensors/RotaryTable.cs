@@ -9,12 +9,23 @@ public sealed class RotaryTable
     const int FewestPositions = 256;
 
     readonly int positions;
-    readonly double theta;
+    readonly double[] frequencies;
     readonly Lock growth = new();
     volatile Angles angles = new([], []);
 
     /// <summary>Angles for positions 0 to <paramref name="positions"/> - 1, computed in double when a text first reaches them: what a file claims costs nothing.</summary>
-    public RotaryTable(int positions, int headWidth, double theta) => (this.positions, HeadWidth, this.theta) = (positions, headWidth, theta);
+    /// <param name="positions">The most positions.</param>
+    /// <param name="headWidth">Numbers a head.</param>
+    /// <param name="frequencies">Angles a position, one for each pair; where there are fewer than half a head, the rest of the head stays as it is.</param>
+    public RotaryTable(int positions, int headWidth, double[] frequencies)
+    {
+        if (frequencies.Length == 0 || 2 * frequencies.Length > headWidth)
+            throw new ArgumentException($"RotaryTable: {frequencies.Length} pairs in a head of {headWidth}");
+        (this.positions, HeadWidth, this.frequencies) = (positions, headWidth, frequencies);
+    }
+
+    /// <summary>The frequencies theta^(-2i/<paramref name="width"/>).</summary>
+    public static double[] Frequencies(int width, double theta) => [.. Enumerable.Range(0, width / 2).Select(i => Math.Pow(theta, -2.0 * i / width))];
 
     /// <summary>Numbers a head.</summary>
     public int HeadWidth { get; }
@@ -31,23 +42,23 @@ public sealed class RotaryTable
     void Turn(WorkerPool pool, ReadOnlySpan<int> rows, RotaryDirection direction, Span<float> data)
     {
         Angles known = Reach(TensorPrimitives.Max(rows));
-        Rotary.Turn(pool, data, rows, known.Cosines, known.Sines, HeadWidth, direction, Accumulate.Overwrite, data);
+        Rotary.Turn(pool, data, rows, known.Cosines, known.Sines, HeadWidth, 2 * frequencies.Length, direction, Accumulate.Overwrite, data);
     }
 
     Angles Reach(int position)
     {
-        if (position < angles.Count(HeadWidth))
+        if (position < angles.Count(frequencies.Length))
             return angles;
         lock (growth)
         {
-            int count = (int)Math.Min(positions, Math.Max(Math.Max(FewestPositions, 2L * angles.Count(HeadWidth)), position + 1L)), half = HeadWidth / 2;
+            int count = (int)Math.Min(positions, Math.Max(Math.Max(FewestPositions, 2L * angles.Count(frequencies.Length)), position + 1L)), half = frequencies.Length;
             if (position >= count)
                 throw new ArgumentOutOfRangeException(nameof(position), $"RotaryTable: position {position} of {positions}");
             Angles grown = new(new float[checked(count * half)], new float[count * half]);
             for (int row = 0; row < count; row++)
                 for (int i = 0; i < half; i++)
                 {
-                    (double sin, double cos) = Math.SinCos(row * Math.Pow(theta, -2.0 * i / HeadWidth));
+                    (double sin, double cos) = Math.SinCos(row * frequencies[i]);
                     grown.Cosines[row * half + i] = (float)cos;
                     grown.Sines[row * half + i] = (float)sin;
                 }
@@ -57,7 +68,7 @@ public sealed class RotaryTable
 
     sealed record Angles(float[] Cosines, float[] Sines)
     {
-        public int Count(int headWidth) => Cosines.Length / (headWidth / 2);
+        public int Count(int pairs) => Cosines.Length / pairs;
     }
 
     sealed class Node : TapeNode

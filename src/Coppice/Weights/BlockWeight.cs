@@ -41,6 +41,9 @@ public sealed class BlockWeight<TBlock> : PackedWeight where TBlock : unmanaged,
         GC.KeepAlive(this);
     }
 
+    internal override Weight StackWith(IReadOnlyList<Weight> parts) =>
+        new BlockWeight<TBlock>(parts.Sum(part => part.Rows), Columns, parts.SelectMany(part => ((BlockWeight<TBlock>)part).blocks.ToArray()).ToArray());
+
     /// <inheritdoc/>
     public override Weight Reorder(ReadOnlySpan<int> order)
     {

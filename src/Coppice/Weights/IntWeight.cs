@@ -132,6 +132,21 @@ public sealed class IntWeight : PackedWeight
         }
     }
 
+    internal override Weight? StackWith(IReadOnlyList<Weight> parts)
+    {
+        IntWeight[] all = [.. parts.Cast<IntWeight>()];
+        if (Array.Exists(all, part => part.HasWideScales || part.GroupSize != GroupSize))
+            return null;
+        byte[] codes = new byte[all.Sum(part => part.Shape.Length)];
+        int at = 0;
+        foreach (IntWeight part in all)
+        {
+            part.UnpackCodes(0, codes.AsSpan(at, part.Shape.Length));
+            at += part.Shape.Length;
+        }
+        return new IntWeight(Bits, GroupSize, all.Sum(part => part.Rows), Columns, codes, [.. all.SelectMany(part => part.Scales.ToArray())], [.. all.SelectMany(part => part.Zeros.ToArray())]);
+    }
+
     /// <inheritdoc/>
     public override void Unpack(int firstRow, Span<float> dense)
     {

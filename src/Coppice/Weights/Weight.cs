@@ -71,6 +71,9 @@ public abstract class Weight(int rows, int columns)
         return new DenseWeight(rows);
     }
 
+    /// <summary>The rows of <paramref name="parts"/>, of which this is the first, as one matrix of their kind; null where <see cref="MatrixLayout"/> may go by their numbers, or the kind cannot.</summary>
+    internal virtual Weight? StackWith(IReadOnlyList<Weight> parts) => null;
+
     /// <summary>All numbers, row-major [outputs, inputs].</summary>
     public float[] ToDense()
     {

@@ -131,7 +131,7 @@ public class CompressionPipelineTests
     public void An_activation_that_is_not_finite_names_the_matrix(float gain)
     {
         LlamaModel model = Samples.Model();
-        model.Blocks[1].FeedForwardNorm.Gain.Data[4] = gain;
+        model.Blocks[1].Norms.BeforeFeedForward!.Vectors.First().Vector.Data[4] = gain;
         string message = Assert.Throws<CoppiceException>(() => Compress(model, Presets.Get("int4-gptq"))).Message;
         Assert.StartsWith("model.layers.1.mlp.gate_proj: calibration's activations are not finite in input channel 4", message);
     }

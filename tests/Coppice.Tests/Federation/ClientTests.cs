@@ -52,7 +52,7 @@ public sealed class ClientTests : IDisposable
     [InlineData("training", "{}", "control part")]
     [InlineData("training", "null", "control part")]
     [InlineData("unknown", "1", "control part")]
-    [InlineData("model", "{\"model_type\":\"gpt9\"}", "wanted llama")]
+    [InlineData("model", "{\"model_type\":\"gpt9\"}", "wanted one of llama")]
     [InlineData("context", "2147483647", "tokens a step")]
     [InlineData("context", "0", "context length is 0")]
     [InlineData("model", "[]", "wanted an object")]

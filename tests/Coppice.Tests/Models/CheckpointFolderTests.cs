@@ -29,7 +29,7 @@ public sealed class CheckpointFolderTests : IDisposable
     {
         LlamaModel model = Quantized();
         float[] wanted = Logits(model);
-        IReadOnlyList<CheckpointEntry> entries = LlamaCheckpoint.Entries(model, (_, weight) => weight);
+        IReadOnlyList<CheckpointEntry> entries = LlamaCheckpoint.Entries(model);
         (var tensors, JsonObject? config) = layout.Encode(entries, DType.F32);
         WriteConfig(config);
         SafeTensorsWriter.WriteFolder(folder.Path, tensors, shardBytes: 20_000);
@@ -47,7 +47,7 @@ public sealed class CheckpointFolderTests : IDisposable
     public void Biases_of_zero_that_AutoGPTQ_added_are_passed_over(float last, string? said)
     {
         LlamaModel model = Quantized();
-        (var tensors, GptqConfig? config) = GptqTensors.Encode(LlamaCheckpoint.Entries(model, (_, weight) => weight), DType.F32);
+        (var tensors, GptqConfig? config) = GptqTensors.Encode(LlamaCheckpoint.Entries(model), DType.F32);
         SafeTensorsWriter.WriteFolder(folder.Path, tensors.Add(TensorSource.Floats("model.layers.0.mlp.up_proj.bias", DType.F32, Tensor.From([3], [0, 0, last]))));
         WriteConfig(config!.ToJson());
         if (said is null)
@@ -62,7 +62,7 @@ public sealed class CheckpointFolderTests : IDisposable
         LlamaModel model = Coppice.Training.Initialization.Random(Config, seed: 3);
         PickleWriter writer = new PickleWriter().Raw('}', '(');
         Dictionary<string, byte[]> storages = [];
-        foreach (CheckpointEntry entry in LlamaCheckpoint.Entries(model, (_, weight) => weight))
+        foreach (CheckpointEntry entry in LlamaCheckpoint.Entries(model))
         {
             float[] numbers = entry.Weight?.ToDense() ?? entry.Tensor!.Data.ToArray();
             // Matrices turned around their diagonals, so that they have to be turned back.

@@ -159,8 +159,8 @@ public sealed class LanguageModelTests : IDisposable
     [InlineData("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", "model.layers.2")]
     [InlineData("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1", "model.layers.1")]
     [InlineData("\"model_type\": \"llama\"", "\"model_type\": \"mamba\"", "mamba")]
-    [InlineData("\"hidden_act\": \"silu\"", "\"hidden_act\": \"gelu\"", "gelu")]
-    [InlineData("\"attention_bias\": false", "\"attention_bias\": true", "attention_bias")]
+    [InlineData("\"hidden_act\": \"silu\"", "\"hidden_act\": \"mish\"", "mish")]
+    [InlineData("\"attention_bias\": false", "\"attention_bias\": true", "q_proj.bias' is missing")]
     [InlineData("\"vocab_size\": 300", "\"vocab_size\": \"many\"", "vocab_size")]
     [InlineData("\"vocab_size\": 300,", "", "vocab_size")]
     public void A_config_that_does_not_fit_is_refused_by_name(string from, string to, string named)

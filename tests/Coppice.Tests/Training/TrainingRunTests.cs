@@ -140,7 +140,7 @@ public sealed class TrainingRunTests : IDisposable
     public void A_loss_that_is_not_finite_stops_the_run_in_one_line()
     {
         LlamaModel model = TinyLlama.Create();
-        model.FinalNorm.Gain.Data[0] = float.NaN;
+        model.FinalNorm.Vectors.First().Vector.Data[0] = float.NaN;
         CoppiceException error = Assert.Throws<CoppiceException>(() => TrainingRun.Train(model, Windows(), null, Options, pool, checkpoint: null));
         Assert.Contains("step 1 has loss NaN", error.Message);
     }

@@ -28,11 +28,11 @@ internal unsafe struct AttentionBackward : IAttentionJob
         int keyRoom = AttentionBlock.RoomToWiden(all, width), queryRoom = AttentionBlock.RoomToWiden(Rows, width);
         float* keys = Scratch.Rent(
             ScratchSlot.Attention,
-            2 * padded * width + 2 * Rows * width + 2 * padded * Rows + StridedTile.Rows * StridedTile.Columns + 2 * Rows + keyRoom + 2 * queryRoom);
+            2 * padded * width + 2 * Rows * width + 2 * padded * Rows + StridedTile.Rows * StridedTile.Columns + 2 * Rows + keyRoom + 2 * queryRoom + (Shape.Softcap != 0 ? padded * Rows : 0));
         float* values = keys + padded * width, queries = values + padded * width, outGradients = queries + Rows * width;
         float* scores = outGradients + Rows * width, gradients = scores + padded * Rows, edge = gradients + padded * Rows;
         float* logSums = edge + StridedTile.Rows * StridedTile.Columns, dots = logSums + Rows;
-        float* wideKeys = dots + Rows, wideQueries = wideKeys + keyRoom, wideOutGradients = wideQueries + queryRoom;
+        float* wideKeys = dots + Rows, wideQueries = wideKeys + keyRoom, wideOutGradients = wideQueries + queryRoom, slopes = wideOutGradients + queryRoom;
 
         nint keyStart = (nint)sequence.Start * keyStride + keyValueHead * width;
         Packing.Rows(K + keyStart, keyStride, all, width, Rows, keys);
@@ -40,7 +40,7 @@ internal unsafe struct AttentionBackward : IAttentionJob
         int wideKeyStride = keyStride;
         wideKeys = AttentionBlock.Widened(K + keyStart, ref wideKeyStride, all, width, wideKeys);
 
-        float scale = 1 / MathF.Sqrt(width);
+        float scale = Shape.Scale;
         for (int head = keyValueHead * Shape.Group; head < (keyValueHead + 1) * Shape.Group; head++)
         {
             for (int first = 0; first < all; first += Rows)
@@ -62,9 +62,16 @@ internal unsafe struct AttentionBackward : IAttentionJob
                 }
 
                 AttentionBlock.Scores<TL, TV>(keys, queries, count, width, scores);
+                if (Shape.Softcap != 0)
+                    AttentionBlock.Cap<TL, TV>(scores, count, scale / Shape.Softcap, slopes);
                 AttentionBlock.Mask(scores, visible, count);
+                if (Shape.Window != 0)
+                    AttentionBlock.MaskBefore(scores, visible - Shape.Window, rows, count);
                 AttentionBlock.Scores<TL, TV>(values, outGradients, count, width, gradients);
                 AttentionBlock.WeightGradients<TL, TV>(scores, gradients, count, scale, logSums, dots);
+
+                if (Shape.Softcap != 0)
+                    Elementwise.Run(new SlopeOp { Slopes = slopes, Gradients = gradients }, 0, count * Rows);
 
                 AttentionBlock.GatherKeys<TL, TV>(gradients, wideKeys, wideKeyStride, rows, visible, width, Modes.Queries, Dq + at, queryStride, edge);
                 // A key's gradient begins with the block that sees it first.
@@ -87,6 +94,15 @@ internal unsafe struct AttentionBackward : IAttentionJob
         AttentionBlock.Prefetch(Y + query, Shape.QueryStride, rows, width);
         AttentionBlock.Prefetch(Dy + query, Shape.QueryStride, rows, width);
         AttentionBlock.Prefetch(Dq + query, Shape.QueryStride, rows, width);
+    }
+
+    struct SlopeOp : IElementwise
+    {
+        public float* Slopes, Gradients;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void Apply<TL, TV>(int i) where TL : struct, ILanes<TV> where TV : struct =>
+            TL.Store(TL.Multiply(TL.Load(Slopes + i), TL.Load(Gradients + i)), Gradients + i);
     }
 
     struct DotSummand : ISummand

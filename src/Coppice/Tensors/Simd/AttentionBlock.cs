@@ -91,6 +91,29 @@ internal static unsafe class AttentionBlock
             new Span<float>(scores + (nint)key * Rows, key - visible + 1).Fill(float.NegativeInfinity);
     }
 
+    /// <summary>Hides from row r the keys before <paramref name="first"/> + r.</summary>
+    public static void MaskBefore(float* scores, int first, int rows, int keys)
+    {
+        for (int key = 0; key < Math.Min(keys, first + rows - 1); key++)
+        {
+            int row = Math.Max(0, key - first + 1);
+            new Span<float>(scores + (nint)key * Rows + row, rows - row).Fill(float.NegativeInfinity);
+        }
+    }
+
+    /// <summary>Scores s [keys][32] become tanh(factor s) / factor; where asked for, with the slopes 1 - tanh^2.</summary>
+    public static void Cap<TL, TV>(float* scores, int keys, float factor, float* slopes = null) where TL : struct, ILanes<TV> where TV : struct
+    {
+        TV inner = TL.Broadcast(factor), outer = TL.Broadcast(1 / factor), one = TL.Broadcast(1f);
+        for (int i = 0; i < keys * Rows; i += TL.Count)
+        {
+            TV tanh = Exponential.Tanh<TL, TV>(TL.Multiply(inner, TL.Load(scores + i)));
+            TL.Store(TL.Multiply(outer, tanh), scores + i);
+            if (slopes is not null)
+                TL.Store(TL.Subtract(one, TL.Multiply(tanh, tanh)), slopes + i);
+        }
+    }
+
     /// <summary>Asks for rows of a head before they are needed: a head's rows lie far apart, so that no hardware foresees them.</summary>
     public static void Prefetch(float* rows, int stride, int count, int width)
     {

@@ -33,7 +33,7 @@ internal unsafe struct AttentionForward : IAttentionJob
         Packing.Rows(K + keyStart, Shape.KeyStride, all, width, Rows, keys);
         float* values = AttentionBlock.Widened(V + keyStart, ref valueStride, all, width, sums + Rows);
 
-        float scale = 1 / MathF.Sqrt(width);
+        float scale = Shape.Scale;
         for (int head = keyValueHead * Shape.Group; head < (keyValueHead + 1) * Shape.Group; head++)
         {
             for (int first = 0; first < sequence.Length; first += Rows)
@@ -44,7 +44,11 @@ internal unsafe struct AttentionForward : IAttentionJob
                     Prefetch(Sequences[nextIndex], nextHead, first);
                 Packing.Rows(Q + at, queryStride, rows, width, Rows, queries);
                 AttentionBlock.Scores<TL, TV>(keys, queries, count, width, scores);
+                if (Shape.Softcap != 0)
+                    AttentionBlock.Cap<TL, TV>(scores, count, scale / Shape.Softcap);
                 AttentionBlock.Mask(scores, visible, count);
+                if (Shape.Window != 0)
+                    AttentionBlock.MaskBefore(scores, visible - Shape.Window, rows, count);
                 AttentionBlock.Softmax<TL, TV>(scores, count, scale, maxima, sums, Rows);
                 AttentionBlock.Softmax<TL, TV>(scores + Lane, count, scale, maxima + Lane, sums + Lane, Rows);
                 AttentionBlock.GatherKeys<TL, TV>(scores, values, valueStride, rows, visible, width, Accumulate.Overwrite, Y + at, queryStride, edge);

@@ -161,7 +161,11 @@ internal static unsafe class CachedAttention
                 int visible = Visible(row);
                 if (IsScaled)
                     RowSoftmax.Scale<TL, TV>(score, cache.KeyScales(head), visible);
-                sums[row] = 1 / RowSoftmax.Run<TL, TV>(score, visible, 1 / MathF.Sqrt(width));
+                if (shape.Softcap != 0)
+                    RowSoftmax.Cap<TL, TV>(score, visible, shape.Scale / shape.Softcap);
+                if (shape.Window != 0)
+                    new Span<float>(score, Math.Max(0, visible - shape.Window)).Fill(float.NegativeInfinity);
+                sums[row] = 1 / RowSoftmax.Run<TL, TV>(score, visible, shape.Scale);
                 if (IsScaled)
                     RowSoftmax.Scale<TL, TV>(score, cache.ValueScales(head), visible);
                 // A key that others of the block see weighs nothing here.

@@ -8,6 +8,15 @@ namespace Coppice.Tensors.Simd;
 /// <param name="Width">Numbers in a head.</param>
 internal readonly record struct AttentionShape(int Heads, int KeyValueHeads, int Width)
 {
+    /// <summary>What products of queries and keys are multiplied by.</summary>
+    public float Scale { get; init; } = 1 / MathF.Sqrt(Width);
+
+    /// <summary>How many keys a query sees, itself and those before it; 0 for all.</summary>
+    public int Window { get; init; }
+
+    /// <summary>c where scaled scores s become c tanh(s / c); 0 where they stay.</summary>
+    public float Softcap { get; init; }
+
     /// <summary>Query heads that share a key and value head.</summary>
     public int Group => Heads / KeyValueHeads;
 
@@ -19,7 +28,7 @@ internal readonly record struct AttentionShape(int Heads, int KeyValueHeads, int
 }
 
 /// <summary>
-/// softmax(q k^T / sqrt(width)) v, where query i of a sequence sees keys 0 to i. A score takes its products in the order of the head's
+/// softmax(scale q k^T) v, where query i of a sequence sees keys 0 to i, or the last of them in a window. A score takes its products in the order of the head's
 /// numbers, an output those of the keys, with one rounding each, so that the result depends neither on the number of queries at a time nor on threads.
 /// </summary>
 internal static unsafe class CausalAttention

@@ -43,4 +43,24 @@ internal static class Exponential
         TV one = TL.Broadcast(1f);
         return TL.Divide(one, TL.Add(one, Exp<TL, TV>(TL.Subtract(default, x))));
     }
+
+    /// <summary>(1 - e^-2x) / (1 + e^-2x), within 2e-7.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Tanh<TL, TV>(TV x) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.MultiplyAdd(TL.Broadcast(2f), Sigmoid<TL, TV>(TL.Add(x, x)), TL.Broadcast(-1f));
+
+    /// <summary>The normal distribution's function (1 + erf(x / sqrt 2)) / 2 within 1e-7: Abramowitz and Stegun 1964, 7.1.26.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Normal<TL, TV>(TV x) where TL : struct, ILanes<TV> where TV : struct
+    {
+        TV one = TL.Broadcast(1f), size = TL.Multiply(TL.Broadcast(0.70710678f), TL.Max(x, TL.Subtract(default, x)));
+        TV t = TL.Divide(one, TL.MultiplyAdd(TL.Broadcast(0.3275911f), size, one));
+        TV p = TL.MultiplyAdd(TL.Broadcast(1.061405429f), t, TL.Broadcast(-1.453152027f));
+        p = TL.MultiplyAdd(p, t, TL.Broadcast(1.421413741f));
+        p = TL.MultiplyAdd(p, t, TL.Broadcast(-0.284496736f));
+        p = TL.MultiplyAdd(p, t, TL.Broadcast(0.254829592f));
+        // Half of what is outside of +-x: the tail below where x is negative, what remains where it is not.
+        TV tail = TL.Multiply(TL.Multiply(TL.Broadcast(0.5f), TL.Multiply(p, t)), Exp<TL, TV>(TL.Subtract(default, TL.Multiply(size, size))));
+        return TL.Add(tail, TL.ZeroBelow(x, default, TL.Subtract(one, TL.Add(tail, tail))));
+    }
 }

@@ -24,23 +24,24 @@ internal static unsafe class Rotary
     /// <param name="pool">Threads that share the rows.</param>
     /// <param name="x">[rows, heads * headSize].</param>
     /// <param name="positions">[rows], rows of the tables.</param>
-    /// <param name="cos">Cosines [positions, headSize / 2].</param>
-    /// <param name="sin">Sines [positions, headSize / 2].</param>
-    /// <param name="headSize">Even.</param>
+    /// <param name="cos">Cosines [positions, turned / 2].</param>
+    /// <param name="sin">Sines [positions, turned / 2].</param>
+    /// <param name="headSize">Numbers a head.</param>
+    /// <param name="turned">How many of them are turned, even; those behind are left, so that y has to be x where there are any.</param>
     /// <param name="direction">Forward or inverse.</param>
     /// <param name="mode">Whether y is replaced or added to.</param>
     /// <param name="y">[rows, heads * headSize].</param>
     /// <exception cref="ArgumentException">Lengths do not fit, or a position is outside the tables.</exception>
     public static void Turn(
         WorkerPool pool, ReadOnlySpan<float> x, ReadOnlySpan<int> positions, ReadOnlySpan<float> cos, ReadOnlySpan<float> sin,
-        int headSize, RotaryDirection direction, Accumulate mode, Span<float> y)
+        int headSize, int turned, RotaryDirection direction, Accumulate mode, Span<float> y)
     {
         int rows = positions.Length;
         Vectors.SameLength(x.Length, y.Length);
         Vectors.SameLength(cos.Length, sin.Length);
-        if (headSize <= 0 || headSize % 2 != 0 || x.Length % Math.Max(1, rows * headSize) != 0 || (rows == 0 && x.Length > 0))
+        if (turned <= 0 || turned % 2 != 0 || turned > headSize || x.Length % Math.Max(1, rows * headSize) != 0 || (rows == 0 && x.Length > 0))
             throw new ArgumentException($"Rotary: {x.Length} numbers for {rows} rows of heads of {headSize}");
-        int known = cos.Length / (headSize / 2);
+        int known = cos.Length / (turned / 2);
         foreach (int position in positions)
             if ((uint)position >= (uint)known)
                 throw new ArgumentException($"Rotary: position {position}, the tables have {known}");
@@ -59,6 +60,7 @@ internal static unsafe class Rotary
                 Rows = rows,
                 Width = x.Length / rows,
                 HeadSize = headSize,
+                Turned = turned,
                 Sign = direction == RotaryDirection.Forward ? 1 : -1,
                 Mode = mode,
                 Parts = x.Length < WorthSharing ? 1 : pool.Threads,
@@ -71,14 +73,14 @@ internal static unsafe class Rotary
     {
         public float* X, Cos, Sin, Y;
         public int* Positions;
-        public int Rows, Width, HeadSize, Parts;
+        public int Rows, Width, HeadSize, Turned, Parts;
         public float Sign;
         public Accumulate Mode;
 
         public readonly void Execute(int part)
         {
             var (start, count) = Split.Part(Rows, 1, Parts, part);
-            int half = HeadSize / 2;
+            int half = Turned / 2;
             for (int row = start; row < start + count; row++)
             {
                 nint angles = (nint)Positions[row] * half, at = (nint)row * Width;

@@ -49,6 +49,16 @@ internal static unsafe class RowSoftmax
         return a + b + (c + d);
     }
 
+    /// <summary>Scores s become tanh(factor s) / factor.</summary>
+    public static void Cap<TL, TV>(float* scores, int count, float factor) where TL : struct, ILanes<TV> where TV : struct
+    {
+        int i = 0;
+        for (; i <= count - TL.Count; i += TL.Count)
+            TL.Store(TL.Multiply(TL.Broadcast(1 / factor), Exponential.Tanh<TL, TV>(TL.Multiply(TL.Broadcast(factor), TL.Load(scores + i)))), scores + i);
+        for (; i < count; i++)
+            scores[i] = 1 / factor * Exponential.Tanh<Lanes1, float>(factor * scores[i]);
+    }
+
     /// <summary>values[i] *= factors[i].</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Scale<TL, TV>(float* values, float* factors, int count) where TL : struct, ILanes<TV> where TV : struct

@@ -1,7 +1,6 @@
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
 using CrossEntropy = Coppice.Tensors.Simd.CrossEntropy;
-using SwiGlu = Coppice.Tensors.Simd.SwiGlu;
 
 namespace Coppice.Tests.Tensors.Simd;
 
@@ -70,8 +69,8 @@ public sealed class FusedKernelTests : IDisposable
         yield return ("norm dw", dw);
 
         float[] z = new float[length], dg = new float[length], du = new float[length];
-        SwiGlu.Forward(pool, x, u, z);
-        SwiGlu.Backward(pool, x, u, dy, dg, Accumulate.Add, du, Accumulate.Add);
+        Gate.Forward<Silu>(pool, x, u, z);
+        Gate.Backward<Silu>(pool, x, u, dy, dg, Accumulate.Add, du, Accumulate.Add);
         yield return ("gate", z);
         yield return ("gate dg", dg);
         yield return ("gate du", du);
@@ -134,8 +133,8 @@ public sealed class FusedKernelTests : IDisposable
             double[] gd = SimdTesting.Doubles(g), ud = SimdTesting.Doubles(u);
             double[] Formula() => [.. gd.Zip(ud, (g, u) => g / (1 + Math.Exp(-g)) * u)];
             float[] y = new float[n], dg = new float[n], du = [.. Enumerable.Repeat(1f, n)];
-            SwiGlu.Forward(one, g, u, y);
-            SwiGlu.Backward(one, g, u, dy, dg, Accumulate.Add, du, Accumulate.Add);
+            Gate.Forward<Silu>(one, g, u, y);
+            Gate.Backward<Silu>(one, g, u, dy, dg, Accumulate.Add, du, Accumulate.Add);
             SimdTesting.Close(Formula(), y, 1e-6, $"y of {n}");
             double Weighted() => SimdTesting.Dot(Formula(), dy);
             SimdTesting.Close(SimdTesting.Slopes(gd, Weighted), dg, 1e-5, $"dg of {n}");
@@ -166,13 +165,13 @@ public sealed class FusedKernelTests : IDisposable
                         expected[a] = x[a] * Math.Cos(angle) - x[b] * Math.Sin(angle);
                         expected[b] = x[b] * Math.Cos(angle) + x[a] * Math.Sin(angle);
                     }
-            Rotary.Turn(two, x, positions, cos, sin, size, RotaryDirection.Forward, Accumulate.Overwrite, y);
+            Rotary.Turn(two, x, positions, cos, sin, size, size, RotaryDirection.Forward, Accumulate.Overwrite, y);
             SimdTesting.Close(expected, y, 1e-6, $"heads of {size}");
-            Rotary.Turn(two, y, positions, cos, sin, size, RotaryDirection.Inverse, Accumulate.Overwrite, y);
+            Rotary.Turn(two, y, positions, cos, sin, size, size, RotaryDirection.Inverse, Accumulate.Overwrite, y);
             SimdTesting.Close(SimdTesting.Doubles(x), y, 1e-6, $"heads of {size} turned back");
-            Rotary.Turn(two, y, positions, cos, sin, size, RotaryDirection.Forward, Accumulate.Add, y);
+            Rotary.Turn(two, y, positions, cos, sin, size, size, RotaryDirection.Forward, Accumulate.Add, y);
             Assert.Throws<ArgumentException>(() =>
-                Rotary.Turn(two, x, [0, 0, Known, 0], cos, sin, size, RotaryDirection.Forward, Accumulate.Overwrite, y));
+                Rotary.Turn(two, x, [0, 0, Known, 0], cos, sin, size, size, RotaryDirection.Forward, Accumulate.Overwrite, y));
         }
     }
 

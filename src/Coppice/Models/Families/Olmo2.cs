@@ -1,0 +1,40 @@
+using System.Text.Json.Nodes;
+using Coppice.Formats;
+
+namespace Coppice.Models.Families;
+
+/// <summary>OLMo 2 (Team OLMo 2024): norms behind attention and feed-forward part only, and of all heads' queries and keys together.</summary>
+sealed class Olmo2 : LlamaLike
+{
+    /// <inheritdoc/>
+    public override string Name => "olmo2";
+
+    /// <inheritdoc/>
+    public override string ClassName => "Olmo2ForCausalLM";
+
+    /// <inheritdoc/>
+    public override string GgufArchitecture => "olmo2";
+
+    /// <inheritdoc/>
+    public override LlamaConfig Read(JsonFields json)
+    {
+        Expect(json, "attention_bias", false);
+        return Common(Sizes(json));
+    }
+
+    static LlamaConfig Common(LlamaConfig config) => config with { NormPlacement = NormPlacement.After, QueryKeyNorm = QueryKeyNorm.Row };
+
+    /// <inheritdoc/>
+    public override JsonObject Write(LlamaConfig config)
+    {
+        JsonObject json = Sizes(config);
+        json["attention_bias"] = false;
+        return json;
+    }
+
+    /// <inheritdoc/>
+    public override LlamaConfig Read(Gguf file) => Common(Sizes(file));
+
+    /// <inheritdoc/>
+    public override TensorPlace InGguf(string name, LlamaConfig config) => new(NormsBehind.Of(name));
+}

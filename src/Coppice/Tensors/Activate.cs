@@ -1,0 +1,71 @@
+using Coppice.Tensors.Simd;
+
+namespace Coppice.Tensors;
+
+/// <summary>y = f(gate) * up, or y = f(x).</summary>
+internal static class Activate
+{
+    /// <summary>gate and up of one shape to a new tensor of it.</summary>
+    public static Tensor Gated(ComputeContext context, Activation activation, Tensor gate, Tensor up)
+    {
+        if (gate.Shape != up.Shape)
+            throw new ArgumentException($"Activate: gate {gate.Shape} and up {up.Shape}, shapes differ");
+        return activation switch
+        {
+            Activation.Silu => Gated<Silu>(context, gate, up),
+            Activation.GeluTanh => Gated<GeluTanh>(context, gate, up),
+            Activation.Gelu => Gated<Gelu>(context, gate, up),
+            _ => Gated<Relu>(context, gate, up),
+        };
+    }
+
+    /// <summary>x to a new tensor of its shape.</summary>
+    public static Tensor Plain(ComputeContext context, Activation activation, Tensor x) => activation switch
+    {
+        Activation.Silu => Plain<Silu>(context, x),
+        Activation.GeluTanh => Plain<GeluTanh>(context, x),
+        Activation.Gelu => Plain<Gelu>(context, x),
+        _ => Plain<Relu>(context, x),
+    };
+
+    static Tensor Gated<T>(ComputeContext context, Tensor gate, Tensor up) where T : struct, IActivation
+    {
+        bool records = context.Records(gate) || context.Records(up);
+        Tensor y = context.Result(gate.Shape, records);
+        Gate.Forward<T>(context.Pool, gate.Data, up.Data, y.Data);
+        if (records)
+            context.Tape!.Record<GatedNode<T>>().Set(context.Pool, gate, up, y);
+        return y;
+    }
+
+    static Tensor Plain<T>(ComputeContext context, Tensor x) where T : struct, IActivation
+    {
+        bool records = context.Records(x);
+        Tensor y = context.Result(x.Shape, records);
+        Gate.Forward<T>(context.Pool, x.Data, y.Data);
+        if (records)
+            context.Tape!.Record<PlainNode<T>>().Set(context.Pool, x, y);
+        return y;
+    }
+
+    sealed class GatedNode<T> : TapeNode where T : struct, IActivation
+    {
+        WorkerPool pool = null!;
+        Tensor gate = null!, up = null!, y = null!;
+
+        public void Set(WorkerPool pool, Tensor gate, Tensor up, Tensor y) => (this.pool, this.gate, this.up, this.y) = (pool, gate, up, y);
+
+        public override void Backward() =>
+            Gate.Backward<T>(pool, gate.Data, up.Data, y.Grad!.Data, gate.ClaimGradient(out Accumulate gateMode), gateMode, up.ClaimGradient(out Accumulate upMode), upMode);
+    }
+
+    sealed class PlainNode<T> : TapeNode where T : struct, IActivation
+    {
+        WorkerPool pool = null!;
+        Tensor x = null!, y = null!;
+
+        public void Set(WorkerPool pool, Tensor x, Tensor y) => (this.pool, this.x, this.y) = (pool, x, y);
+
+        public override void Backward() => Gate.Backward<T>(pool, x.Data, y.Grad!.Data, x.ClaimGradient(out Accumulate mode), mode);
+    }
+}

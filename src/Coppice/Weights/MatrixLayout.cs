@@ -1,0 +1,52 @@
+using Coppice.Tensors;
+
+namespace Coppice.Weights;
+
+/// <summary>Matrices put together, or turned, without changing a number.</summary>
+static class MatrixLayout
+{
+    /// <summary>The rows of all parts, one part below another. All are of one kind: plain numbers, integers in equal groups, or blocks.</summary>
+    /// <exception cref="CoppiceException">They are of different kinds, or of one that cannot be put together.</exception>
+    public static Weight Stack(IReadOnlyList<Weight> parts)
+    {
+        if (parts.Count == 1)
+            return parts[0];
+        Weight first = parts[0];
+        if (parts.FirstOrDefault(part => part.Kind != first.Kind || part.Columns != first.Columns) is { } other)
+            throw new CoppiceException($"matrices of kinds {first.Kind} and {other.Kind} are stored as one here, and have to be of one kind");
+        return first.StackWith(parts) ?? Plain(first.Kind, parts.Sum(part => part.Rows), first.Columns, Concat(parts))
+            ?? throw new CoppiceException($"matrices of kind {first.Kind} are stored as one here, which this kind cannot be");
+    }
+
+    /// <summary>[outputs, inputs] as [inputs, outputs].</summary>
+    /// <exception cref="CoppiceException">The matrix is no plain numbers.</exception>
+    public static Weight Transpose(Weight weight)
+    {
+        float[] from = weight.ToDense(), to = new float[from.Length];
+        for (int row = 0; row < weight.Rows; row++)
+            for (int column = 0; column < weight.Columns; column++)
+                to[column * weight.Rows + row] = from[row * weight.Columns + column];
+        return Plain(weight.Kind, weight.Columns, weight.Rows, to)
+            ?? throw new CoppiceException($"a matrix of kind {weight.Kind} is stored with inputs and outputs exchanged here, which this kind cannot be");
+    }
+
+    static float[] Concat(IReadOnlyList<Weight> parts)
+    {
+        float[] all = new float[parts.Sum(part => part.Shape.Length)];
+        int at = 0;
+        foreach (Weight part in parts)
+        {
+            part.Unpack(0, all.AsSpan(at, part.Shape.Length));
+            at += part.Shape.Length;
+        }
+        return all;
+    }
+
+    static Weight? Plain(string kind, int rows, int columns, float[] numbers) => kind switch
+    {
+        "f32" => new DenseWeight(Tensor.From([rows, columns], numbers)),
+        "f16" => HalfWeight.From(HalfFormat.Float16, rows, columns, numbers),
+        "bf16" => HalfWeight.From(HalfFormat.BFloat16, rows, columns, numbers),
+        _ => null,
+    };
+}

@@ -1,0 +1,188 @@
+using System.Text.Json.Nodes;
+using Coppice.Formats;
+using Coppice.Models;
+using Coppice.Tensors;
+using Coppice.Tests.Formats;
+using Coppice.Text;
+using Coppice.Training;
+
+namespace Coppice.Tests.Models.Families;
+
+/// <summary>Every family from Hugging Face's own layout against plain loops in double.</summary>
+public sealed class FamilyTests : IDisposable
+{
+    static readonly int[] tokens = [3, 17, 0, 5, 5, 111, 2, 8, 214, 1, 256, 4];
+
+    readonly TemporaryFolder folder = new();
+    readonly WorkerPool pool = new(2);
+
+    public void Dispose()
+    {
+        pool.Dispose();
+        folder.Dispose();
+    }
+
+    public static TheoryData<string> Kinds => [.. RandomCheckpoint.Families];
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public void Logits_are_those_of_plain_loops_in_double(string kind)
+    {
+        RandomCheckpoint checkpoint = Write(kind);
+        Close(checkpoint.Reference.Logits(tokens), Logits(LlamaFolder.Load(folder.Path)), 2e-5);
+    }
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public void Generation_with_a_cache_gives_the_logits_of_the_whole_text(string kind)
+    {
+        Write(kind);
+        LlamaModel model = LlamaFolder.Load(folder.Path);
+        float[] whole = Logits(model);
+        KvCache cache = new(model, model.ContextLength, KeyValueFormat.Float32);
+        ForwardContext context = new(pool);
+        Batch batch = new();
+        int vocabulary = model.VocabularySize;
+        for (int t = 0, step; t < tokens.Length; t += step)
+        {
+            // Three at once, then one by one.
+            step = t == 0 ? 3 : 1;
+            batch.Clear();
+            batch.Add(tokens.AsSpan(t, step), cache);
+            context.Reset();
+            int last = t + step - 1;
+            Assert.Equal(whole[(last * vocabulary)..((last + 1) * vocabulary)], model.ForwardLast(batch, context).Data.ToArray());
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public void Gradients_are_those_of_small_steps(string kind)
+    {
+        Write(kind);
+        LlamaModel model = LlamaFolder.Load(folder.Path);
+        Parameter[] parameters = [.. Parameter.Of(model)];
+        Tape tape = new();
+        ForwardContext context = new(pool, tape);
+        Batch batch = new(tokens.AsSpan(0, 9));
+        int[] targets = [.. tokens[1..10]];
+        foreach (Parameter parameter in parameters)
+            parameter.Tensor.TrackGradient();
+        Tensor loss = CrossEntropy.Apply(context, model.Forward(batch, context), targets, targets.Length);
+        tape.Backward(loss);
+        float[][] gradients = [.. parameters.Select(parameter => parameter.Tensor.Grad!.Data.ToArray())];
+        foreach (Parameter parameter in parameters)
+            parameter.Tensor.DropGradient();
+
+        // Along each parameter's own gradient the loss must rise by the gradient's length: one number a parameter, checked by two forward passes.
+        ForwardContext plain = new(pool);
+        for (int i = 0; i < parameters.Length; i++)
+        {
+            double length = Math.Sqrt(gradients[i].Sum(g => (double)g * g));
+            if (length < 1e-5)
+                continue;
+            double step = 2e-3;
+            double rise = (Moved(parameters[i].Tensor, gradients[i], step / length) - Moved(parameters[i].Tensor, gradients[i], -step / length)) / (2 * step);
+            Assert.True(Math.Abs(rise - length) <= 0.02 * length + 1e-3, $"{kind}, {parameters[i].Name}: the loss rises by {rise}, its gradient says {length}");
+        }
+
+        double Moved(Tensor tensor, float[] gradient, double step)
+        {
+            float[] before = tensor.Data.ToArray();
+            for (int j = 0; j < before.Length; j++)
+                tensor.Data[j] += (float)(step * gradient[j]);
+            tensor.MarkChanged();
+            plain.Reset();
+            double[][] logits = Rows(model.Forward(batch, plain).Data.ToArray(), model.VocabularySize);
+            before.CopyTo(tensor.Data);
+            tensor.MarkChanged();
+            return logits.Select((row, t) => Math.Log(row.Sum(Math.Exp)) - row[targets[t]]).Average();
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public void A_folder_that_is_written_is_the_one_that_was_read(string kind)
+    {
+        RandomCheckpoint checkpoint = Write(kind);
+        LlamaModel model = LlamaFolder.Load(folder.Path);
+        using TemporaryFolder copy = new();
+        LlamaFolder.Save(model, copy.Path, DType.F32, 1, 2);
+        using ICheckpoint before = Checkpoint.Open(folder.Path), after = Checkpoint.Open(copy.Path);
+        Assert.Equal(before.Names.Where(name => !name.EndsWith("inv_freq", StringComparison.Ordinal)).Order(), after.Names.Order());
+        foreach (string name in after.Names)
+        {
+            Assert.Equal(before.ShapeOf(name).ToArray(), after.ShapeOf(name).ToArray());
+            // Gains kept as distances from one lose the digits that 1 + w does not hold.
+            float[] a = before.ReadTensor(name).Data.ToArray(), b = after.ReadTensor(name).Data.ToArray();
+            Assert.True(a.Zip(b).All(pair => Math.Abs(pair.First - pair.Second) <= (kind.StartsWith("gemma", StringComparison.Ordinal) ? 1.2e-7f : 0)), name);
+        }
+        LlamaModel again = LlamaFolder.Load(copy.Path);
+        Assert.Equal(model.Config, again.Config);
+        if (!kind.StartsWith("gemma", StringComparison.Ordinal))
+            Assert.Equal(Logits(model), Logits(again));
+    }
+
+    [Theory]
+    [InlineData("llama"), InlineData("llama-biased"), InlineData("llama-3.1"), InlineData("llama-linear"), InlineData("qwen2"), InlineData("qwen3"), InlineData("phi3"), InlineData("gemma2-even"), InlineData("gemma3_text"), InlineData("olmo2"), InlineData("gpt2"), InlineData("gpt_neox"), InlineData("gpt_neox-sequential")]
+    public void A_gguf_gives_the_same_logits(string kind)
+    {
+        RandomCheckpoint checkpoint = new(kind.Replace("-even", "", StringComparison.Ordinal));
+        // llama.cpp has no key for the scale: it is that of the head's width.
+        if (kind == "gemma2-even")
+            checkpoint.Config["query_pre_attn_scalar"] = 10;
+        checkpoint.Write(folder.Path);
+        LlamaModel model = LlamaFolder.Load(folder.Path);
+        string path = folder["model.gguf"];
+        LlamaGguf.Save(model, BpeTrainer.Train(["a"], new BpeTraining { VocabularySize = RandomCheckpoint.Vocabulary }), path, "tiny", GgmlType.F32);
+        (LlamaModel again, _) = LlamaGguf.Load(path);
+        Assert.Equal(model.Config.Family, again.Config.Family);
+        Close(Rows(Logits(model), model.VocabularySize), Logits(again), 1e-5);
+    }
+
+    [Fact]
+    public void What_is_not_known_is_refused_by_name()
+    {
+        Write("llama");
+        void Refused(string said, Action<JsonObject> change)
+        {
+            JsonObject json = JsonNode.Parse(File.ReadAllText(folder["config.json"]))!.AsObject();
+            string before = json.ToJsonString();
+            change(json);
+            File.WriteAllText(folder["config.json"], json.ToJsonString());
+            Assert.Contains(said, Assert.Throws<CoppiceException>(() => LlamaFolder.Load(folder.Path)).Message, StringComparison.Ordinal);
+            File.WriteAllText(folder["config.json"], before);
+        }
+        Refused("model_type is 'mamba', wanted one of llama, mistral, qwen2", json => json["model_type"] = "mamba");
+        Refused("rotary scaling is 'yarn'", json => json["rope_scaling"] = new JsonObject { ["rope_type"] = "yarn", ["factor"] = 4 });
+        Refused("hidden_act is 'mish'", json => json["hidden_act"] = "mish");
+        Refused("'model.layers.3.input_layernorm.weight' is missing", json => json["num_hidden_layers"] = 4);
+        Refused("a llama model has no use for 9 of its tensors: model.layers.2.input_layernorm.weight", json => json["num_hidden_layers"] = 2);
+        Refused("'model.layers.0.self_attn.q_proj.bias' is missing", json => json["attention_bias"] = true);
+        Refused("use_sliding_window is true", json =>
+        {
+            json["model_type"] = "qwen2";
+            json["use_sliding_window"] = true;
+        });
+    }
+
+    RandomCheckpoint Write(string kind)
+    {
+        RandomCheckpoint checkpoint = new(kind);
+        checkpoint.Write(folder.Path);
+        return checkpoint;
+    }
+
+    float[] Logits(LlamaModel model) => model.Forward(new Batch(tokens), new ForwardContext(pool)).Data.ToArray();
+
+    static double[][] Rows(float[] logits, int width) => [.. logits.Chunk(width).Select(row => Array.ConvertAll(row, value => (double)value))];
+
+    static void Close(double[][] wanted, float[] found, double tolerance)
+    {
+        double size = Math.Sqrt(wanted.SelectMany(row => row).Average(v => v * v));
+        double[] all = [.. wanted.SelectMany(row => row)];
+        Assert.Equal(all.Length, found.Length);
+        for (int i = 0; i < all.Length; i++)
+            Assert.True(Math.Abs(all[i] - found[i]) <= tolerance * size, $"logit {i}: {found[i]}, wanted {all[i]}; they are of size {size}");
+    }
+}
