@@ -10,7 +10,7 @@ using Coppice.Training;
 using Coppice.Weights;
 
 using WorkerPool pool = new(args.Length > 0 ? int.Parse(args[0]) : Environment.ProcessorCount);
-LlamaConfig config = new()
+DecoderConfig config = new()
 {
     HiddenSize = 1024,
     IntermediateSize = 2816,
@@ -27,7 +27,7 @@ Console.WriteLine("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
 double first = 0;
 foreach (int layers in new[] { 8, 16, 32, 64 })
 {
-    LlamaModel model = Quantized(config with { LayerCount = layers });
+    DecoderModel model = Quantized(config with { LayerCount = layers });
     KvCache cache = new(model, 512);
     ForwardContext context = new(pool) { Activations = ActivationFormat.Int8 };
     int[] prompt = [.. Enumerable.Range(0, 256).Select(i => i * 7 % config.VocabularySize)];
@@ -47,7 +47,7 @@ foreach (int layers in new[] { 8, 16, 32, 64 })
 }
 
 Console.WriteLine("\n| tokens before | cache, MB | a token, ms | of it for the context | by the first line |\n| ---: | ---: | ---: | ---: | ---: |");
-LlamaModel longer = Quantized(config);
+DecoderModel longer = Quantized(config);
 ForwardContext pass = new(pool) { Activations = ActivationFormat.Int8 };
 KvCache text = new(longer, config.ContextLength);
 int[] chunk = [.. Enumerable.Range(0, 256).Select(i => i * 7 % config.VocabularySize)];
@@ -75,9 +75,9 @@ void Continue(int[] ids)
     longer.ForwardWanted(batch, pass);
 }
 
-LlamaModel Quantized(LlamaConfig sizes)
+DecoderModel Quantized(DecoderConfig sizes)
 {
-    LlamaModel model = Initialization.Random(sizes, seed: 1);
+    DecoderModel model = Initialization.Random(sizes, seed: 1);
     foreach ((_, MatrixLayer layer) in model.Matrices().ToList())
         layer.Weight = BlockWeight.From<Q4_0>(layer.Weight.Rows, layer.Weight.Columns, layer.Weight.ToDense(), pool);
     return model;

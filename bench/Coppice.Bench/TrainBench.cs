@@ -15,7 +15,7 @@ static class TrainBench
 
     static void Run(WorkerPool pool, KeptActivations activations)
     {
-        LlamaConfig config = new()
+        DecoderConfig config = new()
         {
             HiddenSize = Width,
             IntermediateSize = Hidden,
@@ -26,7 +26,7 @@ static class TrainBench
             VocabularySize = Vocabulary,
             ContextLength = Tokens,
         };
-        LlamaModel model = Initialization.Random(config, seed: 1);
+        DecoderModel model = Initialization.Random(config, seed: 1);
         Random random = new(1);
         int[] text = [.. Enumerable.Range(0, 40 * Sequences * Tokens).Select(_ => random.Next(Vocabulary))];
         Trainer trainer = new(model, new TokenWindows(text, Tokens, seed: 1), new TrainingOptions { BatchSize = Sequences, ContextLength = Tokens, Steps = 1000, Activations = activations }, pool);

@@ -53,7 +53,7 @@ static class FederateCommand
         options.Validate();
         ModelArgument.CheckTarget(parsed.GetRequiredValue(ModelArgument.Model), output);
         LanguageModel language = ModelArgument.Load(parsed.GetRequiredValue(ModelArgument.Model));
-        LlamaModel model = (LlamaModel)language.Model;
+        DecoderModel model = (DecoderModel)language.Model;
         IReadOnlyList<ClientCorpus> corpora = ClientCorpus.Open(parsed.GetValue(Clients) ?? "sdk", new CorpusOptions { SdkRoot = parsed.GetValue(TextArgument.Sdk) }, cancel);
 
         string folder = output + ".federation";
@@ -90,7 +90,7 @@ static class FederateCommand
         return ExitCode.Done;
     }
 
-    static IReadOnlyList<RoundRecord> Simulate(Session session, LlamaModel model, IReadOnlyList<IClientChannel> channels, FederatedOptions options, RunJournal journal, string folder, CancellationToken cancel)
+    static IReadOnlyList<RoundRecord> Simulate(Session session, DecoderModel model, IReadOnlyList<IClientChannel> channels, FederatedOptions options, RunJournal journal, string folder, CancellationToken cancel)
     {
         try
         {

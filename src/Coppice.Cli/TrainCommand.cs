@@ -123,7 +123,7 @@ static class TrainCommand
         int heads = parsed.GetValue(Heads), width = parsed.GetValue(Width);
         if (heads < 1 || width % heads != 0)
             throw new MisuseException($"--width {width} is not a multiple of --heads {heads}");
-        LlamaConfig config = new()
+        DecoderConfig config = new()
         {
             HiddenSize = width,
             IntermediateSize = parsed.GetValue(Hidden),

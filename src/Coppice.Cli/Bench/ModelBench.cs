@@ -26,7 +26,7 @@ static class ModelBench
         int[] prompt = [.. Enumerable.Range(0, promptTokens).Select(_ => random.Next(model.VocabularySize))];
         // An embedding is read a row at a time, unless it is the head as well.
         long head = model.Matrices().First().Layer.Weight.ByteCount;
-        bool tied = model is LlamaModel { Config.Head: HeadKind.Tied };
+        bool tied = model is DecoderModel { Config.Head: HeadKind.Tied };
         long bytes = model.ByteCount - (tied ? 0 : head), weights = model.Matrices().Skip(tied ? 0 : 1).Sum(part => (long)part.Layer.Weight.Shape.Length);
         // The head answers for a prompt's last token alone.
         long promptWeights = weights - (long)model.VocabularySize * model.Width;

@@ -99,7 +99,7 @@ sealed class QuickstartStory(Session session, string output, CancellationToken c
         List<IClientChannel> channels = [];
         foreach (ClientCorpus corpus in corpora)
             channels.Add(new LocalChannel(new Client(corpus.Client, TokenWindows.Tokenize(grove.Tokenizer, corpus.Train.Documents), session.Pool, TokenWindows.Tokenize(grove.Tokenizer, corpus.HeldOut!.Documents))));
-        return Simulation.Run((LlamaModel)grove.Model, channels, Federated with { Seed = session.Seed }, progress: new RoundLog(session), cancel: cancel);
+        return Simulation.Run((DecoderModel)grove.Model, channels, Federated with { Seed = session.Seed }, progress: new RoundLog(session), cancel: cancel);
     }
 
     IEnumerable<Variant> Variants(LanguageModel grove, PerplexityScores before, List<(string Name, LanguageModel Model, CompressionReport? Report)> models,

@@ -56,10 +56,10 @@ public sealed class Client
     {
         ICodec codec = Codecs.Find(task.Codec);
         TrainingOptions options = task.Training.ToOptions();
-        LlamaConfig config = task.ReadConfig(name);
-        LlamaModel model;
+        DecoderConfig config = task.ReadConfig(name);
+        DecoderModel model;
         using (SafeTensors received = SafeTensors.Read(name, tensors))
-            model = LlamaCheckpoint.Build(config, received, name => new Models.Families.TensorPlace(name), _ => false);
+            model = DecoderCheckpoint.Build(config, received, name => new Models.Families.TensorPlace(name), _ => false);
         ParameterSet before = ParameterSet.Copy(model);
         options.Validate();
         if (options.ContextLength > config.ContextLength)

@@ -25,7 +25,7 @@ public sealed class Round
     long bytesUp, bytesDown, messagesUp, messagesDown;
 
     /// <summary>Opens round <paramref name="index"/> (1-based) of a run over the model with these sizes and numbers.</summary>
-    public Round(string run, int index, LlamaConfig config, ParameterSet model, FederatedOptions options)
+    public Round(string run, int index, DecoderConfig config, ParameterSet model, FederatedOptions options)
     {
         (this.run, this.index, this.model, this.options) = (run, index, model, options);
         this.config = RoundTask.WriteConfig(config, options.DownloadType);

@@ -24,12 +24,12 @@ sealed record RoundTask(string Format, string Run, int Round, string Client, str
     }
 
     /// <summary>The sizes of the model that follows.</summary>
-    public LlamaConfig ReadConfig(string name) => LlamaFolder.ReadConfig(new JsonFields(name, Model));
+    public DecoderConfig ReadConfig(string name) => DecoderFolder.ReadConfig(new JsonFields(name, Model));
 
     /// <summary>The fields of Hugging Face's config.json.</summary>
-    public static JsonElement WriteConfig(LlamaConfig config, DType type)
+    public static JsonElement WriteConfig(DecoderConfig config, DType type)
     {
-        using JsonDocument document = JsonDocument.Parse(LlamaFolder.Config(config, type, bos: null, eos: null).ToJsonString());
+        using JsonDocument document = JsonDocument.Parse(DecoderFolder.Config(config, type, bos: null, eos: null).ToJsonString());
         return document.RootElement.Clone();
     }
 }

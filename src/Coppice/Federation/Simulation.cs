@@ -15,7 +15,7 @@ public static class Simulation
     /// <param name="journal">Where the run is kept; stopped at any moment and called again with the same arguments, it ends with the bytes of an undisturbed run. The clients must keep their state there as well.</param>
     /// <exception cref="CoppiceException">An option cannot be, two clients have one name, a round is left without any update, or the journal is of another run.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; with a journal, at most the local training in hand is lost.</exception>
-    public static ImmutableArray<RoundRecord> Run(LlamaModel model, IReadOnlyList<IClientChannel> clients, FederatedOptions options, RunJournal? journal = null,
+    public static ImmutableArray<RoundRecord> Run(DecoderModel model, IReadOnlyList<IClientChannel> clients, FederatedOptions options, RunJournal? journal = null,
         IProgress<RoundRecord>? progress = null, CancellationToken cancel = default)
     {
         options.Validate();
@@ -66,7 +66,7 @@ public static class Simulation
     }
 
     // Names a run by all that decides its result: another model, other clients or another option is another run.
-    static string Signature(LlamaConfig config, ParameterSet model, IEnumerable<string> clients, FederatedOptions options)
+    static string Signature(DecoderConfig config, ParameterSet model, IEnumerable<string> clients, FederatedOptions options)
     {
         using IncrementalHash sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         sha.AppendData(SafeTensorsWriter.ToBytes(model.Sources(DType.F32)));

@@ -14,16 +14,16 @@ public sealed record LanguageModel(Model Model, Tokenizer Tokenizer, string Sour
     public static LanguageModel Load(string path, string? tokenizer = null)
     {
         if (Directory.Exists(path))
-            return Paired(LlamaFolder.Load(path), Tokenizer.Load(tokenizer ?? path), path);
+            return Paired(DecoderFolder.Load(path), Tokenizer.Load(tokenizer ?? path), path);
         if (!File.Exists(path))
             throw new CoppiceException($"{path}: there is no such file or folder");
         switch (Path.GetExtension(path).ToLowerInvariant())
         {
             case ".gguf":
-                (LlamaModel gguf, Tokenizer own) = LlamaGguf.Load(path);
+                (DecoderModel gguf, Tokenizer own) = DecoderGguf.Load(path);
                 return Paired(gguf, tokenizer is null ? own : Tokenizer.Load(tokenizer), path);
             case ".bin":
-                LlamaModel model = LlamaLlama2C.Load(path);
+                DecoderModel model = DecoderLlama2C.Load(path);
                 return Paired(model, tokenizer is null ? Beside(path, model.VocabularySize) : Tokenizer.Load(tokenizer), path);
             default:
                 throw new CoppiceException($"{path}: is no model that we read; wanted a folder with config.json, a .gguf or a llama2.c .bin");
@@ -35,7 +35,7 @@ public sealed record LanguageModel(Model Model, Tokenizer Tokenizer, string Sour
     public void Save(string folder, DType dtype = DType.F16, ExistingFolder existing = ExistingFolder.ReplaceOurs, Action<string>? alongside = null) =>
         AtomicFolder.Write(folder, existing, partial =>
         {
-            LlamaFolder.Save(Llama, partial, dtype, Tokenizer.BosId, Tokenizer.EosId);
+            DecoderFolder.Save(Llama, partial, dtype, Tokenizer.BosId, Tokenizer.EosId);
             Tokenizer.Save(partial);
             alongside?.Invoke(partial);
         });
@@ -43,13 +43,13 @@ public sealed record LanguageModel(Model Model, Tokenizer Tokenizer, string Sour
     /// <summary>Writes a .gguf, each matrix in the type that holds its numbers exactly where GGUF has one, or all in <paramref name="type"/>; returns what had to be rounded.</summary>
     /// <exception cref="CoppiceException">A matrix does not fit its type, or the file system refused.</exception>
     public IReadOnlyList<GgufRounding> SaveGguf(string path, GgmlType? type = null) =>
-        LlamaGguf.Save(Llama, Tokenizer, path, Path.GetFileNameWithoutExtension(path), type);
+        DecoderGguf.Save(Llama, Tokenizer, path, Path.GetFileNameWithoutExtension(path), type);
 
     /// <summary>Writes llama2.c's .bin, all numbers as float32; its tokenizer has a file of its own.</summary>
     /// <exception cref="CoppiceException">llama2.c does not compute this model, or the file system refused.</exception>
-    public void SaveLlama2C(string path) => LlamaLlama2C.Save(Llama, path);
+    public void SaveLlama2C(string path) => DecoderLlama2C.Save(Llama, path);
 
-    LlamaModel Llama => (LlamaModel)Model;
+    DecoderModel Llama => (DecoderModel)Model;
 
     static Tokenizer Beside(string model, int vocabulary)
     {

@@ -22,12 +22,12 @@ public sealed class OpenModel : IDisposable
         try
         {
             if (Directory.Exists(path))
-                return new OpenModel(LanguageModel.Paired(LlamaFolder.Open(path, out file), Tokenizer.Load(path), path), file);
+                return new OpenModel(LanguageModel.Paired(DecoderFolder.Open(path, out file), Tokenizer.Load(path), path), file);
             if (!CanOpen(path))
                 throw new CoppiceException($"{path}: is no model that can be left in its file; wanted a folder with config.json or a .gguf");
             Gguf gguf = Gguf.Open(path);
             file = gguf;
-            (LlamaModel model, Tokenizer tokenizer) = LlamaGguf.Read(gguf, WeightReading.OnDemand);
+            (DecoderModel model, Tokenizer tokenizer) = DecoderGguf.Read(gguf, WeightReading.OnDemand);
             return new OpenModel(LanguageModel.Paired(model, tokenizer, path), file);
         }
         catch

@@ -8,11 +8,11 @@ namespace Coppice.Training;
 public static class Initialization
 {
     /// <summary>A Llama model with weights from N(0, 0.02^2); products that write to the residual stream are narrower by sqrt(2 * layers) (Radford et al. 2019). Gains are one.</summary>
-    public static LlamaModel Random(LlamaConfig config, int seed)
+    public static DecoderModel Random(DecoderConfig config, int seed)
     {
         config.Validate("configuration");
         Random random = new(seed);
-        return new LlamaModel(config, Matrix, Ones);
+        return new DecoderModel(config, Matrix, Ones);
 
         Weight Matrix(string name, Shape shape)
         {

@@ -18,7 +18,7 @@ sealed class TinyFolder : IDisposable
     {
         Random random = new(5);
         File.WriteAllLines(Text, Enumerable.Range(0, 120).Select(_ => string.Join(' ', Enumerable.Range(0, 8 + random.Next(20)).Select(_ => Words[random.Next(Words.Length)]))));
-        LlamaConfig config = new()
+        DecoderConfig config = new()
         {
             HiddenSize = 64,
             IntermediateSize = 96,
@@ -42,10 +42,10 @@ sealed class TinyFolder : IDisposable
     public string this[string name] => folder[name];
 
     /// <summary>Another copy of the model whose weights <paramref name="change"/> has edited.</summary>
-    public string Changed(string name, Action<LlamaModel> change)
+    public string Changed(string name, Action<DecoderModel> change)
     {
         LanguageModel copy = LanguageModel.Load(Model);
-        change((LlamaModel)copy.Model);
+        change((DecoderModel)copy.Model);
         copy.Save(folder[name], DType.F32);
         return folder[name];
     }

@@ -19,7 +19,7 @@ public class CompressionPipelineTests
     [InlineData("2:4-int4", "2:4-int4-g32", "f16", 3.5)]
     public void A_preset_stores_blocks_and_table_as_it_says(string preset, string blocks, string table, double bits)
     {
-        LlamaModel model = Samples.Model();
+        DecoderModel model = Samples.Model();
         CompressionReport report = Compress(model, Presets.Get(preset));
         foreach (TransformerBlock block in model.Blocks)
             foreach (Linear linear in block.Stages.SelectMany(stage => stage))
@@ -42,7 +42,7 @@ public class CompressionPipelineTests
     [InlineData("2:4-int4")]
     public void Half_of_every_pruned_matrix_is_zero(string preset)
     {
-        LlamaModel model = Samples.Model();
+        DecoderModel model = Samples.Model();
         Compress(model, Presets.Get(preset));
         Assert.All(model.Blocks.SelectMany(block => block.Stages).SelectMany(stage => stage), linear => Assert.InRange(linear.Weight.Sparsity(), 0.499, 0.7));
     }
@@ -51,7 +51,7 @@ public class CompressionPipelineTests
     public void Each_stage_sees_its_inputs_as_the_stages_before_left_them()
     {
         // The first block's output projection, made by hand: statistics from a model whose q, k and v are compressed already.
-        LlamaModel compressed = Samples.Model(), byHand = Samples.Model();
+        DecoderModel compressed = Samples.Model(), byHand = Samples.Model();
         Gptq step = new() { Bits = 2, GroupSize = 8 };
         Compress(compressed, new Recipe("r", [step]));
         Attention attention = byHand.Blocks[0].Attention;
@@ -61,7 +61,7 @@ public class CompressionPipelineTests
         step.Apply(work);
         Assert.Equal(work.Grid!.ToDense(), compressed.Blocks[0].Attention.Output.Weight.ToDense());
 
-        LlamaModel untouchedModel = Samples.Model();
+        DecoderModel untouchedModel = Samples.Model();
         Linear output = untouchedModel.Blocks[0].Attention.Output;
         LayerWork plain = Samples.Work(output.Weight.ToDense(), 32, InputsOf(untouchedModel, output));
         step.Apply(plain);
@@ -71,7 +71,7 @@ public class CompressionPipelineTests
     [Fact]
     public void Matrices_that_no_step_names_become_halves_and_what_was_in_halves_is_left_as_it_is()
     {
-        LlamaModel model = Samples.Model(head: HeadKind.Untied);
+        DecoderModel model = Samples.Model(head: HeadKind.Untied);
         HalfWeight kept = HalfWeight.From(HalfFormat.BFloat16, 64, 32, model.Output.Weight.ToDense());
         model.Output.Weight = kept;
         CompressionReport report = Compress(model, new Recipe("r", [new RoundToNearest { GroupSize = 32, Targets = ["*.mlp.*"] }]));
@@ -87,7 +87,7 @@ public class CompressionPipelineTests
     [InlineData(HeadKind.Untied, "lm_head")]
     public void The_head_is_compressed_with_the_inputs_that_it_reads(HeadKind head, string name)
     {
-        LlamaModel model = Samples.Model(head: head);
+        DecoderModel model = Samples.Model(head: head);
         CompressionReport report = Compress(model, new Recipe("r", [new Gptq { GroupSize = 16, Targets = [name] }]));
         LayerResult result = report.Layers.Single(layer => layer.Name == name);
         Assert.Equal("int4-g16", result.Kind);
@@ -98,7 +98,7 @@ public class CompressionPipelineTests
     [Fact]
     public void A_table_that_enters_no_product_has_no_statistics()
     {
-        LlamaModel model = Samples.Model(head: HeadKind.Untied);
+        DecoderModel model = Samples.Model(head: HeadKind.Untied);
         string message = Assert.Throws<CoppiceException>(() => Compress(model, new Recipe("r", [new Gptq { GroupSize = 16, Targets = ["model.embed_tokens"] }]))).Message;
         Assert.Contains("model.embed_tokens enters no product", message);
     }
@@ -118,7 +118,7 @@ public class CompressionPipelineTests
     [InlineData(70_000f)]
     public void A_weight_that_cannot_be_stored_is_named_before_any_work(float value)
     {
-        LlamaModel model = Samples.Model();
+        DecoderModel model = Samples.Model();
         ((DenseWeight)model.Blocks[1].FeedForward.Up.Weight).Values.Data[3 * 32 + 7] = value;
         string message = Assert.Throws<CoppiceException>(() => Compress(model, Presets.Get("int4"))).Message;
         Assert.StartsWith("model.layers.1.mlp.up_proj: the weight at row 3, column 7 is ", message);
@@ -130,7 +130,7 @@ public class CompressionPipelineTests
     [InlineData(1e30f)]
     public void An_activation_that_is_not_finite_names_the_matrix(float gain)
     {
-        LlamaModel model = Samples.Model();
+        DecoderModel model = Samples.Model();
         model.Blocks[1].Norms.BeforeFeedForward!.Vectors.First().Vector.Data[4] = gain;
         string message = Assert.Throws<CoppiceException>(() => Compress(model, Presets.Get("int4-gptq"))).Message;
         Assert.StartsWith("model.layers.1.mlp.gate_proj: calibration's activations are not finite in input channel 4", message);
@@ -147,7 +147,7 @@ public class CompressionPipelineTests
     public void Random_pruning_depends_on_the_seed_alone()
     {
         Recipe recipe = RecipeReader.Parse("steps: [random: { sparsity: 0.3 }]", "r");
-        LlamaModel first = Samples.Model(), second = Samples.Model(), third = Samples.Model();
+        DecoderModel first = Samples.Model(), second = Samples.Model(), third = Samples.Model();
         Compress(first, recipe, seed: 1);
         Compress(second, recipe, seed: 1);
         Compress(third, recipe, seed: 2);
@@ -164,10 +164,10 @@ public class CompressionPipelineTests
             Assert.True(gptq < plain, $"{gptq} against {plain}");
     }
 
-    static CompressionReport Compress(LlamaModel model, Recipe recipe, int seed = 0) =>
+    static CompressionReport Compress(DecoderModel model, Recipe recipe, int seed = 0) =>
         new CompressionPipeline(recipe, Samples.Pool) { Seed = seed }.Run(model, Samples.Tokens());
 
-    static InputStatistics InputsOf(LlamaModel model, Linear reader)
+    static InputStatistics InputsOf(DecoderModel model, Linear reader)
     {
         InputStatistics statistics = new(reader.Weight.Columns, Statistics.Gram);
         ForwardContext context = new(Samples.Pool);

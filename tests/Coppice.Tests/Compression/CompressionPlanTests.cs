@@ -12,7 +12,7 @@ public class CompressionPlanTests
     [Fact]
     public void Without_targets_a_step_takes_every_matrix_of_the_blocks_and_no_other()
     {
-        LlamaModel model = Samples.Model(head: HeadKind.Untied);
+        DecoderModel model = Samples.Model(head: HeadKind.Untied);
         CompressionPlan plan = new(new Recipe("r", [new Wanda()]), model);
         Assert.Equal(2 * 7, plan.Count);
         Assert.Empty(plan.For("model.embed_tokens"));
@@ -56,7 +56,7 @@ public class CompressionPlanTests
     [Fact]
     public void What_is_compressed_already_is_not_compressed_again_in_silence()
     {
-        LlamaModel model = Samples.Model();
+        DecoderModel model = Samples.Model();
         model.Blocks[0].Attention.Query.Weight = BlockWeight.From<Q8_0>(32, 32, model.Blocks[0].Attention.Query.Weight.ToDense());
         string message = Assert.Throws<CoppiceException>(() => new CompressionPlan(new Recipe("r", [new Wanda()]), model)).Message;
         Assert.Contains("model.layers.0.self_attn.q_proj is stored as q8_0 already", message);

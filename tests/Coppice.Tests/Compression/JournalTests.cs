@@ -41,7 +41,7 @@ public sealed class JournalTests : IDisposable
         Assert.Throws<OperationCanceledException>(() => Run(journal: true, new Watch(stopAfter)));
         // A crash in the middle of a write leaves a partial file.
         File.WriteAllBytes(Path.Combine(Output + ".journal", "part-00001.safetensors.partial"), [1, 2, 3]);
-        (LlamaModel model, CompressionReport report) = Run(journal: true, new Watch(int.MaxValue));
+        (DecoderModel model, CompressionReport report) = Run(journal: true, new Watch(int.MaxValue));
 
         Assert.Equal(wanted, Bytes(model));
         Assert.Equal(stopAfter / 7, report.ResumedBlocks);
@@ -52,8 +52,8 @@ public sealed class JournalTests : IDisposable
     [Fact]
     public void A_finished_run_is_read_back_whole()
     {
-        (LlamaModel first, CompressionReport one) = Run(journal: true, new Watch(int.MaxValue));
-        (LlamaModel second, CompressionReport two) = Run(journal: true, new Watch(0));
+        (DecoderModel first, CompressionReport one) = Run(journal: true, new Watch(int.MaxValue));
+        (DecoderModel second, CompressionReport two) = Run(journal: true, new Watch(0));
         Assert.Equal(Bytes(first), Bytes(second));
         Assert.Equal(3, two.ResumedBlocks);
         Assert.Equal(one.Layers.Select(layer => (layer.Name, layer.Kind, layer.OutputError, layer.Seconds, string.Join(' ', layer.Steps))),
@@ -63,7 +63,7 @@ public sealed class JournalTests : IDisposable
     [Fact]
     public void Another_runs_journal_is_refused()
     {
-        LlamaModel model = Samples.Model(head: HeadKind.Untied);
+        DecoderModel model = Samples.Model(head: HeadKind.Untied);
         int[][] tokens = Samples.Tokens();
         Journal.Open(Output, model, Mixed, tokens, seed: 3);
         Journal.Open(Output, model, Mixed, Samples.Tokens(), seed: 3);
@@ -94,16 +94,16 @@ public sealed class JournalTests : IDisposable
         Assert.False(Directory.Exists(Output + ".journal"));
     }
 
-    (LlamaModel Model, CompressionReport Report) Run(bool journal, Watch watch)
+    (DecoderModel Model, CompressionReport Report) Run(bool journal, Watch watch)
     {
-        LlamaModel model = Samples.Model(head: HeadKind.Untied);
+        DecoderModel model = Samples.Model(head: HeadKind.Untied);
         int[][] tokens = Samples.Tokens();
         Journal? own = journal ? Journal.Open(Output, model, Mixed, tokens, seed: 3) : null;
         CompressionReport report = new CompressionPipeline(Mixed, Samples.Pool) { Seed = 3 }.Run(model, tokens, own, watch, watch.Token);
         return (model, report);
     }
 
-    static byte[] Bytes(LlamaModel model)
+    static byte[] Bytes(DecoderModel model)
     {
         string file = Path.GetTempFileName();
         try

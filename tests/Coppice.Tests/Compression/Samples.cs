@@ -8,7 +8,7 @@ namespace Coppice.Tests.Compression;
 /// <summary>Small matrices, inputs and models, all from a seed.</summary>
 static class Samples
 {
-    public static readonly LlamaConfig Tiny = new()
+    public static readonly DecoderConfig Tiny = new()
     {
         HiddenSize = 32,
         IntermediateSize = 64,
@@ -20,7 +20,7 @@ static class Samples
         ContextLength = 32,
     };
 
-    public static LlamaModel Model(int seed = 1, HeadKind head = HeadKind.Tied) => Initialization.Random(Tiny with { Head = head }, seed);
+    public static DecoderModel Model(int seed = 1, HeadKind head = HeadKind.Tied) => Initialization.Random(Tiny with { Head = head }, seed);
 
     public static int[][] Tokens(int seed = 2, int sequences = 6, int length = 24)
     {

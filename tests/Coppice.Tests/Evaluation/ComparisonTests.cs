@@ -13,9 +13,9 @@ public sealed class ComparisonTests : IDisposable
     public void Dispose() => pool.Dispose();
 
     // The same model with its weights rounded to 1/8.
-    static LlamaModel Rounded(int seed)
+    static DecoderModel Rounded(int seed)
     {
-        LlamaModel model = TinyModels.Model(seed);
+        DecoderModel model = TinyModels.Model(seed);
         foreach ((_, MatrixLayer layer) in model.Matrices())
         {
             Tensor values = ((DenseWeight)layer.Weight).Values;
@@ -29,7 +29,7 @@ public sealed class ComparisonTests : IDisposable
     [Fact]
     public void A_model_against_itself_differs_in_nothing()
     {
-        LlamaModel model = TinyModels.Model(1);
+        DecoderModel model = TinyModels.Model(1);
         Comparison same = Comparison.Measure(model, TinyModels.Model(1), text, pool);
         Assert.Equal((0.0, 0.0), (same.Kl.Value, same.Kl.StandardError));
         Assert.Equal((0.0, 0.0), (same.KlDistribution.Min, same.KlDistribution.Max));
@@ -42,7 +42,7 @@ public sealed class ComparisonTests : IDisposable
     [Fact]
     public void Each_sides_scores_are_those_of_measuring_it_alone()
     {
-        LlamaModel model = TinyModels.Model(1), rounded = Rounded(1);
+        DecoderModel model = TinyModels.Model(1), rounded = Rounded(1);
         Comparison pair = Comparison.Measure(model, rounded, text, pool);
         Assert.Equal(Perplexity.Measure(model, text, pool), pair.Base);
         Assert.Equal(Perplexity.Measure(rounded, text, pool), pair.Compressed);
@@ -56,7 +56,7 @@ public sealed class ComparisonTests : IDisposable
     [Fact]
     public void Numbers_of_tokens_are_those_of_separate_passes()
     {
-        LlamaModel model = TinyModels.Model(1), rounded = Rounded(1);
+        DecoderModel model = TinyModels.Model(1), rounded = Rounded(1);
         Comparison pair = Comparison.Measure(model, rounded, text, pool);
         double kl = 0;
         foreach (TokenComparison token in pair.TokensOf(3))
@@ -78,7 +78,7 @@ public sealed class ComparisonTests : IDisposable
         Assert.Equal(text.ScoredTokens, Enumerable.Range(0, text.Documents.Count).Sum(document => pair.TokensOf(document).Count()));
     }
 
-    double[] LogSoftmax(LlamaModel model, int[] ids)
+    double[] LogSoftmax(DecoderModel model, int[] ids)
     {
         double[] logits = Array.ConvertAll(model.ForwardLast(new Batch(ids), new ForwardContext(pool)).Data.ToArray(), x => (double)x);
         double max = logits.Max(), log = max + Math.Log(logits.Sum(x => Math.Exp(x - max)));
@@ -103,7 +103,7 @@ public sealed class ComparisonTests : IDisposable
     [Fact]
     public void A_comparison_depends_on_neither_batch_size_nor_threads_bit_for_bit()
     {
-        LlamaModel model = TinyModels.Model(1), rounded = Rounded(1);
+        DecoderModel model = TinyModels.Model(1), rounded = Rounded(1);
         Comparison wanted = Comparison.Measure(model, rounded, text, pool);
         using WorkerPool three = new(3);
         Comparison other = Comparison.Measure(model, rounded, text, three, new EvaluationOptions { TokensPerPass = 1, LogitRows = 3 });
@@ -114,7 +114,7 @@ public sealed class ComparisonTests : IDisposable
     [Fact]
     public void Models_of_different_vocabularies_do_not_compare()
     {
-        LlamaModel other = Coppice.Training.Initialization.Random(TinyModels.Config with { VocabularySize = 281 }, 1);
+        DecoderModel other = Coppice.Training.Initialization.Random(TinyModels.Config with { VocabularySize = 281 }, 1);
         Assert.Contains("vocabulary of 280", Assert.Throws<CoppiceException>(() => Comparison.Measure(TinyModels.Model(1), other, text, pool)).Message, StringComparison.Ordinal);
     }
 }

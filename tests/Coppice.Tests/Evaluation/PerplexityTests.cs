@@ -26,7 +26,7 @@ public sealed class PerplexityTests : IDisposable
     [MemberData(nameof(Protocols))]
     public void Every_scored_token_is_predicted_from_what_its_window_holds_before_it(string protocol)
     {
-        LlamaModel model = TinyModels.Model(1);
+        DecoderModel model = TinyModels.Model(1);
         Corpus corpus = TinyModels.Corpus(12);
         EvaluationText text = EvaluationText.Create(corpus, TinyModels.Tokenizer, Named(protocol));
         PerplexityScores scores = Perplexity.Measure(model, text, pool);
@@ -85,7 +85,7 @@ public sealed class PerplexityTests : IDisposable
     [MemberData(nameof(Protocols))]
     public void Scores_depend_on_neither_batch_size_nor_threads_bit_for_bit(string protocol)
     {
-        LlamaModel model = TinyModels.Model(2);
+        DecoderModel model = TinyModels.Model(2);
         EvaluationText text = EvaluationText.Create(TinyModels.Corpus(15), TinyModels.Tokenizer, Named(protocol));
         PerplexityScores wanted = Perplexity.Measure(model, text, pool);
         using WorkerPool one = new(1), three = new(3);
@@ -96,7 +96,7 @@ public sealed class PerplexityTests : IDisposable
     [Fact]
     public void The_error_is_clustered_by_document()
     {
-        LlamaModel model = TinyModels.Model(3);
+        DecoderModel model = TinyModels.Model(3);
         Corpus corpus = TinyModels.Corpus(20);
         Score all = Perplexity.Measure(model, EvaluationText.Create(corpus, TinyModels.Tokenizer, Protocol.Documents(40)), pool).NegativeLogLikelihood;
         double[] totals = new double[20], sizes = new double[20];
@@ -163,7 +163,7 @@ public sealed class PerplexityTests : IDisposable
     [Fact]
     public void What_cannot_be_measured_is_refused_in_one_line()
     {
-        LlamaModel model = TinyModels.Model(1);
+        DecoderModel model = TinyModels.Model(1);
         EvaluationText text = EvaluationText.Create(TinyModels.Corpus(3), TinyModels.Tokenizer, Protocol.Documents(49));
         Assert.Contains("49 tokens, the model's context holds 48", Assert.Throws<CoppiceException>(() => Perplexity.Measure(model, text, pool)).Message, StringComparison.Ordinal);
         Assert.Contains("leaves nothing to score", Assert.Throws<CoppiceException>(() =>

@@ -12,8 +12,8 @@ public sealed class ProbeTests
     public void A_larger_model_is_slower_in_the_same_run()
     {
         using WorkerPool pool = new(1);
-        LlamaModel small = TinyModels.Model(1);
-        LlamaModel large = Initialization.Random(TinyModels.Config with { HiddenSize = 256, IntermediateSize = 1024, LayerCount = 4 }, 1);
+        DecoderModel small = TinyModels.Model(1);
+        DecoderModel large = Initialization.Random(TinyModels.Config with { HiddenSize = 256, IntermediateSize = 1024, LayerCount = 4 }, 1);
         List<double> told = [];
         IReadOnlyList<Speed> speeds = SpeedProbe.Measure([small, large], [1, 2, 3, 4], pool, new SpeedOptions { Tokens = 8, Rounds = 3, WarmUp = 1 }, new Told(told));
         Assert.Equal(2, speeds.Count);
@@ -35,7 +35,7 @@ public sealed class ProbeTests
     [Fact]
     public void A_token_of_context_takes_the_bytes_that_the_cache_has_for_it()
     {
-        LlamaModel model = TinyModels.Model(1);
+        DecoderModel model = TinyModels.Model(1);
         ModelMemory memory = MemoryProbe.Measure(model);
         Assert.Equal(new KvCache(model, 40).ByteCount, 40 * memory.CacheBytesPerToken);
         Assert.Equal(model.ByteCount, memory.ModelBytes);

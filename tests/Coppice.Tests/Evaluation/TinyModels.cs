@@ -12,7 +12,7 @@ static class TinyModels
     public static ByteLevelBpe Tokenizer { get; } = BpeTrainer.Train(
         ["the cat sat on the mat and the dog sat on the log", "a héron flew over the thé house 東京"], new BpeTraining { VocabularySize = 280 });
 
-    public static LlamaConfig Config { get; } = new()
+    public static DecoderConfig Config { get; } = new()
     {
         HiddenSize = 16,
         IntermediateSize = 24,
@@ -25,9 +25,9 @@ static class TinyModels
     };
 
     /// <summary>Weights far wider than for training, so that predictions differ from token to token.</summary>
-    public static LlamaModel Model(int seed)
+    public static DecoderModel Model(int seed)
     {
-        LlamaModel model = Initialization.Random(Config, seed);
+        DecoderModel model = Initialization.Random(Config, seed);
         foreach ((_, MatrixLayer layer) in model.Matrices())
         {
             Tensor values = ((DenseWeight)layer.Weight).Values;

@@ -46,7 +46,7 @@ public class AgreementTests
     public void A_model_agrees_with_itself_more_than_with_noise_and_gets_its_weights_back()
     {
         using WorkerPool pool = new(1);
-        LlamaModel model = TinyModels.Create();
+        DecoderModel model = TinyModels.Create();
         Weight[] before = [.. model.Matrices().Select(part => part.Layer.Weight)];
         AgreementStudy study = new() { Explainer = new() { Steps = 20 }, Top = 3 };
         AgreementResult result = study.Measure(model, TinyModels.Rounded(model, _ => false), pool, TinyModels.Windows(3, 8));
@@ -62,7 +62,7 @@ public class AgreementTests
     public void Coarser_weights_agree_less()
     {
         using WorkerPool pool = new(1);
-        LlamaModel model = TinyModels.Create();
+        DecoderModel model = TinyModels.Create();
         AgreementStudy study = new() { Explainer = new() { Steps = 20 }, Top = 3 };
         double Cosine(Func<string, bool> rough) =>
             study.Measure(model, TinyModels.Rounded(model, rough), pool, TinyModels.Windows(3, 8)).Scores.Single(score => score.Name == "Cosine").Measured.Value;

@@ -15,7 +15,7 @@ public class IntegratedGradientsTests
     public void Scores_add_up_to_the_change_of_the_logit_ever_better_with_more_steps(PathBaseline baseline)
     {
         using WorkerPool pool = new(1);
-        LlamaModel model = TinyModels.Create();
+        DecoderModel model = TinyModels.Create();
         double[] residuals = [.. new[] { 2, 8, 32, 128 }.Select(steps =>
             Math.Abs(new IntegratedGradients { Steps = steps, Baseline = baseline }.Explain(model, pool, Tokens, 9).Residual))];
         Assert.True(residuals[0] > 10 * residuals[3] && residuals[1] > residuals[3], string.Join(", ", residuals));
@@ -26,7 +26,7 @@ public class IntegratedGradientsTests
     public void The_whole_is_the_logit_that_a_plain_forward_gives()
     {
         using WorkerPool pool = new(1);
-        LlamaModel model = TinyModels.Create();
+        DecoderModel model = TinyModels.Create();
         Attribution attribution = new IntegratedGradients { Steps = 4, Baseline = PathBaseline.Zero }.Explain(model, pool, Tokens, 9);
         ForwardContext context = new(pool);
         Assert.Equal(model.Forward(new Batch(Tokens), context).Data[4 * 37 + 9], attribution.Output, 1e-5);
@@ -39,7 +39,7 @@ public class IntegratedGradientsTests
     public void Passes_of_any_size_give_the_same_scores()
     {
         using WorkerPool pool = new(2);
-        LlamaModel model = TinyModels.Create();
+        DecoderModel model = TinyModels.Create();
         Attribution one = new IntegratedGradients { Steps = 9, TokensPerPass = 1 }.Explain(model, pool, Tokens, 9);
         Attribution many = new IntegratedGradients { Steps = 9, TokensPerPass = 256 }.Explain(model, pool, Tokens, 9);
         for (int i = 0; i < Tokens.Length; i++)
@@ -50,7 +50,7 @@ public class IntegratedGradientsTests
     public void A_weight_of_any_kind_is_explained_through_its_stored_numbers()
     {
         using WorkerPool pool = new(1);
-        LlamaModel half = TinyModels.Create(), dense = TinyModels.Create();
+        DecoderModel half = TinyModels.Create(), dense = TinyModels.Create();
         foreach (((_, MatrixLayer stored), (_, MatrixLayer plain)) in half.Matrices().Zip(dense.Matrices()))
         {
             stored.Weight = HalfWeight.From(HalfFormat.BFloat16, stored.Weight.Rows, stored.Weight.Columns, stored.Weight.ToDense());
@@ -66,7 +66,7 @@ public class IntegratedGradientsTests
     public void What_cannot_be_explained_is_refused_in_one_line()
     {
         using WorkerPool pool = new(1);
-        LlamaModel model = TinyModels.Create();
+        DecoderModel model = TinyModels.Create();
         IntegratedGradients method = new();
         Assert.Contains("no tokens", Assert.Throws<CoppiceException>(() => method.Explain(model, pool, [], 0)).Message);
         Assert.Contains("target id 37", Assert.Throws<CoppiceException>(() => method.Explain(model, pool, Tokens, 37)).Message);

@@ -13,7 +13,7 @@ public class LayerBlameTests
     public void A_single_damaged_matrix_gets_all_of_the_blame()
     {
         using WorkerPool pool = new(1);
-        LlamaModel model = TinyModels.Create(), compressed = TinyModels.Rounded(model, Damaged);
+        DecoderModel model = TinyModels.Create(), compressed = TinyModels.Rounded(model, Damaged);
         BlameResult result = new LayerBlame().Measure(model, compressed, pool, TinyModels.Windows(4, 10));
         Assert.Equal(40, result.Tokens);
         Assert.True(result.Kl.Value > 1e-3);
@@ -31,7 +31,7 @@ public class LayerBlameTests
     public void Restoring_a_block_is_what_replacing_its_weights_by_hand_gives()
     {
         using WorkerPool pool = new(1);
-        LlamaModel model = TinyModels.Create(), compressed = TinyModels.Rounded(model, _ => true);
+        DecoderModel model = TinyModels.Create(), compressed = TinyModels.Rounded(model, _ => true);
         List<ReadOnlyMemory<int>> windows = TinyModels.Windows(3, 10);
         Weight[] before = [.. compressed.Matrices().Select(part => part.Layer.Weight)];
         BlameResult result = new LayerBlame().Measure(model, compressed, pool, windows);
@@ -39,7 +39,7 @@ public class LayerBlameTests
 
         double Kl(Func<string, bool> rough)
         {
-            LlamaModel hybrid = TinyModels.Rounded(model, rough);
+            DecoderModel hybrid = TinyModels.Rounded(model, rough);
             double sum = 0;
             foreach (ReadOnlyMemory<int> window in windows)
                 sum += PlainKl(Logits(model, pool, window), Logits(hybrid, pool, window), 37);
@@ -59,7 +59,7 @@ public class LayerBlameTests
     public void The_error_is_paired_over_windows()
     {
         using WorkerPool pool = new(1);
-        LlamaModel model = TinyModels.Create(), compressed = TinyModels.Rounded(model, _ => true);
+        DecoderModel model = TinyModels.Create(), compressed = TinyModels.Rounded(model, _ => true);
         List<ReadOnlyMemory<int>> windows = TinyModels.Windows(5, 10);
         double Removed(params int[] chosen) =>
             new LayerBlame { Detail = BlameDetail.Stages }.Measure(model, compressed, pool, [.. chosen.Select(i => windows[i])]).Stages[1].Removed.Value;
@@ -74,7 +74,7 @@ public class LayerBlameTests
     public void The_budget_ends_the_reading_after_whole_windows_and_two_are_needed()
     {
         using WorkerPool pool = new(1);
-        LlamaModel model = TinyModels.Create();
+        DecoderModel model = TinyModels.Create();
         LayerBlame blame = new() { MaxTokens = 35, Detail = BlameDetail.Stages };
         Assert.Equal(30, blame.Measure(model, model, pool, TinyModels.Windows(9, 10)).Tokens);
         Assert.Contains("wanted two or more", Assert.Throws<CoppiceException>(() => blame.Measure(model, model, pool, TinyModels.Windows(1, 10))).Message);

@@ -8,7 +8,7 @@ namespace Coppice.Tests.Explanation;
 /// <summary>Small random models with weights large enough that nothing about them is linear, and roughened copies.</summary>
 static class TinyModels
 {
-    public static readonly LlamaConfig Config = new()
+    public static readonly DecoderConfig Config = new()
     {
         HiddenSize = 16,
         IntermediateSize = 24,
@@ -20,9 +20,9 @@ static class TinyModels
         ContextLength = 32,
     };
 
-    public static LlamaModel Create(int seed = 3)
+    public static DecoderModel Create(int seed = 3)
     {
-        LlamaModel model = Initialization.Random(Config, seed);
+        DecoderModel model = Initialization.Random(Config, seed);
         foreach ((_, MatrixLayer layer) in model.Matrices())
             foreach (ref float value in ((DenseWeight)layer.Weight).Values.Data)
                 value *= 12;
@@ -30,11 +30,11 @@ static class TinyModels
     }
 
     /// <summary>A copy in which the matrices that <paramref name="chosen"/> names are rounded to a coarse grid.</summary>
-    public static LlamaModel Rounded(LlamaModel model, Func<string, bool> chosen)
+    public static DecoderModel Rounded(DecoderModel model, Func<string, bool> chosen)
     {
         Dictionary<string, Weight> weights = model.Matrices().ToDictionary(part => part.Name + ".weight", part => part.Layer.Weight);
         Dictionary<string, Tensor> vectors = model.AllVectors().ToDictionary(part => part.Name, part => part.Vector);
-        return new LlamaModel(model.Config, (name, shape) => Copy(weights[name], chosen(name)), (name, _) => vectors[name]);
+        return new DecoderModel(model.Config, (name, shape) => Copy(weights[name], chosen(name)), (name, _) => vectors[name]);
 
         static DenseWeight Copy(Weight weight, bool rough)
         {

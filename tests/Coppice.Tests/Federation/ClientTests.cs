@@ -8,7 +8,7 @@ namespace Coppice.Tests.Federation;
 public sealed class ClientTests : IDisposable
 {
     readonly WorkerPool pool = new(1);
-    readonly LlamaModel model = Tiny.Model();
+    readonly DecoderModel model = Tiny.Model();
 
     public void Dispose() => pool.Dispose();
 

@@ -9,7 +9,7 @@ namespace Coppice.Tests.Federation;
 public sealed class RoundTests : IDisposable
 {
     readonly WorkerPool pool = new(1);
-    readonly LlamaModel model = Tiny.Model();
+    readonly DecoderModel model = Tiny.Model();
 
     public void Dispose() => pool.Dispose();
 

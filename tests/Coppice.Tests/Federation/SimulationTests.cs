@@ -19,7 +19,7 @@ public sealed class SimulationTests : IDisposable
     public void One_client_with_the_identity_codec_is_plain_training_bit_for_bit(OptimizerKind optimizer)
     {
         TrainingOptions training = Tiny.Training with { Optimizer = optimizer, Steps = 12 };
-        LlamaModel plain = Tiny.Model(), federated = Tiny.Model();
+        DecoderModel plain = Tiny.Model(), federated = Tiny.Model();
         Trainer trainer = new(plain, new TokenWindows(Tiny.Text(0), Tiny.Context, training.Seed), training, pool);
         for (int i = 0; i < 12; i++)
             trainer.Step();
@@ -36,7 +36,7 @@ public sealed class SimulationTests : IDisposable
         const int clients = 3;
         const double rate = 0.5;
         TrainingOptions training = Tiny.Training with { Optimizer = OptimizerKind.Sgd, LearningRate = rate, WarmupSteps = 0, FinalRateShare = 1, GradientClip = 0 };
-        LlamaModel large = Tiny.Model(), federated = Tiny.Model();
+        DecoderModel large = Tiny.Model(), federated = Tiny.Model();
         ForwardContext context = new(pool, new Tape());
         Sgd sgd = new(Parameter.Of(large));
         int[] targets = new int[training.TokensPerStep];
@@ -75,7 +75,7 @@ public sealed class SimulationTests : IDisposable
     [Fact]
     public void The_order_in_which_clients_are_listed_and_answer_changes_nothing()
     {
-        LlamaModel forward = Tiny.Model(), backward = Tiny.Model();
+        DecoderModel forward = Tiny.Model(), backward = Tiny.Model();
         Simulation.Run(forward, Tiny.Channels(pool, 4), Tiny.Options with { ClientsPerRound = 3 });
         Simulation.Run(backward, [.. Tiny.Channels(pool, 4).Reverse()], Tiny.Options with { ClientsPerRound = 3 });
         Assert.Equal(Tiny.Numbers(forward), Tiny.Numbers(backward));
@@ -86,7 +86,7 @@ public sealed class SimulationTests : IDisposable
     {
         float[][] results = [.. new[] { 9, 9, 10 }.Select(seed =>
         {
-            LlamaModel model = Tiny.Model();
+            DecoderModel model = Tiny.Model();
             Simulation.Run(model, Tiny.Channels(pool, 4), Tiny.Options with { Seed = seed, ClientsPerRound = 3, Dropout = 0.2, Rounds = 4 });
             return Tiny.Numbers(model);
         })];
@@ -107,7 +107,7 @@ public sealed class SimulationTests : IDisposable
             up += update.Length;
             return update;
         }))];
-        LlamaModel model = Tiny.Model();
+        DecoderModel model = Tiny.Model();
         ImmutableArray<RoundRecord> rounds = Simulation.Run(model, channels, Tiny.Options with { Download = download });
 
         Assert.Equal(up, rounds.Sum(round => round.BytesUp));
@@ -155,7 +155,7 @@ public sealed class SimulationTests : IDisposable
     public void Killed_after_any_exchange_and_run_again_it_ends_with_the_same_bytes(string codec, int exchanges)
     {
         FederatedOptions options = Tiny.Options with { Codec = Codecs.Find(codec), ClientsPerRound = 3, Rounds = 4 };
-        LlamaModel undisturbed = Tiny.Model(), resumed = Tiny.Model();
+        DecoderModel undisturbed = Tiny.Model(), resumed = Tiny.Model();
         Simulation.Run(undisturbed, Tiny.Channels(pool, 4), options);
 
         using TemporaryFolder folder = new();
@@ -183,7 +183,7 @@ public sealed class SimulationTests : IDisposable
     [Fact]
     public void Cancelled_between_local_steps_and_run_again_it_ends_with_the_same_bytes()
     {
-        LlamaModel undisturbed = Tiny.Model(), resumed = Tiny.Model();
+        DecoderModel undisturbed = Tiny.Model(), resumed = Tiny.Model();
         Simulation.Run(undisturbed, Tiny.Channels(pool, 2), Tiny.Options);
 
         using TemporaryFolder folder = new();
@@ -204,7 +204,7 @@ public sealed class SimulationTests : IDisposable
     public void Killed_between_the_records_and_the_model_it_ends_with_the_same_bytes()
     {
         using TemporaryFolder folder = new();
-        LlamaModel undisturbed = Tiny.Model(), resumed = Tiny.Model();
+        DecoderModel undisturbed = Tiny.Model(), resumed = Tiny.Model();
         byte[]? second = null;
         Progress after = new(record => second = record.Round == 2 ? File.ReadAllBytes(folder["run.safetensors"]) : second);
         Simulation.Run(undisturbed, Tiny.Channels(pool, 2, new RunJournal(folder.Path)), Tiny.Options, new RunJournal(folder.Path), after);

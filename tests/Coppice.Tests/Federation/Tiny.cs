@@ -14,7 +14,7 @@ static class Tiny
 
     public static readonly FederatedOptions Options = new() { Rounds = 3, LocalSteps = 2, Training = Training, EvaluationWindows = 2, Seed = 9 };
 
-    public static LlamaModel Model(int seed = 1) => Initialization.Random(new LlamaConfig
+    public static DecoderModel Model(int seed = 1) => Initialization.Random(new DecoderConfig
     {
         HiddenSize = 16,
         IntermediateSize = 24,

@@ -12,7 +12,7 @@ namespace Coppice.Tests.Inference;
 public sealed class ActivationTests : IDisposable
 {
     readonly WorkerPool one = new(1), two = new(2);
-    readonly LlamaModel model = Quantized();
+    readonly DecoderModel model = Quantized();
 
     public void Dispose()
     {
@@ -58,9 +58,9 @@ public sealed class ActivationTests : IDisposable
 
     float[] Logits(int[] ids, ActivationFormat activations) => model.Forward(new Batch(ids), new ForwardContext(two) { Activations = activations }).Data.ToArray();
 
-    static LlamaModel Quantized()
+    static DecoderModel Quantized()
     {
-        LlamaModel model = Initialization.Random(new LlamaConfig
+        DecoderModel model = Initialization.Random(new DecoderConfig
         {
             HiddenSize = 64,
             IntermediateSize = 96,

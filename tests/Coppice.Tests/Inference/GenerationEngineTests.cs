@@ -11,7 +11,7 @@ public sealed class GenerationEngineTests : IDisposable
     static readonly SamplingOptions Drawn = new() { Temperature = 0.8f, TopP = 0.95f };
 
     readonly WorkerPool pool = new(2);
-    readonly LlamaModel model = TinyModels.Model(4);
+    readonly DecoderModel model = TinyModels.Model(4);
 
     public void Dispose() => pool.Dispose();
 

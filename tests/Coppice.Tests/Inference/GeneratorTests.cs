@@ -10,7 +10,7 @@ namespace Coppice.Tests.Inference;
 public sealed class GeneratorTests : IDisposable
 {
     readonly WorkerPool pool = new(2);
-    readonly LlamaModel model = TinyModels.Model(4);
+    readonly DecoderModel model = TinyModels.Model(4);
 
     public void Dispose() => pool.Dispose();
 

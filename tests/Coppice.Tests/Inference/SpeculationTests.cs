@@ -11,7 +11,7 @@ namespace Coppice.Tests.Inference;
 public sealed class SpeculationTests : IDisposable
 {
     readonly WorkerPool pool = new(2);
-    readonly LlamaModel model = TinyModels.Model(4), draft = TinyModels.Model(5);
+    readonly DecoderModel model = TinyModels.Model(4), draft = TinyModels.Model(5);
 
     public void Dispose() => pool.Dispose();
 
@@ -23,7 +23,7 @@ public sealed class SpeculationTests : IDisposable
     {
         Generator alone = new(model, new Sampler(), pool, capacity: 48);
         alone.Generate([7, 8, 9], 100);
-        foreach (LlamaModel guesser in new[] { draft, model })
+        foreach (DecoderModel guesser in new[] { draft, model })
         {
             Generator generator = new(model, new Sampler(), pool, capacity: 48, draft: new DraftOptions(guesser) { Tokens = tokens });
             for (int round = 0; round < 2; round++)
@@ -68,7 +68,7 @@ public sealed class SpeculationTests : IDisposable
     [InlineData(0.7f, 5, 0.9f)]
     public void Drawn_text_has_the_model_s_distribution(float temperature, int topK, float topP)
     {
-        LlamaModel target = TinyLlama.Create(seed: 1), guesser = TinyLlama.Create(seed: 2);
+        DecoderModel target = TinyLlama.Create(seed: 1), guesser = TinyLlama.Create(seed: 2);
         SamplingOptions options = new() { Temperature = temperature, TopK = topK, TopP = topP };
         const int Texts = 6000;
         Dictionary<(int, int), int> drawn = [], wanted = [];

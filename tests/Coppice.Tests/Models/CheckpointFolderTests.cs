@@ -12,7 +12,7 @@ namespace Coppice.Tests.Models;
 /// <summary>One model in every container of a Hugging Face folder.</summary>
 public sealed class CheckpointFolderTests : IDisposable
 {
-    static readonly LlamaConfig Config = TinyLlama.Config with { HiddenSize = 64, IntermediateSize = 96, HeadWidth = 16, VocabularySize = 64, Head = HeadKind.Untied };
+    static readonly DecoderConfig Config = TinyLlama.Config with { HiddenSize = 64, IntermediateSize = 96, HeadWidth = 16, VocabularySize = 64, Head = HeadKind.Untied };
 
     readonly TemporaryFolder folder = new();
     readonly WorkerPool pool = new(1);
@@ -27,17 +27,17 @@ public sealed class CheckpointFolderTests : IDisposable
     [InlineData(QuantizationLayout.CompressedTensors), InlineData(QuantizationLayout.Gptq), InlineData(QuantizationLayout.Awq)]
     public void A_quantized_model_computes_the_same_from_every_layout(QuantizationLayout layout)
     {
-        LlamaModel model = Quantized();
+        DecoderModel model = Quantized();
         float[] wanted = Logits(model);
-        IReadOnlyList<CheckpointEntry> entries = LlamaCheckpoint.Entries(model);
+        IReadOnlyList<CheckpointEntry> entries = DecoderCheckpoint.Entries(model);
         (var tensors, JsonObject? config) = layout.Encode(entries, DType.F32);
         WriteConfig(config);
         SafeTensorsWriter.WriteFolder(folder.Path, tensors, shardBytes: 20_000);
         Assert.True(File.Exists(folder["model.safetensors.index.json"]));
-        LlamaModel read = LlamaFolder.Load(folder.Path);
+        DecoderModel read = DecoderFolder.Load(folder.Path);
         Assert.Equal("int4-g32-asym", read.Matrices().First(part => part.Name.EndsWith("up_proj", StringComparison.Ordinal)).Layer.Weight.Kind);
         Assert.Equal(wanted, Logits(read));
-        LlamaModel open = LlamaFolder.Open(folder.Path, out ICheckpoint checkpoint);
+        DecoderModel open = DecoderFolder.Open(folder.Path, out ICheckpoint checkpoint);
         using (checkpoint)
             Assert.All(open.Matrices().Zip(model.Matrices()), pair => Assert.Equal(pair.Second.Layer.Weight.ToDense(), pair.First.Layer.Weight.ToDense()));
     }
@@ -46,23 +46,23 @@ public sealed class CheckpointFolderTests : IDisposable
     [InlineData(0f, null), InlineData(1e-6f, "has no use for 1 of its tensors: model.layers.0.mlp.up_proj.bias")]
     public void Biases_of_zero_that_AutoGPTQ_added_are_passed_over(float last, string? said)
     {
-        LlamaModel model = Quantized();
-        (var tensors, GptqConfig? config) = GptqTensors.Encode(LlamaCheckpoint.Entries(model), DType.F32);
+        DecoderModel model = Quantized();
+        (var tensors, GptqConfig? config) = GptqTensors.Encode(DecoderCheckpoint.Entries(model), DType.F32);
         SafeTensorsWriter.WriteFolder(folder.Path, tensors.Add(TensorSource.Floats("model.layers.0.mlp.up_proj.bias", DType.F32, Tensor.From([3], [0, 0, last]))));
         WriteConfig(config!.ToJson());
         if (said is null)
-            Assert.Equal(Logits(model), Logits(LlamaFolder.Load(folder.Path)));
+            Assert.Equal(Logits(model), Logits(DecoderFolder.Load(folder.Path)));
         else
-            Assert.Contains(said, Assert.Throws<CoppiceException>(() => LlamaFolder.Load(folder.Path)).Message, StringComparison.Ordinal);
+            Assert.Contains(said, Assert.Throws<CoppiceException>(() => DecoderFolder.Load(folder.Path)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_plain_model_computes_the_same_from_PyTorchs_file()
     {
-        LlamaModel model = Coppice.Training.Initialization.Random(Config, seed: 3);
+        DecoderModel model = Coppice.Training.Initialization.Random(Config, seed: 3);
         PickleWriter writer = new PickleWriter().Raw('}', '(');
         Dictionary<string, byte[]> storages = [];
-        foreach (CheckpointEntry entry in LlamaCheckpoint.Entries(model))
+        foreach (CheckpointEntry entry in DecoderCheckpoint.Entries(model))
         {
             float[] numbers = entry.Weight?.ToDense() ?? entry.Tensor!.Data.ToArray();
             // Matrices turned around their diagonals, so that they have to be turned back.
@@ -80,12 +80,12 @@ public sealed class CheckpointFolderTests : IDisposable
         }
         PickleWriter.Zip(folder["pytorch_model.bin"], writer.Raw('u').Done(), storages);
         WriteConfig(null);
-        Assert.Equal(Logits(model), Logits(LlamaFolder.Load(folder.Path)));
+        Assert.Equal(Logits(model), Logits(DecoderFolder.Load(folder.Path)));
     }
 
-    static LlamaModel Quantized()
+    static DecoderModel Quantized()
     {
-        LlamaModel model = Coppice.Training.Initialization.Random(Config, seed: 3);
+        DecoderModel model = Coppice.Training.Initialization.Random(Config, seed: 3);
         Random random = new(4);
         foreach ((string name, MatrixLayer layer) in model.Matrices().Where(part => part.Name.EndsWith("proj", StringComparison.Ordinal)))
         {
@@ -96,11 +96,11 @@ public sealed class CheckpointFolderTests : IDisposable
         return model;
     }
 
-    float[] Logits(LlamaModel model) => model.Forward(new Batch([5, 10, 42, 7, 27]), new ForwardContext(pool)).Data.ToArray();
+    float[] Logits(DecoderModel model) => model.Forward(new Batch([5, 10, 42, 7, 27]), new ForwardContext(pool)).Data.ToArray();
 
     void WriteConfig(JsonObject? quantization)
     {
-        JsonObject json = LlamaFolder.Config(Config, DType.F32, 1, 2);
+        JsonObject json = DecoderFolder.Config(Config, DType.F32, 1, 2);
         json[CompressionConfig.Key] = quantization;
         File.WriteAllText(folder["config.json"], json.ToJsonString());
     }

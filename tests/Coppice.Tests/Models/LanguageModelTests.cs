@@ -19,7 +19,7 @@ public sealed class LanguageModelTests : IDisposable
 
     string At(string name) => Path.Combine(folder, name);
 
-    static LlamaConfig Config => TinyLlama.Config with { HiddenSize = 64, IntermediateSize = 96, HeadWidth = 16, VocabularySize = 300 };
+    static DecoderConfig Config => TinyLlama.Config with { HiddenSize = 64, IntermediateSize = 96, HeadWidth = 16, VocabularySize = 300 };
 
     static LanguageModel Create(HeadKind head = HeadKind.Tied)
     {

@@ -3,7 +3,7 @@ using Coppice.Models;
 namespace Coppice.Tests.Models;
 
 /// <summary>A Llama forward pass in plain double loops, written from the papers (Touvron 2023; Su 2021; Zhang and Sennrich 2019; Shazeer 2020; Ainslie 2023), sharing no code with the library.</summary>
-sealed class ReferenceLlama(LlamaConfig config, Dictionary<string, double[]> parameters)
+sealed class ReferenceLlama(DecoderConfig config, Dictionary<string, double[]> parameters)
 {
     /// <summary>Logits [tokens][vocabulary] of one sequence.</summary>
     public double[][] Logits(int[] tokens)

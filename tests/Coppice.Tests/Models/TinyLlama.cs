@@ -6,7 +6,7 @@ namespace Coppice.Tests.Models;
 /// <summary>A random model small enough for plain loops, with weights large enough that everything in it matters.</summary>
 static class TinyLlama
 {
-    public static LlamaConfig Config { get; } = new()
+    public static DecoderConfig Config { get; } = new()
     {
         HiddenSize = 12,
         IntermediateSize = 20,
@@ -18,9 +18,9 @@ static class TinyLlama
         ContextLength = 32,
     };
 
-    public static LlamaModel Create(HeadKind head = HeadKind.Tied, int seed = 1)
+    public static DecoderModel Create(HeadKind head = HeadKind.Tied, int seed = 1)
     {
-        LlamaModel model = Initialization.Random(Config with { Head = head }, seed);
+        DecoderModel model = Initialization.Random(Config with { Head = head }, seed);
         foreach (Parameter parameter in Parameter.Of(model))
         {
             Random random = new(seed + parameter.Name.Length);
@@ -31,7 +31,7 @@ static class TinyLlama
         return model;
     }
 
-    public static Dictionary<string, double[]> Parameters(LlamaModel model)
+    public static Dictionary<string, double[]> Parameters(DecoderModel model)
     {
         Dictionary<string, double[]> parameters = model.Matrices().ToDictionary(part => part.Name + ".weight", part => Array.ConvertAll(part.Layer.Weight.ToDense(), value => (double)value));
         foreach ((string name, Coppice.Tensors.Tensor vector) in model.AllVectors())

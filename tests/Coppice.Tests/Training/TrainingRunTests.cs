@@ -29,11 +29,11 @@ public sealed class TrainingRunTests : IDisposable
 
     static TokenWindows Windows(int seed = 1) => new([.. Enumerable.Range(0, 400).Select(i => i * i % 13 + i % 4)], Options.ContextLength, seed);
 
-    static byte[] Bytes(LlamaModel model) => [.. TinyLlama.Parameters(model).OrderBy(part => part.Key).SelectMany(part => part.Value.SelectMany(BitConverter.GetBytes))];
+    static byte[] Bytes(DecoderModel model) => [.. TinyLlama.Parameters(model).OrderBy(part => part.Key).SelectMany(part => part.Value.SelectMany(BitConverter.GetBytes))];
 
     byte[] Undisturbed()
     {
-        LlamaModel model = TinyLlama.Create();
+        DecoderModel model = TinyLlama.Create();
         TrainingRun.Train(model, Windows(), null, Options, pool, checkpoint: null);
         return Bytes(model);
     }
@@ -49,7 +49,7 @@ public sealed class TrainingRunTests : IDisposable
         using CancellationTokenSource cancel = new();
         Assert.Throws<OperationCanceledException>(() =>
             TrainingRun.Train(TinyLlama.Create(), Windows(), null, Options, pool, checkpoint, new At(steps, cancel.Cancel), cancel.Token));
-        LlamaModel model = TinyLlama.Create();
+        DecoderModel model = TinyLlama.Create();
         At first = new(0, () => { });
         TrainingRun.Train(model, Windows(), null, Options, pool, checkpoint, first);
         Assert.Equal(steps + 1, first.FirstStep);
@@ -63,7 +63,7 @@ public sealed class TrainingRunTests : IDisposable
         // An exception out of a progress report leaves as a killed process does: nothing more is written.
         Assert.Throws<InvalidTimeZoneException>(() =>
             TrainingRun.Train(TinyLlama.Create(), Windows(), null, Options, pool, checkpoint, new At(10, () => throw new InvalidTimeZoneException())));
-        LlamaModel model = TinyLlama.Create();
+        DecoderModel model = TinyLlama.Create();
         At first = new(0, () => { });
         TrainingRun.Train(model, Windows(), null, Options, pool, checkpoint, first);
         Assert.Equal(9, first.FirstStep);
@@ -86,7 +86,7 @@ public sealed class TrainingRunTests : IDisposable
     [Fact]
     public void Training_lowers_the_loss()
     {
-        LlamaModel model = TinyLlama.Create();
+        DecoderModel model = TinyLlama.Create();
         List<double> losses = [];
         Trainer trainer = new(model, Windows(), Options with { Steps = 60 }, pool);
         for (int i = 0; i < 60; i++)
@@ -97,7 +97,7 @@ public sealed class TrainingRunTests : IDisposable
     [Fact]
     public void Accumulated_batches_equal_one_large_batch()
     {
-        LlamaModel split = TinyLlama.Create(), whole = TinyLlama.Create();
+        DecoderModel split = TinyLlama.Create(), whole = TinyLlama.Create();
         TrainingOptions sgd = Options with { Optimizer = OptimizerKind.Sgd, GradientClip = 0, LearningRate = 0.05 };
         new Trainer(split, Windows(), sgd, pool).Step();
         new Trainer(whole, Windows(), sgd with { BatchSize = 6, Accumulation = 1 }, pool).Step();
@@ -111,7 +111,7 @@ public sealed class TrainingRunTests : IDisposable
     [InlineData(HeadKind.Untied)]
     public void Keeping_block_inputs_alone_trains_to_the_same_bytes_in_less_memory(HeadKind head)
     {
-        LlamaModel all = TinyLlama.Create(head), inputs = TinyLlama.Create(head);
+        DecoderModel all = TinyLlama.Create(head), inputs = TinyLlama.Create(head);
         Trainer keepsAll = new(all, Windows(), Options, pool), keepsInputs = new(inputs, Windows(), Options with { Activations = KeptActivations.BlockInputs }, pool);
         for (int i = 0; i < 4; i++)
             Assert.Equal(keepsAll.Step(), keepsInputs.Step());
@@ -139,7 +139,7 @@ public sealed class TrainingRunTests : IDisposable
     [Fact]
     public void A_loss_that_is_not_finite_stops_the_run_in_one_line()
     {
-        LlamaModel model = TinyLlama.Create();
+        DecoderModel model = TinyLlama.Create();
         model.FinalNorm.Vectors.First().Vector.Data[0] = float.NaN;
         CoppiceException error = Assert.Throws<CoppiceException>(() => TrainingRun.Train(model, Windows(), null, Options, pool, checkpoint: null));
         Assert.Contains("step 1 has loss NaN", error.Message);

@@ -13,7 +13,7 @@ static class GroupedModel
 {
     public static LanguageModel Create(Tokenizer tokenizer, int seed)
     {
-        LlamaConfig config = new()
+        DecoderConfig config = new()
         {
             HiddenSize = 128,
             IntermediateSize = 352,
@@ -28,7 +28,7 @@ static class GroupedModel
             Head = HeadKind.Untied,
         };
         Random random = new(seed);
-        return new LanguageModel(new LlamaModel(config, Matrix, Gain), tokenizer, "random");
+        return new LanguageModel(new DecoderModel(config, Matrix, Gain), tokenizer, "random");
 
         // Products of unit variance, logits of 3^2, embeddings of 1: uniform numbers in +-sqrt(3) deviations.
         Weight Matrix(string name, Shape shape)

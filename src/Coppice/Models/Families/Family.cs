@@ -4,7 +4,7 @@ using Coppice.Tensors;
 
 namespace Coppice.Models.Families;
 
-/// <summary>What stands between a family's checkpoints and <see cref="LlamaModel"/>: its settings, and the names and layouts of its tensors.</summary>
+/// <summary>What stands between a family's checkpoints and <see cref="DecoderModel"/>: its settings, and the names and layouts of its tensors.</summary>
 abstract class Family
 {
     static readonly Family[] all = [new Llama(), new Mistral(), new Qwen2(), new Qwen3(), new Phi3(), new Gemma2(), new Gemma3(), new Olmo2(), new Gpt2(), new Opt(), new GptNeoX()];
@@ -22,7 +22,7 @@ abstract class Family
     public static IEnumerable<string> Names => all.Select(family => family.Name);
 
     /// <summary>The family of a model.</summary>
-    public static Family Of(LlamaConfig config) => all.First(family => family.Name == config.Family);
+    public static Family Of(DecoderConfig config) => all.First(family => family.Name == config.Family);
 
     /// <summary>The family that a config.json names.</summary>
     /// <exception cref="CoppiceException">There is no such family.</exception>
@@ -43,29 +43,29 @@ abstract class Family
     }
 
     /// <summary>Reads config.json's fields, refusing what is not computed here.</summary>
-    public abstract LlamaConfig Read(JsonFields json);
+    public abstract DecoderConfig Read(JsonFields json);
 
     /// <summary>The fields of config.json but for <c>architectures</c>, <c>model_type</c>, the number type and the tokens.</summary>
-    public abstract JsonObject Write(LlamaConfig config);
+    public abstract JsonObject Write(DecoderConfig config);
 
     /// <summary>Where a Hugging Face folder keeps the tensor that we call <paramref name="name"/>.</summary>
-    public virtual TensorPlace InFolder(string name, LlamaConfig config) => new(name);
+    public virtual TensorPlace InFolder(string name, DecoderConfig config) => new(name);
 
     /// <summary>Whether a folder's tensor follows from the settings, so that it may be there without a use.</summary>
     public virtual bool IsDerived(string name) => name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal);
 
     /// <summary>Reads a GGUF file's keys.</summary>
-    public virtual LlamaConfig Read(Gguf file) => throw new NotSupportedException($"{Name} has no GGUF architecture");
+    public virtual DecoderConfig Read(Gguf file) => throw new NotSupportedException($"{Name} has no GGUF architecture");
 
     /// <summary>The keys of a GGUF file that are not the same for every family.</summary>
     /// <exception cref="CoppiceException">llama.cpp does not compute this model.</exception>
-    public virtual IEnumerable<KeyValuePair<string, object>> Metadata(LlamaConfig config) => [];
+    public virtual IEnumerable<KeyValuePair<string, object>> Metadata(DecoderConfig config) => [];
 
     /// <summary>Where a GGUF file keeps the tensor that we call <paramref name="name"/>.</summary>
-    public virtual TensorPlace InGguf(string name, LlamaConfig config) => new(TensorNames.Gguf.Of(name));
+    public virtual TensorPlace InGguf(string name, DecoderConfig config) => new(TensorNames.Gguf.Of(name));
 
     /// <summary>Which of query, key and value a tensor of ours is, as rows of all three one behind another; null for other tensors.</summary>
-    protected static (int First, int Count, int All)? QueryKeyValueRows(string name, LlamaConfig config)
+    protected static (int First, int Count, int All)? QueryKeyValueRows(string name, DecoderConfig config)
     {
         int queries = config.HeadCount * config.HeadWidth, keys = config.KeyValueHeadCount * config.HeadWidth, all = queries + 2 * keys;
         return name.Contains(".q_proj.", StringComparison.Ordinal) ? (0, queries, all)

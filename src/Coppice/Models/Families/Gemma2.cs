@@ -17,9 +17,9 @@ class Gemma2 : LlamaLike
     public override string GgufArchitecture => "gemma2";
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(JsonFields json)
+    public override DecoderConfig Read(JsonFields json)
     {
-        LlamaConfig config = Common(Sizes(json, headWidth: 256, tied: true, context: 8192)) with
+        DecoderConfig config = Common(Sizes(json, headWidth: 256, tied: true, context: 8192)) with
         {
             Activation = ReadActivation(json, "hidden_activation", "gelu_pytorch_tanh"),
             AttentionScale = (float)Math.Pow(json.Number("query_pre_attn_scalar", 256), -0.5),
@@ -33,7 +33,7 @@ class Gemma2 : LlamaLike
     }
 
     /// <summary>What all of the family have.</summary>
-    protected virtual LlamaConfig Common(LlamaConfig config) => config with
+    protected virtual DecoderConfig Common(DecoderConfig config) => config with
     {
         NormPlacement = NormPlacement.Around,
         EmbeddingScale = MathF.Sqrt(config.HiddenSize),
@@ -45,7 +45,7 @@ class Gemma2 : LlamaLike
     static float? Cap(JsonFields json, string field, double absent) => json.Has(field) ? (float)json.Number(field) : json.IsNull(field) ? null : (float)absent;
 
     /// <inheritdoc/>
-    public override JsonObject Write(LlamaConfig config)
+    public override JsonObject Write(DecoderConfig config)
     {
         JsonObject json = Sizes(config);
         json.Remove("hidden_act");
@@ -59,16 +59,16 @@ class Gemma2 : LlamaLike
     }
 
     /// <inheritdoc/>
-    public override TensorPlace InFolder(string name, LlamaConfig config) => new(name) { Added = name.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : 0 };
+    public override TensorPlace InFolder(string name, DecoderConfig config) => new(name) { Added = name.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : 0 };
 
     /// <inheritdoc/>
-    public override TensorPlace InGguf(string name, LlamaConfig config) => new(NormsBehind.Of(name));
+    public override TensorPlace InGguf(string name, DecoderConfig config) => new(NormsBehind.Of(name));
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(Gguf file)
+    public override DecoderConfig Read(Gguf file)
     {
         string prefix = GgufArchitecture + ".";
-        LlamaConfig config = Common(Sizes(file)) with
+        DecoderConfig config = Common(Sizes(file)) with
         {
             Window = file.Metadata.ContainsKey(prefix + "attention.sliding_window") ? file.Get<int>(prefix + "attention.sliding_window") : DefaultWindow,
             AttentionSoftcap = Number("attn_logit_softcapping"),
@@ -86,10 +86,10 @@ class Gemma2 : LlamaLike
     protected virtual int LargestLayers => 46;
 
     // llama.cpp knows the scale by the number of layers.
-    float GgufScale(LlamaConfig config) => 1 / MathF.Sqrt(config.LayerCount == LargestLayers ? config.HiddenSize / config.HeadCount : config.HeadWidth);
+    float GgufScale(DecoderConfig config) => 1 / MathF.Sqrt(config.LayerCount == LargestLayers ? config.HiddenSize / config.HeadCount : config.HeadWidth);
 
     /// <inheritdoc/>
-    public override IEnumerable<KeyValuePair<string, object>> Metadata(LlamaConfig config)
+    public override IEnumerable<KeyValuePair<string, object>> Metadata(DecoderConfig config)
     {
         if (MathF.Abs((config.AttentionScale ?? 1 / MathF.Sqrt(config.HeadWidth)) / GgufScale(config) - 1) > 1e-5f)
             throw new CoppiceException($"llama.cpp scales attention in a {Name} model of {config.LayerCount} layers by {GgufScale(config)}, this model by {config.AttentionScale}");

@@ -18,10 +18,10 @@ sealed class Gemma3 : Gemma2
     public override string GgufArchitecture => "gemma3";
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(JsonFields json)
+    public override DecoderConfig Read(JsonFields json)
     {
         int pattern = json.Integer("sliding_window_pattern", json.Integer("_sliding_window_pattern", 6));
-        LlamaConfig config = Common(Sizes(json, headWidth: 256, tied: true, theta: 1_000_000, context: 131_072)) with
+        DecoderConfig config = Common(Sizes(json, headWidth: 256, tied: true, theta: 1_000_000, context: 131_072)) with
         {
             Activation = ReadActivation(json, "hidden_activation", "gelu_pytorch_tanh"),
             AttentionScale = (float)Math.Pow(json.Number("query_pre_attn_scalar", 256), -0.5),
@@ -39,10 +39,10 @@ sealed class Gemma3 : Gemma2
     }
 
     /// <inheritdoc/>
-    protected override LlamaConfig Common(LlamaConfig config) => base.Common(config) with { QueryKeyNorm = QueryKeyNorm.Head, WindowPattern = 6, LocalRopeTheta = LocalTheta };
+    protected override DecoderConfig Common(DecoderConfig config) => base.Common(config) with { QueryKeyNorm = QueryKeyNorm.Head, WindowPattern = 6, LocalRopeTheta = LocalTheta };
 
     /// <inheritdoc/>
-    public override JsonObject Write(LlamaConfig config)
+    public override JsonObject Write(DecoderConfig config)
     {
         JsonObject json = base.Write(config);
         json["sliding_window_pattern"] = config.WindowPattern;
@@ -51,7 +51,7 @@ sealed class Gemma3 : Gemma2
     }
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(Gguf file) => base.Read(file) with
+    public override DecoderConfig Read(Gguf file) => base.Read(file) with
     {
         WindowPattern = file.Get("gemma3.attention.sliding_window_pattern", 6),
         LocalRopeTheta = file.Get("gemma3.rope.freq_base_swa", LocalTheta),
@@ -64,7 +64,7 @@ sealed class Gemma3 : Gemma2
     protected override int LargestLayers => 62;
 
     /// <inheritdoc/>
-    public override IEnumerable<KeyValuePair<string, object>> Metadata(LlamaConfig config)
+    public override IEnumerable<KeyValuePair<string, object>> Metadata(DecoderConfig config)
     {
         foreach (KeyValuePair<string, object> pair in base.Metadata(config))
             yield return pair;

@@ -22,7 +22,7 @@ sealed class Gpt2 : Family
     public override string GgufArchitecture => "gpt2";
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(JsonFields json)
+    public override DecoderConfig Read(JsonFields json)
     {
         Expect(json, "scale_attn_weights", true);
         Expect(json, "scale_attn_by_inverse_layer_idx", false);
@@ -40,7 +40,7 @@ sealed class Gpt2 : Family
         };
     }
 
-    LlamaConfig Common(int heads, int width) => new()
+    DecoderConfig Common(int heads, int width) => new()
     {
         Family = Name,
         HiddenSize = width,
@@ -58,7 +58,7 @@ sealed class Gpt2 : Family
     };
 
     /// <inheritdoc/>
-    public override JsonObject Write(LlamaConfig config) => new()
+    public override JsonObject Write(DecoderConfig config) => new()
     {
         ["n_embd"] = config.HiddenSize,
         ["n_inner"] = config.IntermediateSize,
@@ -72,7 +72,7 @@ sealed class Gpt2 : Family
     };
 
     /// <inheritdoc/>
-    public override TensorPlace InFolder(string name, LlamaConfig config)
+    public override TensorPlace InFolder(string name, DecoderConfig config)
     {
         bool isTransposed = name.EndsWith("_proj.weight", StringComparison.Ordinal);
         TensorPlace place = new(folder.Of(name)) { IsTransposed = isTransposed };
@@ -83,9 +83,9 @@ sealed class Gpt2 : Family
     public override bool IsDerived(string name) => name.EndsWith(".attn.bias", StringComparison.Ordinal) || name.EndsWith(".attn.masked_bias", StringComparison.Ordinal);
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(Gguf file)
+    public override DecoderConfig Read(Gguf file)
     {
-        LlamaConfig config = Common(file.Get<int>("gpt2.attention.head_count"), file.Get<int>("gpt2.embedding_length"));
+        DecoderConfig config = Common(file.Get<int>("gpt2.attention.head_count"), file.Get<int>("gpt2.embedding_length"));
         return config with
         {
             IntermediateSize = file.Get("gpt2.feed_forward_length", 4 * config.HiddenSize),
@@ -99,12 +99,12 @@ sealed class Gpt2 : Family
     }
 
     /// <inheritdoc/>
-    public override IEnumerable<KeyValuePair<string, object>> Metadata(LlamaConfig config) => config.Activation == Activation.GeluTanh
+    public override IEnumerable<KeyValuePair<string, object>> Metadata(DecoderConfig config) => config.Activation == Activation.GeluTanh
         ? [new("gpt2.attention.layer_norm_epsilon", config.NormEpsilon)]
         : throw new CoppiceException($"llama.cpp computes gpt2 with the tanh formula of GELU, this model has {config.Activation}");
 
     /// <inheritdoc/>
-    public override TensorPlace InGguf(string name, LlamaConfig config) => QueryKeyValueRows(name, config) is { } rows
+    public override TensorPlace InGguf(string name, DecoderConfig config) => QueryKeyValueRows(name, config) is { } rows
         ? new TensorPlace(TensorNames.Gguf.Of(name).Replace("attn_q.", "attn_qkv.", StringComparison.Ordinal).Replace("attn_k.", "attn_qkv.", StringComparison.Ordinal).Replace("attn_v.", "attn_qkv.", StringComparison.Ordinal)).Part(rows.First, rows.Count, rows.All)
         : base.InGguf(name, config);
 }

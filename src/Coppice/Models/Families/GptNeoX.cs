@@ -22,13 +22,13 @@ sealed class GptNeoX : Family
     public override string GgufArchitecture => "gptneox";
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(JsonFields json)
+    public override DecoderConfig Read(JsonFields json)
     {
         Expect(json, "attention_bias", true);
         if (json.Has("rope_scaling"))
             throw json.Error("rope_scaling is set, which this version cannot compute for gpt_neox");
         JsonFields? rope = json.Has("rope_parameters") ? json.Object("rope_parameters") : null;
-        LlamaConfig config = Common(json.Integer("num_attention_heads"), json.Integer("hidden_size"));
+        DecoderConfig config = Common(json.Integer("num_attention_heads"), json.Integer("hidden_size"));
         return config with
         {
             IntermediateSize = json.Integer("intermediate_size"),
@@ -44,7 +44,7 @@ sealed class GptNeoX : Family
         };
     }
 
-    LlamaConfig Common(int heads, int width) => new()
+    DecoderConfig Common(int heads, int width) => new()
     {
         Family = Name,
         HiddenSize = width,
@@ -61,7 +61,7 @@ sealed class GptNeoX : Family
     };
 
     /// <inheritdoc/>
-    public override JsonObject Write(LlamaConfig config) => new()
+    public override JsonObject Write(DecoderConfig config) => new()
     {
         ["hidden_size"] = config.HiddenSize,
         ["intermediate_size"] = config.IntermediateSize,
@@ -78,7 +78,7 @@ sealed class GptNeoX : Family
     };
 
     /// <inheritdoc/>
-    public override TensorPlace InFolder(string name, LlamaConfig config)
+    public override TensorPlace InFolder(string name, DecoderConfig config)
     {
         TensorPlace place = new(folder.Of(name));
         if (QueryKeyValueRows(name, config) is not { } rows)
@@ -92,9 +92,9 @@ sealed class GptNeoX : Family
     public override bool IsDerived(string name) => name.EndsWith(".attention.bias", StringComparison.Ordinal) || name.EndsWith(".attention.masked_bias", StringComparison.Ordinal) || base.IsDerived(name);
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(Gguf file)
+    public override DecoderConfig Read(Gguf file)
     {
-        LlamaConfig config = Common(file.Get<int>("gptneox.attention.head_count"), file.Get<int>("gptneox.embedding_length"));
+        DecoderConfig config = Common(file.Get<int>("gptneox.attention.head_count"), file.Get<int>("gptneox.embedding_length"));
         return config with
         {
             IntermediateSize = file.Get<int>("gptneox.feed_forward_length"),
@@ -111,7 +111,7 @@ sealed class GptNeoX : Family
     }
 
     /// <inheritdoc/>
-    public override IEnumerable<KeyValuePair<string, object>> Metadata(LlamaConfig config) =>
+    public override IEnumerable<KeyValuePair<string, object>> Metadata(DecoderConfig config) =>
     [
         new("gptneox.attention.layer_norm_epsilon", config.NormEpsilon),
         new("gptneox.rope.dimension_count", (uint)(config.RotaryWidth ?? config.HeadWidth)),
@@ -120,7 +120,7 @@ sealed class GptNeoX : Family
     ];
 
     /// <inheritdoc/>
-    public override TensorPlace InGguf(string name, LlamaConfig config) => QueryKeyValueRows(name, config) is { } rows
+    public override TensorPlace InGguf(string name, DecoderConfig config) => QueryKeyValueRows(name, config) is { } rows
         ? new TensorPlace(TensorNames.Gguf.Of(name).Replace("attn_q.", "attn_qkv.", StringComparison.Ordinal).Replace("attn_k.", "attn_qkv.", StringComparison.Ordinal).Replace("attn_v.", "attn_qkv.", StringComparison.Ordinal)).Part(rows.First, rows.Count, rows.All)
         : base.InGguf(name, config);
 }

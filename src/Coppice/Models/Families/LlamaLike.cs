@@ -8,11 +8,11 @@ namespace Coppice.Models.Families;
 abstract class LlamaLike : Family
 {
     /// <summary>The settings that have the same names everywhere. <paramref name="headWidth"/> and <paramref name="tied"/> are what the family takes where they are absent.</summary>
-    protected LlamaConfig Sizes(JsonFields json, int? headWidth = null, bool tied = false, double theta = 10_000, int context = 2048)
+    protected DecoderConfig Sizes(JsonFields json, int? headWidth = null, bool tied = false, double theta = 10_000, int context = 2048)
     {
         int heads = json.Integer("num_attention_heads"), width = json.Integer("hidden_size");
         (double ropeTheta, RopeScaling? scaling) = ReadRope(json, theta);
-        return new LlamaConfig
+        return new DecoderConfig
         {
             Family = Name,
             HiddenSize = width,
@@ -32,7 +32,7 @@ abstract class LlamaLike : Family
     }
 
     /// <summary>The fields of <see cref="Sizes(JsonFields, int?, bool, double, int)"/>.</summary>
-    protected static JsonObject Sizes(LlamaConfig config)
+    protected static JsonObject Sizes(DecoderConfig config)
     {
         JsonObject json = new()
         {
@@ -88,11 +88,11 @@ abstract class LlamaLike : Family
     };
 
     /// <summary>The keys that have the same names in every architecture.</summary>
-    protected LlamaConfig Sizes(Gguf file)
+    protected DecoderConfig Sizes(Gguf file)
     {
         string prefix = GgufArchitecture + ".";
         int heads = file.Get<int>(prefix + "attention.head_count"), width = file.Get<int>(prefix + "embedding_length");
-        LlamaConfig config = new()
+        DecoderConfig config = new()
         {
             Family = Name,
             HiddenSize = width,
@@ -129,7 +129,7 @@ abstract class LlamaLike : Family
     internal const string RopeFrequencies = "rope_freqs.weight";
 
     /// <inheritdoc/>
-    public override IEnumerable<KeyValuePair<string, object>> Metadata(LlamaConfig config)
+    public override IEnumerable<KeyValuePair<string, object>> Metadata(DecoderConfig config)
     {
         string prefix = GgufArchitecture + ".";
         yield return new(prefix + "attention.layer_norm_rms_epsilon", config.NormEpsilon);
@@ -146,7 +146,7 @@ abstract class LlamaLike : Family
     protected static int? Window(JsonFields json) => json.Has("sliding_window") ? json.Integer("sliding_window") : null;
 
     /// <summary>Throws unless <c>layer_types</c>, where it is there, says what <paramref name="config"/> does.</summary>
-    protected static void CheckLayerTypes(JsonFields json, LlamaConfig config)
+    protected static void CheckLayerTypes(JsonFields json, DecoderConfig config)
     {
         if (!json.Has("layer_types"))
             return;

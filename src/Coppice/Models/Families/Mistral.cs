@@ -13,10 +13,10 @@ sealed class Mistral : LlamaLike
     public override string ClassName => "MistralForCausalLM";
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(JsonFields json) => Sizes(json, context: 4096 * 32) with { Window = Window(json) };
+    public override DecoderConfig Read(JsonFields json) => Sizes(json, context: 4096 * 32) with { Window = Window(json) };
 
     /// <inheritdoc/>
-    public override JsonObject Write(LlamaConfig config)
+    public override JsonObject Write(DecoderConfig config)
     {
         JsonObject json = Sizes(config);
         json["sliding_window"] = config.Window;

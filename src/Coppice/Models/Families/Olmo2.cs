@@ -16,16 +16,16 @@ sealed class Olmo2 : LlamaLike
     public override string GgufArchitecture => "olmo2";
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(JsonFields json)
+    public override DecoderConfig Read(JsonFields json)
     {
         Expect(json, "attention_bias", false);
         return Common(Sizes(json));
     }
 
-    static LlamaConfig Common(LlamaConfig config) => config with { NormPlacement = NormPlacement.After, QueryKeyNorm = QueryKeyNorm.Row };
+    static DecoderConfig Common(DecoderConfig config) => config with { NormPlacement = NormPlacement.After, QueryKeyNorm = QueryKeyNorm.Row };
 
     /// <inheritdoc/>
-    public override JsonObject Write(LlamaConfig config)
+    public override JsonObject Write(DecoderConfig config)
     {
         JsonObject json = Sizes(config);
         json["attention_bias"] = false;
@@ -33,8 +33,8 @@ sealed class Olmo2 : LlamaLike
     }
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(Gguf file) => Common(Sizes(file));
+    public override DecoderConfig Read(Gguf file) => Common(Sizes(file));
 
     /// <inheritdoc/>
-    public override TensorPlace InGguf(string name, LlamaConfig config) => new(NormsBehind.Of(name));
+    public override TensorPlace InGguf(string name, DecoderConfig config) => new(NormsBehind.Of(name));
 }

@@ -19,7 +19,7 @@ sealed class Opt : Family
     public override string ClassName => "OPTForCausalLM";
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(JsonFields json)
+    public override DecoderConfig Read(JsonFields json)
     {
         Expect(json, "do_layer_norm_before", true);
         Expect(json, "enable_bias", true);
@@ -28,7 +28,7 @@ sealed class Opt : Family
         int width = json.Integer("hidden_size"), heads = json.Integer("num_attention_heads");
         if (json.Integer("word_embed_proj_dim", width) is var embedded && embedded != width)
             throw json.Error($"word_embed_proj_dim is {embedded}, wanted hidden_size {width}: projections of embeddings are not computed");
-        return new LlamaConfig
+        return new DecoderConfig
         {
             Family = Name,
             HiddenSize = width,
@@ -50,7 +50,7 @@ sealed class Opt : Family
     }
 
     /// <inheritdoc/>
-    public override JsonObject Write(LlamaConfig config) => new()
+    public override JsonObject Write(DecoderConfig config) => new()
     {
         ["hidden_size"] = config.HiddenSize,
         ["ffn_dim"] = config.IntermediateSize,
@@ -66,5 +66,5 @@ sealed class Opt : Family
     };
 
     /// <inheritdoc/>
-    public override TensorPlace InFolder(string name, LlamaConfig config) => new(folder.Of(name));
+    public override TensorPlace InFolder(string name, DecoderConfig config) => new(folder.Of(name));
 }

@@ -16,7 +16,7 @@ sealed class Phi3 : LlamaLike
     public override string GgufArchitecture => "phi3";
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(JsonFields json)
+    public override DecoderConfig Read(JsonFields json)
     {
         if (json.Number("partial_rotary_factor", 1) != 1)
             throw json.Error($"partial_rotary_factor is {json.Number("partial_rotary_factor")}, which this version cannot compute");
@@ -24,7 +24,7 @@ sealed class Phi3 : LlamaLike
     }
 
     /// <inheritdoc/>
-    public override JsonObject Write(LlamaConfig config)
+    public override JsonObject Write(DecoderConfig config)
     {
         JsonObject json = Sizes(config);
         json["sliding_window"] = config.Window;
@@ -32,17 +32,17 @@ sealed class Phi3 : LlamaLike
     }
 
     /// <inheritdoc/>
-    public override TensorPlace InFolder(string name, LlamaConfig config) => Fused(name, config, "qkv_proj", "gate_up_proj") ?? new TensorPlace(name);
+    public override TensorPlace InFolder(string name, DecoderConfig config) => Fused(name, config, "qkv_proj", "gate_up_proj") ?? new TensorPlace(name);
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(Gguf file) => Sizes(file);
+    public override DecoderConfig Read(Gguf file) => Sizes(file);
 
     /// <inheritdoc/>
-    public override TensorPlace InGguf(string name, LlamaConfig config) => Fused(name, config, "q_proj", "up_proj") is { } fused
+    public override TensorPlace InGguf(string name, DecoderConfig config) => Fused(name, config, "q_proj", "up_proj") is { } fused
         ? fused with { Name = TensorNames.Gguf.Of(fused.Name).Replace("attn_q.", "attn_qkv.", StringComparison.Ordinal) }
         : base.InGguf(name, config);
 
-    static TensorPlace? Fused(string name, LlamaConfig config, string qkv, string gateUp)
+    static TensorPlace? Fused(string name, DecoderConfig config, string qkv, string gateUp)
     {
         if (QueryKeyValueRows(name, config) is { } rows)
             return Renamed("self_attn", qkv).Part(rows.First, rows.Count, rows.All);

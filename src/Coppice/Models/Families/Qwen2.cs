@@ -16,14 +16,14 @@ sealed class Qwen2 : LlamaLike
     public override string GgufArchitecture => "qwen2";
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(JsonFields json)
+    public override DecoderConfig Read(JsonFields json)
     {
         Expect(json, "use_sliding_window", false);
         return Sizes(json, context: 32768) with { Biases = BiasedParts.QueryKeyValue };
     }
 
     /// <inheritdoc/>
-    public override JsonObject Write(LlamaConfig config)
+    public override JsonObject Write(DecoderConfig config)
     {
         JsonObject json = Sizes(config);
         json["use_sliding_window"] = false;
@@ -31,5 +31,5 @@ sealed class Qwen2 : LlamaLike
     }
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(Gguf file) => Sizes(file) with { Biases = BiasedParts.QueryKeyValue };
+    public override DecoderConfig Read(Gguf file) => Sizes(file) with { Biases = BiasedParts.QueryKeyValue };
 }

@@ -16,7 +16,7 @@ sealed class Qwen3 : LlamaLike
     public override string GgufArchitecture => "qwen3";
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(JsonFields json)
+    public override DecoderConfig Read(JsonFields json)
     {
         Expect(json, "use_sliding_window", false);
         Expect(json, "attention_bias", false);
@@ -24,7 +24,7 @@ sealed class Qwen3 : LlamaLike
     }
 
     /// <inheritdoc/>
-    public override JsonObject Write(LlamaConfig config)
+    public override JsonObject Write(DecoderConfig config)
     {
         JsonObject json = Sizes(config);
         json["use_sliding_window"] = false;
@@ -33,5 +33,5 @@ sealed class Qwen3 : LlamaLike
     }
 
     /// <inheritdoc/>
-    public override LlamaConfig Read(Gguf file) => Sizes(file) with { QueryKeyNorm = QueryKeyNorm.Head };
+    public override DecoderConfig Read(Gguf file) => Sizes(file) with { QueryKeyNorm = QueryKeyNorm.Head };
 }

@@ -29,7 +29,7 @@ public sealed class FamilyTests : IDisposable
     public void Logits_are_those_of_plain_loops_in_double(string kind)
     {
         RandomCheckpoint checkpoint = Write(kind);
-        Close(checkpoint.Reference.Logits(tokens), Logits(LlamaFolder.Load(folder.Path)), 2e-5);
+        Close(checkpoint.Reference.Logits(tokens), Logits(DecoderFolder.Load(folder.Path)), 2e-5);
     }
 
     [Theory]
@@ -37,7 +37,7 @@ public sealed class FamilyTests : IDisposable
     public void Generation_with_a_cache_gives_the_logits_of_the_whole_text(string kind)
     {
         Write(kind);
-        LlamaModel model = LlamaFolder.Load(folder.Path);
+        DecoderModel model = DecoderFolder.Load(folder.Path);
         float[] whole = Logits(model);
         KvCache cache = new(model, model.ContextLength, KeyValueFormat.Float32);
         ForwardContext context = new(pool);
@@ -60,7 +60,7 @@ public sealed class FamilyTests : IDisposable
     public void Gradients_are_those_of_small_steps(string kind)
     {
         Write(kind);
-        LlamaModel model = LlamaFolder.Load(folder.Path);
+        DecoderModel model = DecoderFolder.Load(folder.Path);
         Parameter[] parameters = [.. Parameter.Of(model)];
         Tape tape = new();
         ForwardContext context = new(pool, tape);
@@ -105,9 +105,9 @@ public sealed class FamilyTests : IDisposable
     public void A_folder_that_is_written_is_the_one_that_was_read(string kind)
     {
         RandomCheckpoint checkpoint = Write(kind);
-        LlamaModel model = LlamaFolder.Load(folder.Path);
+        DecoderModel model = DecoderFolder.Load(folder.Path);
         using TemporaryFolder copy = new();
-        LlamaFolder.Save(model, copy.Path, DType.F32, 1, 2);
+        DecoderFolder.Save(model, copy.Path, DType.F32, 1, 2);
         using ICheckpoint before = Checkpoint.Open(folder.Path), after = Checkpoint.Open(copy.Path);
         Assert.Equal(before.Names.Where(name => !name.EndsWith("inv_freq", StringComparison.Ordinal)).Order(), after.Names.Order());
         foreach (string name in after.Names)
@@ -117,7 +117,7 @@ public sealed class FamilyTests : IDisposable
             float[] a = before.ReadTensor(name).Data.ToArray(), b = after.ReadTensor(name).Data.ToArray();
             Assert.True(a.Zip(b).All(pair => Math.Abs(pair.First - pair.Second) <= (kind.StartsWith("gemma", StringComparison.Ordinal) ? 1.2e-7f : 0)), name);
         }
-        LlamaModel again = LlamaFolder.Load(copy.Path);
+        DecoderModel again = DecoderFolder.Load(copy.Path);
         Assert.Equal(model.Config, again.Config);
         if (!kind.StartsWith("gemma", StringComparison.Ordinal))
             Assert.Equal(Logits(model), Logits(again));
@@ -132,10 +132,10 @@ public sealed class FamilyTests : IDisposable
         if (kind == "gemma2-even")
             checkpoint.Config["query_pre_attn_scalar"] = 10;
         checkpoint.Write(folder.Path);
-        LlamaModel model = LlamaFolder.Load(folder.Path);
+        DecoderModel model = DecoderFolder.Load(folder.Path);
         string path = folder["model.gguf"];
-        LlamaGguf.Save(model, BpeTrainer.Train(["a"], new BpeTraining { VocabularySize = RandomCheckpoint.Vocabulary }), path, "tiny", GgmlType.F32);
-        (LlamaModel again, _) = LlamaGguf.Load(path);
+        DecoderGguf.Save(model, BpeTrainer.Train(["a"], new BpeTraining { VocabularySize = RandomCheckpoint.Vocabulary }), path, "tiny", GgmlType.F32);
+        (DecoderModel again, _) = DecoderGguf.Load(path);
         Assert.Equal(model.Config.Family, again.Config.Family);
         Close(Rows(Logits(model), model.VocabularySize), Logits(again), 1e-5);
     }
@@ -150,7 +150,7 @@ public sealed class FamilyTests : IDisposable
             string before = json.ToJsonString();
             change(json);
             File.WriteAllText(folder["config.json"], json.ToJsonString());
-            Assert.Contains(said, Assert.Throws<CoppiceException>(() => LlamaFolder.Load(folder.Path)).Message, StringComparison.Ordinal);
+            Assert.Contains(said, Assert.Throws<CoppiceException>(() => DecoderFolder.Load(folder.Path)).Message, StringComparison.Ordinal);
             File.WriteAllText(folder["config.json"], before);
         }
         Refused("model_type is 'mamba', wanted one of llama, mistral, qwen2", json => json["model_type"] = "mamba");
@@ -173,7 +173,7 @@ public sealed class FamilyTests : IDisposable
         return checkpoint;
     }
 
-    float[] Logits(LlamaModel model) => model.Forward(new Batch(tokens), new ForwardContext(pool)).Data.ToArray();
+    float[] Logits(DecoderModel model) => model.Forward(new Batch(tokens), new ForwardContext(pool)).Data.ToArray();
 
     static double[][] Rows(float[] logits, int width) => [.. logits.Chunk(width).Select(row => Array.ConvertAll(row, value => (double)value))];
 

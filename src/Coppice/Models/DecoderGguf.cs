@@ -8,30 +8,30 @@ using Coppice.Weights;
 namespace Coppice.Models;
 
 /// <summary>A model as llama.cpp reads it.</summary>
-static class LlamaGguf
+static class DecoderGguf
 {
     const string WeightSuffix = ".weight";
 
     /// <summary>Reads a file: the model and the vocabulary that it carries.</summary>
-    public static (LlamaModel Model, Tokenizer Tokenizer) Load(string path)
+    public static (DecoderModel Model, Tokenizer Tokenizer) Load(string path)
     {
         using Gguf file = Gguf.Open(path);
         return Read(file, WeightReading.Whole);
     }
 
     /// <summary>Reads an open file, its matrices at once or on demand.</summary>
-    public static (LlamaModel Model, Tokenizer Tokenizer) Read(Gguf file, WeightReading reading)
+    public static (DecoderModel Model, Tokenizer Tokenizer) Read(Gguf file, WeightReading reading)
     {
         Family family = Family.Of(file);
-        LlamaConfig config = family.Read(file);
+        DecoderConfig config = family.Read(file);
         config.Validate(file.Path);
         Tokenizer tokenizer = GgufVocabulary.Read(file);
-        return (LlamaCheckpoint.Build(config, file, name => family.InGguf(name, config), name => name == LlamaLike.RopeFrequencies, reading), tokenizer);
+        return (DecoderCheckpoint.Build(config, file, name => family.InGguf(name, config), name => name == LlamaLike.RopeFrequencies, reading), tokenizer);
     }
 
     /// <summary>Writes a file. Each matrix gets the type that holds its numbers exactly where there is one; <paramref name="type"/>, where given, is every matrix's. Vectors are F32.</summary>
     /// <returns>What was not stored exactly, by tensor.</returns>
-    public static IReadOnlyList<GgufRounding> Save(LlamaModel model, Tokenizer tokenizer, string path, string name, GgmlType? type)
+    public static IReadOnlyList<GgufRounding> Save(DecoderModel model, Tokenizer tokenizer, string path, string name, GgmlType? type)
     {
         // Kinds as the model has them: putting rows in llama.cpp's order makes some weights dense.
         Dictionary<string, string> kinds = model.Matrices().ToDictionary(matrix => matrix.Name, matrix => matrix.Layer.Weight.Kind);
@@ -47,16 +47,16 @@ static class LlamaGguf
     }
 
     /// <summary>Writes a file with each matrix, told by our name, in the type that <paramref name="typeOf"/> says; <paramref name="told"/> hears what that did to its numbers.</summary>
-    public static void Save(LlamaModel model, Tokenizer tokenizer, string path, string name, WorkerPool? pool, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null)
+    public static void Save(DecoderModel model, Tokenizer tokenizer, string path, string name, WorkerPool? pool, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null)
     {
-        LlamaConfig config = model.Config;
+        DecoderConfig config = model.Config;
         // llama.cpp knows Mistral as Llama, without a window: within one it computes the same.
         Family family = config.Family == "mistral" ? Family.Of(config with { Family = "llama" }) : Family.Of(config);
         if (family.GgufArchitecture is not { } architecture)
             throw new CoppiceException($"{path}: llama.cpp has no architecture for {config.Family} models");
         bool forgetsWindow = config.Window is not null && config.WindowPattern == 0;
         List<GgufWriter.Source> sources = [];
-        foreach ((CheckpointEntry entry, IReadOnlyList<string> ours) in LlamaCheckpoint.Stored(model, matrix => family.InGguf(matrix, config), GgufBlocks.Exact))
+        foreach ((CheckpointEntry entry, IReadOnlyList<string> ours) in DecoderCheckpoint.Stored(model, matrix => family.InGguf(matrix, config), GgufBlocks.Exact))
         {
             if (entry.Weight is not { } weight)
             {
@@ -96,7 +96,7 @@ static class LlamaGguf
         GgufWriter.Write(path, metadata, sources, pool);
     }
 
-    static Tensor Divisors(LlamaConfig config)
+    static Tensor Divisors(DecoderConfig config)
     {
         double[] frequencies = RotaryTable.Frequencies(config.RotaryWidth ?? config.HeadWidth, config.RopeTheta);
         return Tensor.From([frequencies.Length], [.. frequencies.Select((frequency, pair) => (float)(frequency / config.RopeScaling!.Scale(pair, frequency)))]);
@@ -113,7 +113,7 @@ static class LlamaGguf
             "Q4_K" => 15u,
             "Q6_K" => 18u,
             "BF16" => 32u,
-            string other => throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"LlamaGguf: {other} has no file type")),
+            string other => throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"DecoderGguf: {other} has no file type")),
         };
 }
 

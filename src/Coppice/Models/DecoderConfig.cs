@@ -3,7 +3,7 @@ using Coppice.Tensors;
 namespace Coppice.Models;
 
 /// <summary>What a decoder is: its sizes, under their names in Hugging Face's config.json, and what its family does otherwise than Llama.</summary>
-public sealed record LlamaConfig
+public sealed record DecoderConfig
 {
     const int MostLayers = 4096;
 

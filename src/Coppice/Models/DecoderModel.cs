@@ -4,13 +4,13 @@ using Coppice.Weights;
 namespace Coppice.Models;
 
 /// <summary>A decoder: embedding, blocks of attention and a feed-forward part, a last norm, the head. Its parts have the names of a Llama checkpoint, whatever the family.</summary>
-public sealed class LlamaModel : Model
+public sealed class DecoderModel : Model
 {
     readonly TransformerBlock[] blocks;
     readonly Trunk trunk;
 
     /// <summary>Builds the model, asking <paramref name="matrix"/> and <paramref name="vector"/> for each parameter by its name and shape.</summary>
-    public LlamaModel(LlamaConfig config, Func<string, Shape, Weight> matrix, Func<string, Shape, Tensor> vector)
+    public DecoderModel(DecoderConfig config, Func<string, Shape, Weight> matrix, Func<string, Shape, Tensor> vector)
     {
         Config = config;
         int width = config.HiddenSize, inner = config.IntermediateSize;
@@ -73,7 +73,7 @@ public sealed class LlamaModel : Model
     }
 
     /// <summary>The sizes.</summary>
-    public LlamaConfig Config { get; }
+    public DecoderConfig Config { get; }
 
     /// <summary>Token ids to hidden states.</summary>
     public Embedding Embedding { get; }
@@ -123,7 +123,7 @@ public sealed class LlamaModel : Model
     }
 
     /// <summary>Everything under the checkpoint's prefix <c>model.</c></summary>
-    sealed class Trunk(LlamaModel model) : Layer
+    sealed class Trunk(DecoderModel model) : Layer
     {
         public override IEnumerable<(string Name, Layer Layer)> Children =>
             [("embed_tokens", model.Embedding), .. model.Positions is { } positions ? [("embed_positions", positions)] : Array.Empty<(string, Layer)>(), .. model.blocks.Select((block, i) => ($"layers.{i}", (Layer)block)), ("norm", model.FinalNorm)];

@@ -4,7 +4,7 @@ using Coppice.Training;
 
 namespace Coppice.Tests.Models;
 
-public sealed class LlamaModelTests : IDisposable
+public sealed class DecoderModelTests : IDisposable
 {
     static readonly int[][] Sequences = [[3, 1, 4, 1, 5, 9, 2], [6, 5, 3, 5]];
 
@@ -17,7 +17,7 @@ public sealed class LlamaModelTests : IDisposable
     [InlineData(HeadKind.Untied)]
     public void Logits_equal_a_plain_double_forward_pass(HeadKind head)
     {
-        LlamaModel model = TinyLlama.Create(head);
+        DecoderModel model = TinyLlama.Create(head);
         ReferenceLlama reference = new(model.Config, TinyLlama.Parameters(model));
         Batch batch = new();
         foreach (int[] sequence in Sequences)
@@ -34,7 +34,7 @@ public sealed class LlamaModelTests : IDisposable
     [InlineData(HeadKind.Untied)]
     public void Gradients_equal_finite_differences_in_double(HeadKind head)
     {
-        LlamaModel model = TinyLlama.Create(head);
+        DecoderModel model = TinyLlama.Create(head);
         IReadOnlyList<Parameter> parameters = Parameter.Of(model);
         ForwardContext context = new(pool, new Tape());
         Batch batch = new();
@@ -73,7 +73,7 @@ public sealed class LlamaModelTests : IDisposable
     [Fact]
     public void A_sequence_s_logits_do_not_depend_on_its_neighbours_nor_on_threads()
     {
-        LlamaModel model = TinyLlama.Create();
+        DecoderModel model = TinyLlama.Create();
         float[] alone = model.Forward(new Batch(Sequences[1]), new ForwardContext(new WorkerPool(1))).Data.ToArray();
         Batch both = new();
         both.Add(Sequences[0]);
@@ -85,7 +85,7 @@ public sealed class LlamaModelTests : IDisposable
     [Fact]
     public void Continuing_a_cache_gives_the_logits_of_the_whole_text()
     {
-        LlamaModel model = TinyLlama.Create();
+        DecoderModel model = TinyLlama.Create();
         int[] text = [.. Enumerable.Range(0, 30).Select(i => i * 7 % model.VocabularySize)];
         float[] whole = model.Forward(new Batch(text), new ForwardContext(pool)).Data.ToArray();
         ForwardContext context = new(pool);
@@ -107,7 +107,7 @@ public sealed class LlamaModelTests : IDisposable
     [InlineData(KeyValueFormat.Int8)]
     public void Sequences_side_by_side_with_caches_of_their_own_lengths_get_the_logits_that_each_gets_alone(KeyValueFormat format)
     {
-        LlamaModel model = TinyLlama.Create();
+        DecoderModel model = TinyLlama.Create();
         ForwardContext context = new(pool);
         int[][] texts = [.. Enumerable.Range(0, 3).Select(t => Enumerable.Range(0, 20).Select(i => (i * 7 + t) % model.VocabularySize).ToArray())];
         int[][] steps = [[5, 1, 1, 9], [1, 1, 12, 1], [2, 7, 1, 1]];
@@ -137,7 +137,7 @@ public sealed class LlamaModelTests : IDisposable
     [Fact]
     public void What_does_not_fit_a_cache_is_refused_before_anything_is_computed()
     {
-        LlamaModel model = TinyLlama.Create();
+        DecoderModel model = TinyLlama.Create();
         KvCache cache = new(model, 4), other = new(model, 4);
         Batch batch = new();
         Assert.Equal("KV cache: 0 tokens held and 5 more do not fit its 4", Assert.Throws<CoppiceException>(() => batch.Add(new int[5], cache)).Message);

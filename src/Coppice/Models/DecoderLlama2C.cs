@@ -6,14 +6,14 @@ using Coppice.Weights;
 namespace Coppice.Models;
 
 /// <summary>A Llama model in llama2.c's .bin: Meta's names, rotary pairs side by side.</summary>
-static class LlamaLlama2C
+static class DecoderLlama2C
 {
     /// <summary>Reads a file.</summary>
-    public static LlamaModel Load(string path)
+    public static DecoderModel Load(string path)
     {
         using Llama2C file = Llama2C.Open(path);
         Llama2CHeader header = file.Header;
-        LlamaConfig config = new()
+        DecoderConfig config = new()
         {
             HiddenSize = header.Width,
             IntermediateSize = header.HiddenWidth,
@@ -26,26 +26,26 @@ static class LlamaLlama2C
             Head = header.Classifier == Classifier.Tied ? HeadKind.Tied : HeadKind.Untied,
         };
         config.Validate(path);
-        return LlamaCheckpoint.Build(config, file, name => Place(name, config), _ => false);
+        return DecoderCheckpoint.Build(config, file, name => Place(name, config), _ => false);
     }
 
     /// <summary>Writes a file; every number as float32.</summary>
-    public static void Save(LlamaModel model, string path)
+    public static void Save(DecoderModel model, string path)
     {
-        LlamaConfig config = model.Config;
+        DecoderConfig config = model.Config;
         if (config with { Family = "llama" } != Plain(config))
             throw new CoppiceException($"{path}: llama2.c computes plain Llama models, and this {config.Family} model has parts that it has not");
         if (config.HeadWidth * config.HeadCount != config.HiddenSize || config.RopeTheta != 10_000 || config.NormEpsilon != 1e-5f)
             throw new CoppiceException($"{path}: llama2.c computes with heads of width/heads numbers, rope_theta 10000 and epsilon 1e-5; this model has {config.HeadWidth}, {config.RopeTheta} and {config.NormEpsilon}");
         Llama2CHeader header = new(config.HiddenSize, config.IntermediateSize, config.LayerCount, config.HeadCount, config.KeyValueHeadCount, config.VocabularySize, config.ContextLength,
             config.Head == HeadKind.Tied ? Classifier.Tied : Classifier.Untied);
-        Llama2C.Write(path, header, [.. LlamaCheckpoint.Stored(model, name => Place(name, config), weight => weight).Select(tensor => tensor.Entry)]);
+        Llama2C.Write(path, header, [.. DecoderCheckpoint.Stored(model, name => Place(name, config), weight => weight).Select(tensor => tensor.Entry)]);
     }
 
-    static TensorPlace Place(string name, LlamaConfig config) => Families.Llama.Neighbours(new TensorPlace(TensorNames.Meta.Of(name)), name, config);
+    static TensorPlace Place(string name, DecoderConfig config) => Families.Llama.Neighbours(new TensorPlace(TensorNames.Meta.Of(name)), name, config);
 
     // The same sizes, and nothing that Llama has not.
-    static LlamaConfig Plain(LlamaConfig config) => new()
+    static DecoderConfig Plain(DecoderConfig config) => new()
     {
         HiddenSize = config.HiddenSize,
         IntermediateSize = config.IntermediateSize,

@@ -6,11 +6,11 @@ using Coppice.Weights;
 namespace Coppice.Models;
 
 /// <summary>Between a container's named tensors and a model's layers, whatever the container and the family.</summary>
-static class LlamaCheckpoint
+static class DecoderCheckpoint
 {
     /// <summary>Builds a model from a Hugging Face folder's tensors.</summary>
     /// <exception cref="CoppiceException">A tensor is missing, has another shape, or is there without a use.</exception>
-    public static LlamaModel Build(LlamaConfig config, ICheckpoint checkpoint, WeightReading reading = WeightReading.Whole)
+    public static DecoderModel Build(DecoderConfig config, ICheckpoint checkpoint, WeightReading reading = WeightReading.Whole)
     {
         Family family = Family.Of(config);
         return Build(config, checkpoint, name => family.InFolder(name, config), family.IsDerived, reading);
@@ -18,12 +18,12 @@ static class LlamaCheckpoint
 
     /// <summary>Builds a model: <paramref name="place"/> says where a tensor of ours is stored, <paramref name="isDerived"/> which stored ones may be there without a use.</summary>
     /// <exception cref="CoppiceException">A tensor is missing, has another shape, or is there without a use.</exception>
-    public static LlamaModel Build(LlamaConfig config, ICheckpoint checkpoint, Func<string, TensorPlace> place, Func<string, bool> isDerived, WeightReading reading = WeightReading.Whole)
+    public static DecoderModel Build(DecoderConfig config, ICheckpoint checkpoint, Func<string, TensorPlace> place, Func<string, bool> isDerived, WeightReading reading = WeightReading.Whole)
     {
         HashSet<string> unused = [.. checkpoint.Names], stored = [.. checkpoint.Names];
         // What holds several of our matrices is read once.
         (string Name, Weight? Weight) last = default;
-        LlamaModel model = new(config, Matrix, Vector);
+        DecoderModel model = new(config, Matrix, Vector);
         // Some writers store a tied head a second time, what follows from the sizes, or biases of zero for every quantized layer (AutoGPTQ).
         if (config.Head == HeadKind.Tied)
             unused.Remove(place("lm_head.weight").Name);
@@ -74,7 +74,7 @@ static class LlamaCheckpoint
     }
 
     /// <summary>Every parameter under our name.</summary>
-    public static IReadOnlyList<CheckpointEntry> Entries(LlamaModel model) =>
+    public static IReadOnlyList<CheckpointEntry> Entries(DecoderModel model) =>
     [
         .. model.Matrices().Select(part => new CheckpointEntry(part.Name + ".weight", part.Layer.Weight)),
         .. model.AllVectors().Select(part => new CheckpointEntry(part.Name, part.Vector)),
@@ -82,7 +82,7 @@ static class LlamaCheckpoint
 
     /// <summary>Every tensor as a container stores it: <paramref name="place"/> says where each of ours goes, <paramref name="exact"/> may give a matrix a form of the container's own first.</summary>
     /// <exception cref="CoppiceException">Matrices that are stored as one cannot be put together.</exception>
-    public static IReadOnlyList<(CheckpointEntry Entry, IReadOnlyList<string> Ours)> Stored(LlamaModel model, Func<string, TensorPlace> place, Func<Weight, Weight> exact)
+    public static IReadOnlyList<(CheckpointEntry Entry, IReadOnlyList<string> Ours)> Stored(DecoderModel model, Func<string, TensorPlace> place, Func<Weight, Weight> exact)
     {
         List<(CheckpointEntry Entry, IReadOnlyList<string> Ours)> stored = [];
         foreach (var group in Entries(model).Select(entry => (Entry: entry, At: place(entry.Name))).GroupBy(part => part.At.Name))

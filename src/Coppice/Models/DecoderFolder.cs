@@ -8,26 +8,26 @@ using Coppice.Tensors;
 namespace Coppice.Models;
 
 /// <summary>A model in Hugging Face's layout: config.json beside safetensors or another container.</summary>
-static class LlamaFolder
+static class DecoderFolder
 {
     /// <summary>Reads a folder. Every tensor that the sizes call for must be there with its shape, and no other.</summary>
     /// <exception cref="CoppiceException">A file is absent, damaged, or asks for what the family does not do.</exception>
-    public static LlamaModel Load(string folder)
+    public static DecoderModel Load(string folder)
     {
-        LlamaConfig config = ReadConfig(folder);
+        DecoderConfig config = ReadConfig(folder);
         using ICheckpoint checkpoint = Checkpoint.Open(folder);
-        return LlamaCheckpoint.Build(config, checkpoint);
+        return DecoderCheckpoint.Build(config, checkpoint);
     }
 
     /// <summary>The same with matrices left in their files, which have to stay open.</summary>
-    public static LlamaModel Open(string folder, out ICheckpoint checkpoint)
+    public static DecoderModel Open(string folder, out ICheckpoint checkpoint)
     {
-        LlamaConfig config = ReadConfig(folder);
+        DecoderConfig config = ReadConfig(folder);
         checkpoint = Checkpoint.Open(folder);
-        return LlamaCheckpoint.Build(config, checkpoint, WeightReading.OnDemand);
+        return DecoderCheckpoint.Build(config, checkpoint, WeightReading.OnDemand);
     }
 
-    static LlamaConfig ReadConfig(string folder)
+    static DecoderConfig ReadConfig(string folder)
     {
         string path = Path.Combine(folder, "config.json");
         using JsonDocument json = JsonFile.Read(path);
@@ -35,15 +35,15 @@ static class LlamaFolder
     }
 
     /// <summary>Reads config.json's fields, refusing what the family here does not compute.</summary>
-    public static LlamaConfig ReadConfig(JsonFields json)
+    public static DecoderConfig ReadConfig(JsonFields json)
     {
-        LlamaConfig config = Family.Of(json).Read(json);
+        DecoderConfig config = Family.Of(json).Read(json);
         config.Validate(json.Path);
         return config;
     }
 
     /// <summary>Writes config.json and the safetensors into <paramref name="folder"/>. Vectors, and matrices that are float32 or in blocks, become <paramref name="dtype"/>; other kinds stay as they are (compressed-tensors).</summary>
-    public static void Save(LlamaModel model, string folder, DType dtype, int? bos, int? eos)
+    public static void Save(DecoderModel model, string folder, DType dtype, int? bos, int? eos)
     {
         (ImmutableArray<TensorSource> tensors, CompressionConfig? compression) = CompressedTensors.Encode(StoredEntries(model), dtype);
         JsonObject json = Config(model.Config, dtype, bos, eos);
@@ -58,14 +58,14 @@ static class LlamaFolder
     }
 
     /// <summary>Every tensor as a folder of the model's family stores it.</summary>
-    public static IReadOnlyList<CheckpointEntry> StoredEntries(LlamaModel model)
+    public static IReadOnlyList<CheckpointEntry> StoredEntries(DecoderModel model)
     {
         Family family = Family.Of(model.Config);
-        return [.. LlamaCheckpoint.Stored(model, name => family.InFolder(name, model.Config), weight => weight).Select(tensor => tensor.Entry)];
+        return [.. DecoderCheckpoint.Stored(model, name => family.InFolder(name, model.Config), weight => weight).Select(tensor => tensor.Entry)];
     }
 
     /// <summary>What config.json says; <paramref name="dtype"/> names the type of what is not quantized.</summary>
-    public static JsonObject Config(LlamaConfig config, DType dtype, int? bos, int? eos)
+    public static JsonObject Config(DecoderConfig config, DType dtype, int? bos, int? eos)
     {
         Family family = Family.Of(config);
         JsonObject json = new() { ["architectures"] = new JsonArray(family.ClassName), ["model_type"] = family.Name };
