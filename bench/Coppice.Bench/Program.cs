@@ -13,6 +13,7 @@ using Coppice.Tensors.Simd;
     ("dispatch", DispatchBench.Run),
     ("train", TrainBench.Run),
     ("gptq", GptqBench.Run),
+    ("train-bf16", TrainBench.RunKeepingHalves),
     ("train-inputs", TrainBench.RunKeepingInputs),
 ];
 Console.WriteLine($"{Environment.ProcessorCount} processors, .NET {Environment.Version}, {SimdLevel.Active}");

@@ -11,6 +11,8 @@ static class TrainBench
 
     public static void Run(WorkerPool pool) => Run(pool, KeptActivations.All);
 
+    public static void RunKeepingHalves(WorkerPool pool) => Run(pool, KeptActivations.BFloat16);
+
     public static void RunKeepingInputs(WorkerPool pool) => Run(pool, KeptActivations.BlockInputs);
 
     static void Run(WorkerPool pool, KeptActivations activations)

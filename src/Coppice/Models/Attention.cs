@@ -45,7 +45,12 @@ public sealed class Attention(Linear query, Linear key, Linear value, Linear out
         Tensor mixed = batch.Caches.IsEmpty
             ? GroupedQueryAttention.Apply(context, q, k, v, batch.Sequences, options.Shape)
             : Continue(q, k, v, batch, index, context);
-        return Output.Forward(mixed, context);
+        context.Shelve(q);
+        context.Shelve(k);
+        context.Shelve(v);
+        Tensor y = Output.Forward(mixed, context);
+        context.Shelve(mixed);
+        return y;
 
         Tensor Placed(Tensor rows, RmsNorm? norm)
         {

@@ -24,7 +24,7 @@ public sealed class Embedding(Weight weight) : MatrixLayer(weight)
             Weight.Unpack(tokens[i], y.Data.Slice(i * Weight.Columns, Weight.Columns));
         }
         if (trains)
-            context.Tape!.Record<Node>().Set((DenseWeight)Weight, rows, y);
+            context.Tape!.Record<Node>(y).Set((DenseWeight)Weight, rows, y);
         return y;
     }
 

@@ -21,9 +21,14 @@ public sealed class FeedForward(Linear? gate, Linear up, Linear down, Activation
     /// <summary>[tokens, width] to the same.</summary>
     public Tensor Forward(Tensor x, ForwardContext context)
     {
-        if (Gate is null)
-            return Down.Forward(Activate.Plain(context, activation, Up.Forward(x, context)), context);
-        Tensor gate = Gate.Forward(x, context);
-        return Down.Forward(Activate.Gated(context, activation, gate, Up.Forward(x, context)), context);
+        Tensor? gate = Gate?.Forward(x, context);
+        Tensor up = Up.Forward(x, context);
+        Tensor activated = gate is null ? Activate.Plain(context, activation, up) : Activate.Gated(context, activation, gate, up);
+        if (gate is not null)
+            context.Shelve(gate);
+        context.Shelve(up);
+        Tensor y = Down.Forward(activated, context);
+        context.Shelve(activated);
+        return y;
     }
 }

@@ -16,6 +16,20 @@ public sealed class ForwardContext(WorkerPool pool, Tape? tape = null) : Compute
     /// <summary>What matrices may round their inputs to: with <see cref="ActivationFormat.Int8"/>, those of integers multiply integers. Without effect while a tape records. A tensor is rounded once between two resets: its numbers must not change in place meanwhile.</summary>
     public ActivationFormat Activations { get; set; }
 
+    /// <summary>Says that on the way forward nothing reads the numbers of a result again: they are kept as <see cref="Keeps"/> says.</summary>
+    internal void Shelve(Tensor result)
+    {
+        if (Tape is not null && Keeps == KeptActivations.BFloat16)
+            result.Narrow();
+    }
+
+    /// <summary>Says that nothing reads the numbers of a result again, on the way back neither.</summary>
+    internal void Discard(Tensor result)
+    {
+        if (Tape is not null)
+            result.GiveBackNumbers();
+    }
+
     readonly Int8Rows rounded = new();
     (Tensor? Source, long Generation) roundedFrom;
 

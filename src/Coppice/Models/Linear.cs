@@ -45,7 +45,7 @@ public sealed class Linear(Weight weight, Tensor? bias = null) : MatrixLayer(wei
         else
             Weight.Multiply(context.Pool, new Rows(x.Data, tokens, Weight.Columns), result);
         if (records)
-            context.Tape!.Record<Node>().Set(context.Pool, Weight, x, y);
+            context.Tape!.Record<Node>(y).Set(context.Pool, Weight, x, y);
         return bias is null ? y : AddBias.Apply(context, y, bias);
     }
 

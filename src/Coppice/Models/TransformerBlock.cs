@@ -62,11 +62,21 @@ public sealed class TransformerBlock(BlockNorms norms, Attention attention, Feed
     /// <summary>x [tokens, width] to the same; <paramref name="index"/> is the block's place in the model.</summary>
     public Tensor Forward(Tensor x, Batch batch, int index, ForwardContext context)
     {
-        Tensor mixed = Normed(norms.AfterAttention, Attention.Forward(Normed(norms.BeforeAttention, x), batch, index, context));
-        Tensor y = Add.Apply(context, x, mixed);
-        Tensor read = Normed(norms.BeforeFeedForward, residual == Residual.Parallel ? x : y);
-        return Add.Apply(context, y, Normed(norms.AfterFeedForward, FeedForward.Forward(read, context)));
+        Tensor read = Normed(norms.BeforeAttention, x);
+        Tensor y = Joined(x, Normed(norms.AfterAttention, Attention.Forward(read, batch, index, context)), read, norms.BeforeAttention);
+        read = Normed(norms.BeforeFeedForward, residual == Residual.Parallel ? x : y);
+        return Joined(y, Normed(norms.AfterFeedForward, FeedForward.Forward(read, context)), read, norms.BeforeFeedForward);
 
         Tensor Normed(Normalization? norm, Tensor rows) => norm is null ? rows : norm.Forward(rows, context);
+
+        // The way back wants of a part what it read, but not what it gave. Without a norm it read the stream itself, which is left alone.
+        Tensor Joined(Tensor stream, Tensor part, Tensor read, Normalization? norm)
+        {
+            Tensor sum = Add.Apply(context, stream, part);
+            context.Discard(part);
+            if (norm is not null)
+                context.Shelve(read);
+            return sum;
+        }
     }
 }

@@ -34,7 +34,7 @@ internal static class Activate
         Tensor y = context.Result(gate.Shape, records);
         Gate.Forward<T>(context.Pool, gate.Data, up.Data, y.Data);
         if (records)
-            context.Tape!.Record<GatedNode<T>>().Set(context.Pool, gate, up, y);
+            context.Tape!.Record<GatedNode<T>>(y).Set(context.Pool, gate, up, y);
         return y;
     }
 
@@ -44,7 +44,7 @@ internal static class Activate
         Tensor y = context.Result(x.Shape, records);
         Gate.Forward<T>(context.Pool, x.Data, y.Data);
         if (records)
-            context.Tape!.Record<PlainNode<T>>().Set(context.Pool, x, y);
+            context.Tape!.Record<PlainNode<T>>(y).Set(context.Pool, x, y);
         return y;
     }
 

@@ -14,7 +14,7 @@ internal static class Add
         Tensor z = context.Result(x.Shape, records);
         Vectors.Add(context.Pool, x.Data, y.Data, z.Data);
         if (records)
-            context.Tape!.Record<Node>().Set(context.Pool, x, y, z);
+            context.Tape!.Record<Node>(z).Set(context.Pool, x, y, z);
         return z;
     }
 
@@ -27,11 +27,10 @@ internal static class Add
 
         public override void Backward()
         {
-            ReadOnlySpan<float> dz = z.Grad!.Data;
             if (x.RequiresGrad)
-                Give(dz, x);
-            if (y.RequiresGrad)
-                Give(dz, y);
+                Give(z.Grad!.Data, x);
+            if (y.RequiresGrad && !z.TryMoveGradient(y))
+                Give(z.Grad!.Data, y);
         }
 
         void Give(ReadOnlySpan<float> dz, Tensor input)

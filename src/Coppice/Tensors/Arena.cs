@@ -3,8 +3,9 @@ namespace Coppice.Tensors;
 /// <summary>Lends tensors for one pass and takes them all back at once, so that the second pass of a kind allocates nothing. Not thread-safe.</summary>
 public sealed class Arena
 {
-    readonly List<Tensor> tensors = [];
-    int next;
+    readonly List<Tensor> tensors = [], results = [];
+    readonly FreeList memory = new();
+    int next, nextResult;
 
     /// <summary>A tensor whose content is whatever was there; it is the caller's until <see cref="Release"/> or <see cref="Reset"/>.</summary>
     public Tensor Rent(Shape shape)
@@ -14,8 +15,18 @@ public sealed class Arena
         else if (tensors[next].Capacity < shape.Length)
             tensors[next] = new Tensor(shape);
         Tensor tensor = tensors[next++];
-        tensor.Reuse(shape, grad: null);
+        tensor.Reuse(shape);
         return tensor;
+    }
+
+    /// <summary>A tensor for a result on a tape, with a gradient, until <see cref="Reset"/>; its memory goes from tensor to tensor as the pass and its way back need it.</summary>
+    internal Tensor RentResult(Shape shape, WorkerPool pool)
+    {
+        if (nextResult == results.Count)
+            results.Add(Tensor.Unlent());
+        Tensor result = results[nextResult++];
+        result.Lend(shape, memory, pool);
+        return result;
     }
 
     /// <summary>Grows whenever something is taken back: a tensor holds what it held as long as this stays the same.</summary>
@@ -24,7 +35,7 @@ public sealed class Arena
     /// <summary>A place to return to with <see cref="Release"/>.</summary>
     public int Mark => next;
 
-    /// <summary>Takes back everything lent since <paramref name="mark"/>.</summary>
+    /// <summary>Takes back everything that was rented since <paramref name="mark"/>; results on a tape stay.</summary>
     public void Release(int mark)
     {
         if ((uint)mark > (uint)next)
@@ -33,14 +44,21 @@ public sealed class Arena
     }
 
     /// <summary>Takes everything back.</summary>
-    public void Reset() => (next, Generation) = (0, Generation + 1);
+    public void Reset()
+    {
+        for (int i = 0; i < nextResult; i++)
+            results[i].GiveBack();
+        if (nextResult > 0)
+            memory.EndPass();
+        (next, nextResult, Generation) = (0, 0, Generation + 1);
+    }
 
     /// <summary>Bytes held, lent or not.</summary>
     public long ByteCount
     {
         get
         {
-            long bytes = 0;
+            long bytes = memory.ByteCount;
             foreach (Tensor tensor in tensors)
                 bytes += 4L * tensor.Capacity;
             return bytes;

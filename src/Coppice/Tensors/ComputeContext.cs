@@ -10,29 +10,10 @@ public class ComputeContext(WorkerPool pool, Arena arena, Tape? tape = null)
     public Arena Arena { get; } = arena;
 
     /// <summary>Where operations record themselves, or null when no gradient is wanted.</summary>
-    public Tape? Tape { get; private set; } = tape;
+    public Tape? Tape { get; } = tape;
 
     /// <summary>A tensor for a result; with <paramref name="differentiable"/> true it has a gradient, zero until an operation writes it.</summary>
-    internal Tensor Result(Shape shape, bool differentiable)
-    {
-        Tensor result = Arena.Rent(shape);
-        if (differentiable)
-        {
-            result.Reuse(shape, Arena.Rent(shape));
-        }
-        return result;
-    }
-
-    /// <summary>Stops recording; returns the tape for <see cref="Resume"/>.</summary>
-    internal Tape? Pause()
-    {
-        Tape? paused = Tape;
-        Tape = null;
-        return paused;
-    }
-
-    /// <summary>Records again.</summary>
-    internal void Resume(Tape? paused) => Tape = paused;
+    internal Tensor Result(Shape shape, bool differentiable) => differentiable ? Arena.RentResult(shape, Pool) : Arena.Rent(shape);
 
     /// <summary>Whether an operation on <paramref name="input"/> has to be recorded.</summary>
     internal bool Records(Tensor input) => Tape is not null && input.RequiresGrad;
@@ -40,7 +21,7 @@ public class ComputeContext(WorkerPool pool, Arena arena, Tape? tape = null)
     /// <summary>Ends the pass: everything it lent is taken back.</summary>
     public void Reset()
     {
-        Arena.Reset();
         Tape?.Clear();
+        Arena.Reset();
     }
 }

@@ -12,7 +12,7 @@ internal static class GroupedQueryAttention
         Tensor y = context.Result(q.Shape, records), logSums = context.Arena.Rent([q.Shape.Rows, shape.Heads]);
         CausalAttention.Forward(context.Pool, q.Data, k.Data, v.Data, sequences.Span, shape, y.Data, logSums.Data);
         if (records)
-            context.Tape!.Record<Node>().Set(context, q, k, v, sequences, shape, y, logSums);
+            context.Tape!.Record<Node>(y).Set(context, q, k, v, sequences, shape, y, logSums);
         return y;
     }
 

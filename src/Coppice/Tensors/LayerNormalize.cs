@@ -12,7 +12,7 @@ static class LayerNormalize
         Tensor y = context.Result(x.Shape, records), moments = context.Arena.Rent([x.Shape.Rows, 2]);
         Simd.LayerNorm.Forward(context.Pool, x.Data, gain.Data, bias.Data, epsilon, moments.Data, y.Data);
         if (records)
-            context.Tape!.Record<Node>().Set(context, x, gain, bias, moments, y);
+            context.Tape!.Record<Node>(y).Set(context, x, gain, bias, moments, y);
         return y;
     }
 

@@ -13,7 +13,7 @@ static class RmsNormalize
         Tensor inverse = context.Arena.Rent([x.Shape.Length / gain.Shape.Length]);
         Simd.RmsNorm.Forward(context.Pool, x.Data, gain.Data, epsilon, inverse.Data, y.Data);
         if (records)
-            context.Tape!.Record<Node>().Set(context, x, gain, inverse, y);
+            context.Tape!.Record<Node>(y).Set(context, x, gain, inverse, y);
         return y;
     }
 

@@ -13,7 +13,7 @@ static unsafe class Softcap
         fixed (float* px = x.Data, py = y.Data)
             Elementwise.Run(context.Pool, new ForwardOp { X = px, Y = py, Factor = 1 / cap }, x.Data.Length);
         if (records)
-            context.Tape!.Record<Node>().Set(context.Pool, x, y, cap);
+            context.Tape!.Record<Node>(y).Set(context.Pool, x, y, cap);
         return y;
     }
 

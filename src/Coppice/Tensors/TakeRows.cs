@@ -15,7 +15,7 @@ internal static class TakeRows
         for (int i = 0; i < numbers.Length; i++)
             x.Data.Slice(numbers[i] * width, width).CopyTo(y.Data[(i * width)..]);
         if (records)
-            context.Tape!.Record<Node>().Set(x, rows, y);
+            context.Tape!.Record<Node>(y).Set(x, rows, y);
         return y;
     }
 

@@ -5,20 +5,25 @@ namespace Coppice.Tensors;
 /// <summary>Contiguous float32 numbers with a shape, row-major. A leaf that asks for a gradient keeps it in <see cref="Grad"/>.</summary>
 public sealed class Tensor
 {
-    const int LineFloats = 16;
+    // The numbers; where the way back alone reads them again they may lie in narrow instead, as bfloat16.
+    PinnedFloats? memory, narrow;
 
-    readonly float[] memory;
-    readonly int start;
-    Tensor? grad;
+    // Where a result on a tape has its memory from, for as long as it needs it, and the threads that widen it; null otherwise.
+    FreeList? lender;
+    WorkerPool? pool;
+
+    Tensor? grad, room;
     bool forgotten;
+
+    Tensor()
+    {
+    }
 
     /// <summary>A tensor of zeros.</summary>
     public Tensor(Shape shape)
     {
         Shape = shape;
-        // Pinned, so that a kernel's pointers hold while other threads work, and from a cache line's start: a vector then never lies across two.
-        memory = GC.AllocateArray<float>(checked(shape.Length + LineFloats - 1), pinned: true);
-        start = Aligned(memory);
+        memory = new PinnedFloats(shape.Length);
     }
 
     /// <summary>A tensor with a copy of <paramref name="values"/>, row-major.</summary>
@@ -31,16 +36,19 @@ public sealed class Tensor
         return tensor;
     }
 
+    /// <summary>A result on a tape, before its first pass.</summary>
+    internal static Tensor Unlent() => new();
+
     /// <summary>The sizes of the axes.</summary>
     public Shape Shape { get; private set; }
 
-    /// <summary>The numbers, row-major.</summary>
-    public Span<float> Data => memory.AsSpan(start, Shape.Length);
+    /// <summary>The numbers, row-major. Those of a result on a tape are there until the way back has passed it.</summary>
+    public Span<float> Data => (memory ?? Widened()).First(Shape.Length);
 
     /// <summary>The numbers of a run of rows.</summary>
     internal Span<float> Rows(Sequence rows) => Data.Slice(rows.Start * Shape.Columns, rows.Length * Shape.Columns);
 
-    /// <summary>d(loss)/d(this), of the same shape, after <see cref="Tape.Backward"/>; null where none is wanted.</summary>
+    /// <summary>d(loss)/d(this), of the same shape, after <see cref="Tape.Backward"/> where this is a leaf; null where none is wanted.</summary>
     public Tensor? Grad
     {
         get
@@ -48,25 +56,25 @@ public sealed class Tensor
             if (forgotten)
             {
                 forgotten = false;
-                grad!.Data.Clear();
+                Gradient().Data.Clear();
             }
             return grad;
         }
     }
 
     /// <summary>Whether a backward pass fills <see cref="Grad"/>.</summary>
-    public bool RequiresGrad => grad is not null;
+    public bool RequiresGrad => forgotten || grad is not null;
 
     /// <summary>The gradient for an operation that writes all of it: over whatever is there where it is the first to do so, which spares zeros and reading them.</summary>
     internal Span<float> ClaimGradient(out Accumulate mode)
     {
         mode = forgotten ? Accumulate.Overwrite : Accumulate.Add;
         forgotten = false;
-        return grad!.Data;
+        return Gradient().Data;
     }
 
     /// <summary>Makes the gradient zero when it is next asked for.</summary>
-    internal void ForgetGradient() => forgotten = grad is not null;
+    internal void ForgetGradient() => forgotten = RequiresGrad;
 
     /// <summary>Makes <see cref="Data"/> its own gradient, where an operation leaves that in place of the numbers it used up.</summary>
     internal void TurnIntoGradient() => (grad, forgotten) = (this, false);
@@ -83,22 +91,80 @@ public sealed class Tensor
     /// <summary>Stops collecting a gradient and frees it.</summary>
     public void DropGradient() => (grad, forgotten) = (null, false);
 
-    internal int Capacity => memory.Length - (LineFloats - 1);
+    internal int Capacity => memory?.Length ?? 0;
 
-    internal void Reuse(Shape shape, Tensor? grad)
+    internal void Reuse(Shape shape) => Shape = shape;
+
+    /// <summary>Makes this a result on a tape: its gradient, when an operation first writes it, comes from where its numbers come from.</summary>
+    internal void Lend(Shape shape, FreeList lender, WorkerPool pool)
     {
-        Shape = shape;
-        this.grad = grad;
-        forgotten = grad is not null;
+        (Shape, this.lender, this.pool, forgotten) = (shape, lender, pool, true);
+        memory = lender.Take(shape.Length);
     }
 
-    /// <summary>Makes another's gradient this one's too.</summary>
-    internal void ShareGradient(Tensor other) => (grad, forgotten) = (other.Grad, false);
-
-
-    static unsafe int Aligned(float[] pinned)
+    /// <summary>Gives a result's numbers back, which no operation reads again; those of any other tensor stay.</summary>
+    internal void GiveBackNumbers()
     {
-        nint address = (nint)System.Runtime.CompilerServices.Unsafe.AsPointer(ref System.Runtime.InteropServices.MemoryMarshal.GetArrayDataReference(pinned));
-        return (int)(-address & (LineFloats * sizeof(float) - 1)) / sizeof(float);
+        if (lender is null)
+            return;
+        GiveBack(ref memory);
+        GiveBack(ref narrow);
+    }
+
+    /// <summary>Gives numbers and gradient of a result back.</summary>
+    internal void GiveBack()
+    {
+        if (grad is not null && grad != this)
+            GiveBack(ref grad.memory);
+        GiveBackNumbers();
+        DropGradient();
+    }
+
+    /// <summary>Keeps a result's numbers as bfloat16 until they are next read; those of any other tensor stay.</summary>
+    internal void Narrow()
+    {
+        if (lender is null || memory is null)
+            return;
+        narrow ??= lender.Take((Shape.Length + 1) / 2);
+        BFloat16.Narrow(pool!, Data, narrow.Halves(Shape.Length));
+        GiveBack(ref memory);
+    }
+
+    /// <summary>Hands a gradient that is needed no more here to a result that has none yet, and says whether that was so.</summary>
+    internal bool TryMoveGradient(Tensor to)
+    {
+        if (to.lender is null || !to.forgotten || Grad is not { } full || full == this || lender is null)
+            return false;
+        to.forgotten = false;
+        to.Gradient(full.memory);
+        (full.memory, grad) = (null, null);
+        return true;
+    }
+
+    Tensor Gradient(PinnedFloats? filled = null)
+    {
+        if (grad is null)
+        {
+            grad = room ??= new Tensor();
+            grad.Shape = Shape;
+            grad.memory = filled ?? lender!.Take(Shape.Length);
+        }
+        return grad;
+    }
+
+    PinnedFloats Widened()
+    {
+        if (narrow is null)
+            throw new InvalidOperationException($"Tensor: the numbers of {Shape} were given back");
+        memory = lender!.Take(Shape.Length);
+        BFloat16.Widen(pool!, narrow.Halves(Shape.Length), memory.First(Shape.Length));
+        return memory;
+    }
+
+    void GiveBack(ref PinnedFloats? held)
+    {
+        if (held is not null)
+            lender!.Give(held);
+        held = null;
     }
 }

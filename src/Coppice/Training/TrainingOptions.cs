@@ -44,7 +44,7 @@ public sealed record TrainingOptions
     /// <summary>What moves the parameters.</summary>
     public OptimizerKind Optimizer { get; init; } = OptimizerKind.AdamW;
 
-    /// <summary>What is kept for the way back: memory against time. The trained numbers are the same, bit for bit.</summary>
+    /// <summary>What is kept for the way back: memory against time. Blocks' inputs alone train to the same numbers, bit for bit; bfloat16 does so within the gradient's own noise.</summary>
     public KeptActivations Activations { get; init; }
 
     /// <summary>Seeds initial weights and the order of the data.</summary>

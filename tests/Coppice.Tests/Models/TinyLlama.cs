@@ -18,9 +18,9 @@ static class TinyLlama
         ContextLength = 32,
     };
 
-    public static DecoderModel Create(HeadKind head = HeadKind.Tied, int seed = 1)
+    public static DecoderModel Create(HeadKind head = HeadKind.Tied, int seed = 1, int layers = 2)
     {
-        DecoderModel model = Initialization.Random(Config with { Head = head }, seed);
+        DecoderModel model = Initialization.Random(Config with { Head = head, LayerCount = layers }, seed);
         foreach (Parameter parameter in Parameter.Of(model))
         {
             Random random = new(seed + parameter.Name.Length);

@@ -24,6 +24,9 @@ internal unsafe interface ILanes<TV> where TV : struct
     /// <summary>bfloat16 numbers, exact.</summary>
     static abstract TV LoadBFloat16(ushort* source);
 
+    /// <summary>As bfloat16 numbers, rounded to nearest, ties to even; what is not a number stays none.</summary>
+    static abstract void StoreBFloat16(TV value, ushort* destination);
+
     /// <summary>Signed bytes.</summary>
     static abstract TV LoadInt8(sbyte* source);
 
@@ -81,6 +84,14 @@ internal unsafe readonly struct Lanes512 : ILanes<Vector512<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> LoadBFloat16(ushort* source) => (Vector512.WidenLower(Vector256.Load(source).ToVector512Unsafe()) << 16).AsSingle();
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreBFloat16(Vector512<float> value, ushort* destination)
+    {
+        // Just under half of the last kept bit, and one more where that bit is odd.
+        Vector512<uint> bits = value.AsUInt32(), rounded = (bits + Vector512.Create(0x7fffu) + ((bits >>> 16) & Vector512<uint>.One)) >>> 16;
+        rounded = Vector512.ConditionalSelect(Vector512.Equals(value, value).AsUInt32(), rounded, (bits >>> 16) | Vector512.Create(0x40u));
+        Vector256.Narrow(rounded.GetLower(), rounded.GetUpper()).Store(destination);
+    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> LoadInt8(sbyte* source) => Vector512.ConvertToSingle(Vector512.WidenLower(Vector512.WidenLower(Vector128.Load(source).ToVector256Unsafe().ToVector512Unsafe())));
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> LoadUInt4(byte* source, int shift) =>
@@ -126,6 +137,14 @@ internal unsafe readonly struct Lanes256 : ILanes<Vector256<float>>
         ((Vector256.WidenLower(Vector128.Load((short*)source).ToVector256Unsafe()) << 13) & Vector256.Create(unchecked((int)0x8fffffff))).AsSingle() * Vector256.Create(5.192296858534828e33f);
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> LoadBFloat16(ushort* source) => (Vector256.WidenLower(Vector128.Load(source).ToVector256Unsafe()) << 16).AsSingle();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreBFloat16(Vector256<float> value, ushort* destination)
+    {
+        // Just under half of the last kept bit, and one more where that bit is odd.
+        Vector256<uint> bits = value.AsUInt32(), rounded = (bits + Vector256.Create(0x7fffu) + ((bits >>> 16) & Vector256<uint>.One)) >>> 16;
+        rounded = Vector256.ConditionalSelect(Vector256.Equals(value, value).AsUInt32(), rounded, (bits >>> 16) | Vector256.Create(0x40u));
+        Vector128.Narrow(rounded.GetLower(), rounded.GetUpper()).Store(destination);
+    }
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> LoadInt8(sbyte* source) => Vector256.ConvertToSingle(Vector256.WidenLower(Vector256.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsSByte().ToVector256Unsafe())));
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -173,6 +192,14 @@ internal unsafe readonly struct Lanes128 : ILanes<Vector128<float>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> LoadBFloat16(ushort* source) => (Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsUInt16()) << 16).AsSingle();
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreBFloat16(Vector128<float> value, ushort* destination)
+    {
+        // Just under half of the last kept bit, and one more where that bit is odd.
+        Vector128<uint> bits = value.AsUInt32(), rounded = (bits + Vector128.Create(0x7fffu) + ((bits >>> 16) & Vector128<uint>.One)) >>> 16;
+        rounded = Vector128.ConditionalSelect(Vector128.Equals(value, value).AsUInt32(), rounded, (bits >>> 16) | Vector128.Create(0x40u));
+        Vector64.Narrow(rounded.GetLower(), rounded.GetUpper()).Store(destination);
+    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> LoadInt8(sbyte* source) => Vector128.ConvertToSingle(Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(uint*)source).AsSByte())));
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> LoadUInt4(byte* source, int shift) =>
@@ -207,6 +234,12 @@ internal unsafe readonly struct Lanes1 : ILanes<float>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float LoadFiniteHalf(ushort* source) => BitConverter.Int32BitsToSingle((*(short*)source << 13) & unchecked((int)0x8fffffff)) * 5.192296858534828e33f;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float LoadBFloat16(ushort* source) => BitConverter.UInt32BitsToSingle((uint)*source << 16);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreBFloat16(float value, ushort* destination)
+    {
+        uint bits = BitConverter.SingleToUInt32Bits(value);
+        *destination = (ushort)(float.IsNaN(value) ? bits >>> 16 | 0x40 : bits + 0x7fff + ((bits >>> 16) & 1) >>> 16);
+    }
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float LoadInt8(sbyte* source) => *source;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float LoadUInt4(byte* source, int shift) => (*source >>> shift) & 15;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float LoadBits(int* source, int shift, int mask) => (*source >>> shift) & mask;
