@@ -48,20 +48,25 @@ public sealed class Grid
     /// <summary>[rows, columns], each 0 to 2^bits - 1.</summary>
     public byte[] Codes { get; }
 
-    /// <summary>The number at a place, as it will be stored.</summary>
-    public float Value(int row, int column)
+    /// <summary>The numbers as they will be stored, scale * (code - zero): whole rows from <paramref name="firstRow"/> on, as many as fit <paramref name="dense"/>.</summary>
+    public void Unpack(int firstRow, Span<float> dense)
     {
-        int group = row * Groups + column / GroupSize;
-        return (float)Scales[group] * (Codes[row * Columns + column] - Zeros[group]);
+        int group = firstRow * Groups;
+        for (int place = group * GroupSize; dense.Length > 0; place += GroupSize, group++, dense = dense[GroupSize..])
+        {
+            float scale = (float)Scales[group];
+            int zero = Zeros[group];
+            ReadOnlySpan<byte> codes = Codes.AsSpan(place, GroupSize);
+            for (int i = 0; i < codes.Length; i++)
+                dense[i] = scale * (codes[i] - zero);
+        }
     }
 
     /// <summary>All numbers, row-major.</summary>
     public float[] ToDense()
     {
         float[] dense = new float[Codes.Length];
-        for (int row = 0, i = 0; row < Rows; row++)
-            for (int column = 0; column < Columns; column++, i++)
-                dense[i] = Value(row, column);
+        Unpack(0, dense);
         return dense;
     }
 

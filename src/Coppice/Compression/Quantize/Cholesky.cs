@@ -1,193 +1,172 @@
-using System.Numerics;
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using Coppice.Tensors;
+using Coppice.Tensors.Simd;
 
 namespace Coppice.Compression.Quantize;
 
-/// <summary>Factors of symmetric positive definite matrices in double, row-major, blocked, parallel over rows; the same bits at any number of threads.</summary>
-/// <remarks>All of it is one operation: to take from rows what columns before a panel explain, which are inner products of rows, and to solve for the panel. Rows of the
-/// matrix give L; rows of the identity below it give L^-T.</remarks>
+/// <summary>The factor of a symmetric positive definite matrix's inverse, in double and in place, blocked, parallel over bands of rows; the same bits at any number of threads.</summary>
+/// <remarks>
+/// Rows of A [n, n] become L with A = L L^T, from left to right; rows of the identity, treated as if they stood below A, become L^-T by the very same steps. Both are
+/// triangular, so that they share the matrix: L below the diagonal for as long as it is needed, L^-T on it and above.
+/// <code>
+///          done    block   to come
+/// done    [ L^-T | solve | update ]     solve:  X = X T^T, with T the inverse of the block's own triangle
+/// block   [      |  T^T  |  begin ]     update: C -= X Y^T, with Y the solved rows below the block
+/// to come [      | solve | update ]     begin:  C = -X Y^T
+/// </code>
+/// </remarks>
 internal static unsafe class Cholesky
 {
-    // Columns settled at a time, and rows of a part; and how many columns of both fit a core's cache.
-    const int Panel = 64, Depth = 512;
+    // Columns settled at a time, and rows of a part: whole tiles both ways. A band of packed rows stays in a core's second cache.
+    const int Block = 192, Band = 96;
 
-    /// <summary>Replaces the lower triangle of A [n, n] by L with A = L L^T; the upper one is spoilt. False where A is not safely positive definite; A is then spoilt.</summary>
-    public static bool Factor(WorkerPool pool, double[] a, int n, CancellationToken cancel = default)
-    {
-        double floor = 0;
-        for (int i = 0; i < n; i++)
-            floor = Math.Max(floor, a[(long)i * n + i]);
-        floor *= 1e-13;
-        fixed (double* matrix = a)
-        {
-            for (int start = 0; start < n; start += Panel)
-            {
-                cancel.ThrowIfCancellationRequested();
-                int end = Math.Min(n, start + Panel);
-                UpdateJob update = new(matrix, n, start);
-                pool.Run((n - start + Panel - 1) / Panel, ref update);
-                for (int row = start; row < end; row++)
-                {
-                    Solve(matrix, n, matrix + (long)row * n, start, row);
-                    ReadOnlySpan<double> done = new(matrix + (long)row * n + start, row - start);
-                    double pivot = matrix[(long)row * n + row] - TensorPrimitives.Dot(done, done);
-                    if (!(pivot > floor))
-                        return false;
-                    matrix[(long)row * n + row] = Math.Sqrt(pivot);
-                }
-                SolveJob solve = new(matrix, n, start, end);
-                pool.Run((n - end + Panel - 1) / Panel, ref solve);
-            }
-        }
-        return true;
-    }
-
-    /// <summary>The upper triangular U [n, n] with H^-1 = U^T U. False as in <see cref="Factor"/>; H is spoilt.</summary>
+    /// <summary>The upper triangular U [n, n] with H^-1 = U^T U. False where H is not safely positive definite. H is spoilt.</summary>
     /// <remarks>With R the reversal of order, R H R = L L^T gives H^-1 = (R L^-1 R)^T (R L^-1 R), so that U = R L^-1 R and H^-1 itself is never formed.</remarks>
     public static bool InverseFactor(WorkerPool pool, double[] h, int n, float[] u, CancellationToken cancel = default)
     {
-        h.AsSpan(0, n * n).Reverse();
-        if (!Factor(pool, h, n, cancel))
-            return false;
-        double[] inverse = new double[(long)n * n];
-        fixed (double* l = h, y = inverse)
+        Span<double> all = h.AsSpan(0, checked(n * n));
+        all.Reverse();
+        double floor = 0;
+        for (int i = 0; i < n; i++)
+            floor = Math.Max(floor, all[i * n + i]);
+        int bands = (n + Band - 1) / Band;
+        double[] left = new double[bands * Band * Block], right = new double[bands * Band * Block], triangle = new double[Block * Block], packed = new double[Block * Block];
+        fixed (double* a = h, x = left, y = right, t = triangle, tp = packed)
         fixed (float* result = u)
         {
-            InverseJob invert = new(l, n, y);
-            pool.Run((n + Panel - 1) / Panel, ref invert);
-            ReverseJob reverse = new(y, n, result);
-            pool.Run((n + Panel - 1) / Panel, ref reverse);
+            for (int start = 0; start < n; start += Block)
+            {
+                cancel.ThrowIfCancellationRequested();
+                int end = Math.Min(n, start + Block), width = end - start;
+                if (!Triangle(a, n, start, end, 1e-13 * floor, triangle.AsSpan(0, width * width)))
+                    return false;
+                for (int column = 0; column < width; column += DoubleTile.Columns)
+                    DoubleTile.Pack(t + column * width, width, Math.Min(DoubleTile.Columns, width - column), width, DoubleTile.Columns, tp + column * width);
+                SolveJob solve = new(a, n, start, end, t, tp, x, y);
+                pool.Run(bands, ref solve);
+                UpdateJob update = new(a, n, start, end, x, y);
+                pool.Run(bands, ref update);
+            }
+            ReverseJob reverse = new(a, n, result);
+            pool.Run(bands, ref reverse);
         }
         return true;
     }
 
-    // x[start..end] = what is left of it, divided by the panel's own triangle.
-    static void Solve(double* l, int n, double* x, int start, int end)
+    // Factors the block's own triangle in place and inverts it. A pivot at the floor or below, or none at all, ends it.
+    static bool Triangle(double* a, int n, int start, int end, double floor, Span<double> inverse)
     {
-        for (int j = start; j < end; j++)
+        int width = end - start;
+        inverse.Clear();
+        for (int i = 0; i < width; i++)
         {
-            double* row = l + (long)j * n;
-            x[j] = (x[j] - TensorPrimitives.Dot(new ReadOnlySpan<double>(x + start, j - start), new ReadOnlySpan<double>(row + start, j - start))) / row[j];
-        }
-    }
-
-    // c[i, j] -= x_i . l_j over columns from..to, for `rows` rows of x and `columns` rows of l; all rows are n apart.
-    static void Update(double* x, double* l, double* c, int rows, int columns, long n, int from, int to)
-    {
-        for (int k = from; k < to; k += Depth)
-        {
-            int depth = Math.Min(Depth, to - k);
-            for (int i = 0; i < rows; i += 4)
-                for (int j = 0; j < columns; j += 4)
-                    if (i + 4 <= rows && j + 4 <= columns)
-                        Tile(x + i * n + k, l + j * n + k, c + i * n + j, n, depth);
-                    else
-                        for (int r = i; r < Math.Min(i + 4, rows); r++)
-                            for (int s = j; s < Math.Min(j + 4, columns); s++)
-                                c[r * n + s] -= Dot(x + r * n + k, l + s * n + k, depth);
-        }
-    }
-
-    // Each element sums as in Tile, so that tiles' borders do not show. Depth is a multiple of 64.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static double Dot(double* x, double* l, int depth)
-    {
-        Vector<double> sum = default;
-        for (int k = 0; k < depth; k += Vector<double>.Count)
-            sum = Vector.FusedMultiplyAdd(Vector.Load(x + k), Vector.Load(l + k), sum);
-        return Vector.Sum(sum);
-    }
-
-    // Sixteen inner products at once: eight loads for sixteen multiplications.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Tile(double* x, double* l, double* c, long n, int depth)
-    {
-        Vector<double> c00 = default, c01 = default, c02 = default, c03 = default, c10 = default, c11 = default, c12 = default, c13 = default;
-        Vector<double> c20 = default, c21 = default, c22 = default, c23 = default, c30 = default, c31 = default, c32 = default, c33 = default;
-        double* x1 = x + n, x2 = x1 + n, x3 = x2 + n, l1 = l + n, l2 = l1 + n, l3 = l2 + n;
-        for (int k = 0; k < depth; k += Vector<double>.Count)
-        {
-            Vector<double> b0 = Vector.Load(l + k), b1 = Vector.Load(l1 + k), b2 = Vector.Load(l2 + k), b3 = Vector.Load(l3 + k), a = Vector.Load(x + k);
-            (c00, c01) = (Vector.FusedMultiplyAdd(a, b0, c00), Vector.FusedMultiplyAdd(a, b1, c01));
-            (c02, c03) = (Vector.FusedMultiplyAdd(a, b2, c02), Vector.FusedMultiplyAdd(a, b3, c03));
-            a = Vector.Load(x1 + k);
-            (c10, c11) = (Vector.FusedMultiplyAdd(a, b0, c10), Vector.FusedMultiplyAdd(a, b1, c11));
-            (c12, c13) = (Vector.FusedMultiplyAdd(a, b2, c12), Vector.FusedMultiplyAdd(a, b3, c13));
-            a = Vector.Load(x2 + k);
-            (c20, c21) = (Vector.FusedMultiplyAdd(a, b0, c20), Vector.FusedMultiplyAdd(a, b1, c21));
-            (c22, c23) = (Vector.FusedMultiplyAdd(a, b2, c22), Vector.FusedMultiplyAdd(a, b3, c23));
-            a = Vector.Load(x3 + k);
-            (c30, c31) = (Vector.FusedMultiplyAdd(a, b0, c30), Vector.FusedMultiplyAdd(a, b1, c31));
-            (c32, c33) = (Vector.FusedMultiplyAdd(a, b2, c32), Vector.FusedMultiplyAdd(a, b3, c33));
-        }
-        Subtract(c, c00, c01, c02, c03);
-        Subtract(c + n, c10, c11, c12, c13);
-        Subtract(c + 2 * n, c20, c21, c22, c23);
-        Subtract(c + 3 * n, c30, c31, c32, c33);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Subtract(double* c, Vector<double> a, Vector<double> b, Vector<double> d, Vector<double> e)
-    {
-        c[0] -= Vector.Sum(a);
-        c[1] -= Vector.Sum(b);
-        c[2] -= Vector.Sum(d);
-        c[3] -= Vector.Sum(e);
-    }
-
-    /// <summary>Takes from the panel's columns, of its own rows and of all below, what the columns before it explain.</summary>
-    readonly struct UpdateJob(double* a, int n, int start) : IJob
-    {
-        public void Execute(int part)
-        {
-            int row = start + part * Panel;
-            Update(a + (long)row * n, a + (long)start * n, a + (long)row * n + start, Math.Min(Panel, n - row), Math.Min(Panel, n - start), n, 0, start);
-        }
-    }
-
-    /// <summary>Solves for the panel's columns of the rows below it.</summary>
-    readonly struct SolveJob(double* a, int n, int start, int end) : IJob
-    {
-        public void Execute(int part)
-        {
-            for (int row = end + part * Panel; row < Math.Min(n, end + (part + 1) * Panel); row++)
-                Solve(a, n, a + (long)row * n, start, end);
-        }
-    }
-
-    /// <summary>Rows of L^-T, which do not depend on one another: row j starts as the identity's, and is 0 before column j.</summary>
-    readonly struct InverseJob(double* l, int n, double* y) : IJob
-    {
-        public void Execute(int part)
-        {
-            int first = part * Panel, rows = Math.Min(Panel, n - first);
-            double* mine = y + (long)first * n;
-            for (int row = 0; row < rows; row++)
-                mine[(long)row * n + first + row] = 1;
-            for (int start = first; start < n; start += Panel)
+            Span<double> row = new(a + (long)(start + i) * n + start, i + 1), inverted = inverse.Slice(i * width, width);
+            for (int j = 0; j < i; j++)
             {
-                int end = Math.Min(n, start + Panel);
-                Update(mine, l + (long)start * n, mine + start, rows, end - start, n, first, start);
-                for (int row = 0; row < rows; row++)
-                    Solve(l, n, mine + (long)row * n, start, end);
+                ReadOnlySpan<double> above = new(a + (long)(start + j) * n + start, j + 1);
+                row[j] = (row[j] - TensorPrimitives.Dot(row[..j], above[..j])) / above[j];
             }
+            double pivot = row[i] - TensorPrimitives.Dot<double>(row[..i], row[..i]);
+            if (!(pivot > floor))
+                return false;
+            row[i] = Math.Sqrt(pivot);
+            inverted[i] = 1;
+            for (int k = 0; k < i; k++)
+                TensorPrimitives.MultiplyAdd(inverse.Slice(k * width, k + 1), -row[k], inverted[..(k + 1)], inverted[..(k + 1)]);
+            TensorPrimitives.Divide(inverted[..(i + 1)], row[i], inverted[..(i + 1)]);
+        }
+        return true;
+    }
+
+    /// <summary>Settles the block's columns of a band of rows and packs them: as a left operand, and where they lie below the block as a right one too.</summary>
+    readonly struct SolveJob(double* a, int n, int start, int end, double* triangle, double* packed, double* left, double* right) : IJob
+    {
+        [SkipLocalsInit]
+        public void Execute(int part)
+        {
+            int first = part * Band, last = Math.Min(n, first + Band), width = end - start;
+            double* tile = stackalloc double[DoubleTile.Rows * DoubleTile.Columns];
+            for (int row = first; row < last; row += DoubleTile.Rows)
+            {
+                int rows = Math.Min(DoubleTile.Rows, last - row);
+                double* block = a + (long)row * n + start, x = left + (long)row * Block;
+                if (row >= start && row < end)
+                {
+                    for (int i = 0; i < rows; i++)
+                        for (int k = 0; k < width; k++)
+                            block[(long)i * n + k] = triangle[k * width + row - start + i];
+                }
+                else
+                {
+                    DoubleTile.Pack(block, n, rows, width, DoubleTile.Rows, x);
+                    for (int column = 0; column < width; column += DoubleTile.Columns)
+                    {
+                        DoubleTile.Run(x, packed + column * width, width, tile);
+                        Put(tile, block + column, n, rows, Math.Min(DoubleTile.Columns, width - column));
+                    }
+                }
+                DoubleTile.Pack(block, n, rows, width, DoubleTile.Rows, x);
+            }
+            if (first >= end)
+                for (int row = first; row < last; row += DoubleTile.Columns)
+                    DoubleTile.Pack(a + (long)row * n + start, n, Math.Min(DoubleTile.Columns, last - row), width, DoubleTile.Columns, right + (long)row * Block);
+        }
+
+        static void Put(double* tile, double* to, int n, int rows, int columns)
+        {
+            for (int i = 0; i < rows; i++)
+                new ReadOnlySpan<double>(tile + i * DoubleTile.Columns, columns).CopyTo(new Span<double>(to + (long)i * n, columns));
+        }
+    }
+
+    /// <summary>Takes what the block explains from the columns behind it: of rows that are done all, of the others those up to the diagonal (and, harmlessly, a tile's rest beyond it).</summary>
+    readonly struct UpdateJob(double* a, int n, int start, int end, double* left, double* right) : IJob
+    {
+        [SkipLocalsInit]
+        public void Execute(int part)
+        {
+            int first = part * Band, last = Math.Min(n, first + Band), width = end - start, until = first < end ? n : last;
+            bool begins = first >= start && first < end;
+            double* tile = stackalloc double[DoubleTile.Rows * DoubleTile.Columns];
+            for (int column = end; column < until; column += DoubleTile.Columns)
+                for (int row = first; row < last; row += DoubleTile.Rows)
+                {
+                    DoubleTile.Run(left + (long)row * Block, right + (long)column * Block, width, tile);
+                    Take(tile, a + (long)row * n + column, n, Math.Min(DoubleTile.Rows, last - row), Math.Min(DoubleTile.Columns, until - column), begins);
+                }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        static void Take(double* tile, double* to, int n, int rows, int columns, bool begins)
+        {
+            for (int i = 0; i < rows; i++, tile += DoubleTile.Columns, to += n)
+                if (begins)
+                    for (int j = 0; j < columns; j++)
+                        to[j] = -tile[j];
+                else if (columns == DoubleTile.Columns)
+                    for (int j = 0; j < DoubleTile.Columns; j += 4)
+                        (Vector256.Load(to + j) - Vector256.Load(tile + j)).Store(to + j);
+                else
+                    for (int j = 0; j < columns; j++)
+                        to[j] -= tile[j];
         }
     }
 
     /// <summary>U[i, j] = L^-T[n - 1 - j, n - 1 - i] on and above the diagonal, 0 below.</summary>
     readonly struct ReverseJob(double* y, int n, float* u) : IJob
     {
+        const int Square = 16;
+
+        // Sixteen columns at a time, so that lines of what is read across are still there for the next row.
         public void Execute(int part)
         {
-            int first = part * Panel, end = Math.Min(n, first + Panel);
-            for (int j = 0; j < n; j++)
-            {
-                double* source = y + (long)(n - 1 - j) * n;
+            int first = part * Band, end = Math.Min(n, first + Band);
+            for (int from = 0; from < n; from += Square)
                 for (int i = first; i < end; i++)
-                    u[(long)i * n + j] = j >= i ? (float)source[n - 1 - i] : 0;
-            }
+                    for (int j = from; j < Math.Min(n, from + Square); j++)
+                        u[(long)i * n + j] = j >= i ? (float)y[(long)(n - 1 - j) * n + n - 1 - i] : 0;
         }
     }
 }

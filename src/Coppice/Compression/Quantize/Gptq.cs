@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Numerics.Tensors;
 using Coppice.Tensors;
 
 namespace Coppice.Compression.Quantize;
@@ -79,11 +80,17 @@ public sealed record Gptq : QuantizeStep
     static void KeepBetterRows(LayerWork work, ReadOnlySpan<float> gram, Grid plain, Grid grid)
     {
         double[] plainError = new double[work.Rows], error = new double[work.Rows];
-        LayerObjective.Rows(work.Pool, work.Dense, plain.ToDense(), gram, work.Columns, plainError);
-        LayerObjective.Rows(work.Pool, work.Dense, grid.ToDense(), gram, work.Columns, error);
+        LayerObjective.Rows(work.Pool, ErrorOf(plain), gram, work.Columns, plainError);
+        LayerObjective.Rows(work.Pool, ErrorOf(grid), gram, work.Columns, error);
         for (int row = 0; row < work.Rows; row++)
             if (plainError[row] <= error[row])
                 grid.CopyRow(plain, row);
+
+        LayerObjective.Change ErrorOf(Grid stored) => (row, e) =>
+        {
+            stored.Unpack(row, e);
+            TensorPrimitives.Subtract(e, work.Dense.AsSpan(row * work.Columns, e.Length), e);
+        };
     }
 }
 

@@ -13,7 +13,10 @@ public class CholeskyTests
     [InlineData(64)]
     [InlineData(65)]
     [InlineData(150)]
+    [InlineData(192)]
+    [InlineData(193)]
     [InlineData(262)]
+    [InlineData(401)]
     public void The_inverse_is_the_product_of_its_upper_factor(int n)
     {
         double[] h = Positive(n, rank: n + 10);
@@ -34,7 +37,7 @@ public class CholeskyTests
     [Fact]
     public void Any_number_of_threads_gives_the_same_bits()
     {
-        const int n = 331;
+        const int n = 431;
         double[] h = Positive(n, rank: n + 10);
         float[] one = Factor(1), three = Factor(3);
         Assert.Equal(one, three);
@@ -50,14 +53,14 @@ public class CholeskyTests
 
     [Fact]
     public void A_matrix_that_is_not_positive_definite_is_refused() =>
-        Assert.False(Cholesky.Factor(Samples.Pool, Positive(80, rank: 40), 80));
+        Assert.False(Cholesky.InverseFactor(Samples.Pool, Positive(80, rank: 40), 80, new float[80 * 80]));
 
     [Fact]
     public void A_matrix_with_a_NaN_is_refused()
     {
         double[] h = Positive(70, rank: 90);
-        h[69 * 70 + 3] = double.NaN;
-        Assert.False(Cholesky.Factor(Samples.Pool, h, 70));
+        h[69 * 70 + 3] = h[3 * 70 + 69] = double.NaN;
+        Assert.False(Cholesky.InverseFactor(Samples.Pool, h, 70, new float[70 * 70]));
     }
 
     static double[] Positive(int n, int rank)

@@ -76,8 +76,8 @@ public class RoundToNearestTests
         LayerWork work = Samples.Work([100, 1, -0.5f, 0.25f], 4);
         work.Mask = [false, true, true, true];
         new RoundToNearest { GroupSize = -1, Symmetric = symmetric }.Apply(work);
-        Assert.Equal(0, work.Grid!.Value(0, 0));
-        Assert.Equal(1, work.Grid.Value(0, 1), 0.08);
+        Assert.Equal(0, work.Grid!.ToDense()[0]);
+        Assert.Equal(1, work.Grid.ToDense()[1], 0.08);
     }
 
     [Fact]
