@@ -54,7 +54,7 @@ sealed class CompressedOutput(string path, bool allowRequantize)
         }
         else
         {
-            List<(string Name, MatrixLayer Layer)> blocks = [.. language.Model.Matrices().Where(matrix => matrix.Layer.Weight is BlockWeight<Q8_0> or BlockWeight<Q4_0> or BlockWeight<Q4_K> or BlockWeight<Q6_K>)];
+            List<(string Name, MatrixLayer Layer)> blocks = [.. language.Model.Matrices().Where(matrix => matrix.Layer.Weight is BlockWeight)];
             CheckBlocks(blocks.Count, "matrices");
             language.Save(Built);
             roundings = [.. blocks.Select(block => new GgufRounding(block.Name, block.Layer.Weight.Kind, GgmlType.F16))];

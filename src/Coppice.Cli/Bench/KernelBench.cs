@@ -12,7 +12,7 @@ static class KernelBench
 
     /// <summary>Every kind of weight that is timed.</summary>
     public static IReadOnlyList<string> Kinds { get; } =
-        ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k", "int8-g128", "int4-g32", "int4-g128-asym", "2:4-int4-g32", "2:4-f16", "sparse-f16"];
+        ["f32", "f16", "bf16", .. BlockFormat.All.Select(format => format.Name), "int8-g128", "int4-g32", "int4-g128-asym", "2:4-int4-g32", "2:4-f16", "sparse-f16"];
 
     /// <summary>Weights [outputs, inputs] of random numbers, of the kinds asked for.</summary>
     public static IEnumerable<Weight> Weights(IReadOnlySet<string> kinds, int outputs, int inputs) =>

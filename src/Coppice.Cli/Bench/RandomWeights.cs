@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Coppice.Tensors;
 using Coppice.Weights;
 
@@ -14,17 +13,13 @@ sealed class RandomWeights(int outputs, int inputs)
         "f32" => new DenseWeight(Tensor.From([outputs, inputs], Numbers())),
         "f16" => HalfWeight.From(HalfFormat.Float16, outputs, inputs, Numbers()),
         "bf16" => HalfWeight.From(HalfFormat.BFloat16, outputs, inputs, Numbers()),
-        "q8_0" => BlockWeight.From<Q8_0>(outputs, inputs, Numbers()),
-        "q4_0" => BlockWeight.From<Q4_0>(outputs, inputs, Numbers()),
-        "q4_k" => Blocks<Q4_K>(144, 0, 2),
-        "q6_k" => Blocks<Q6_K>(210, 208),
         "int8-g128" => new IntWeight(8, 128, outputs, inputs, Codes(255), Scales(128), []),
         "int4-g32" => new IntWeight(4, 32, outputs, inputs, Codes(15), Scales(32), []),
         "int4-g128-asym" => new IntWeight(4, 128, outputs, inputs, Codes(15), Scales(128), [.. Scales(128).Select(_ => (byte)7)]),
         "2:4-int4-g32" => TwoFourIntWeight.From(4, 32, outputs, inputs, TwoOfFour(), Codes(15), Scales(32), []),
         "2:4-f16" => TwoFourWeight.From(outputs, inputs, TwoOfFour()),
         "sparse-f16" => SparseWeight.From(outputs, inputs, TwoOfFour()),
-        _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, null),
+        _ => (BlockFormat.Find(kind) ?? throw new ArgumentOutOfRangeException(nameof(kind), kind, null)).Round(outputs, inputs, Numbers()),
     };
 
     float[] Numbers()
@@ -56,16 +51,4 @@ sealed class RandomWeights(int outputs, int inputs)
     }
 
     Half[] Scales(int group) => [.. Enumerable.Repeat((Half)0.01f, outputs * (inputs / group))];
-
-    // Any bytes are a block, where the halves among them are of a moderate size.
-    BlockWeight<TBlock> Blocks<TBlock>(int bytes, params int[] halves) where TBlock : unmanaged, IBlock<TBlock>
-    {
-        TBlock[] blocks = new TBlock[outputs * inputs / 256];
-        Span<byte> all = MemoryMarshal.AsBytes(blocks.AsSpan());
-        random.NextBytes(all);
-        for (int i = 0; i < blocks.Length; i++)
-            foreach (int half in halves)
-                BitConverter.TryWriteBytes(all[(i * bytes + half)..], (Half)0.01f);
-        return new BlockWeight<TBlock>(outputs, inputs, blocks);
-    }
 }

@@ -26,8 +26,7 @@ internal static class JournalWeights
         ],
         TwoFourIntWeight twoFourInt => [Part($"{name}.twoFourInt.mask", DType.U8, twoFourInt.Mask, twoFourInt.Rows), .. IntParts($"{name}.twoFourInt", twoFourInt.Kept)],
         IntWeight { HasWideScales: false } ints => IntParts($"{name}.int", ints),
-        BlockWeight<Q8_0> q8 => [Part($"{name}.q8_0", DType.U8, MemoryMarshal.AsBytes(q8.Blocks), q8.Rows)],
-        BlockWeight<Q4_0> q4 => [Part($"{name}.q4_0", DType.U8, MemoryMarshal.AsBytes(q4.Blocks), q4.Rows)],
+        BlockWeight blocks => [Part($"{name}.{blocks.Kind}", DType.U8, blocks.Bytes, blocks.Rows)],
         _ => throw new ArgumentException($"Journal: {name} is stored as {weight.Kind}, which a journal cannot keep"),
     };
 
@@ -44,9 +43,7 @@ internal static class JournalWeights
             return new TwoFourIntWeight(Read<byte>("twoFourInt.mask"), Ints("twoFourInt"));
         if (Has("int.words"))
             return Ints("int");
-        if (Has("q8_0"))
-            return new BlockWeight<Q8_0>(rows, columns, Read<Q8_0>("q8_0"));
-        return Has("q4_0") ? new BlockWeight<Q4_0>(rows, columns, Read<Q4_0>("q4_0")) : null;
+        return BlockFormat.All.FirstOrDefault(format => Has(format.Name)) is { } blocks ? blocks.Read(rows, columns, new Blocks(file, $"{name}.{blocks}")) : null;
 
         bool Has(string part) => file.Entries.ContainsKey($"{name}.{part}");
 
@@ -56,13 +53,20 @@ internal static class JournalWeights
             return IntWeight.FromWords(sizes[0], sizes[1], sizes[2], sizes[3], Read<uint>($"{part}.words"), Read<Half>($"{part}.scales"), Has($"{part}.zeros") ? Read<byte>($"{part}.zeros") : null);
         }
 
-        T[] Read<T>(string part) where T : unmanaged
-        {
-            TensorEntry entry = file.Find($"{name}.{part}");
-            T[] values = new T[entry.ByteCount / Unsafe.SizeOf<T>()];
-            entry.ReadBytes(0, MemoryMarshal.AsBytes(values.AsSpan()));
-            return values;
-        }
+        T[] Read<T>(string part) where T : unmanaged => ReadPart<T>(file, $"{name}.{part}");
+    }
+
+    static T[] ReadPart<T>(SafeTensors file, string part) where T : unmanaged
+    {
+        TensorEntry entry = file.Find(part);
+        T[] values = new T[entry.ByteCount / Unsafe.SizeOf<T>()];
+        entry.ReadBytes(0, MemoryMarshal.AsBytes(values.AsSpan()));
+        return values;
+    }
+
+    sealed class Blocks(SafeTensors file, string part) : IBlockSource
+    {
+        public ReadOnlyMemory<TBlock> Read<TBlock>() where TBlock : unmanaged, IBlock<TBlock> => ReadPart<TBlock>(file, part);
     }
 
     static IEnumerable<TensorSource> IntParts(string name, IntWeight ints)

@@ -1,4 +1,5 @@
 using Coppice.Tensors;
+using Coppice.Weights;
 
 namespace Coppice.Compression;
 
@@ -35,7 +36,7 @@ public sealed class LayerWork
     public Grid? Grid { get; set; }
 
     /// <summary>The GGUF block type to store, or null.</summary>
-    public GgufType? Block { get; set; }
+    public BlockFormat? Block { get; set; }
 
     /// <summary>What calibration saw; null where no step and no report needs it.</summary>
     public InputStatistics? Inputs { get; init; }

@@ -12,9 +12,7 @@ internal static class Packing
     {
         float[] values = work.Masked();
         if (work.Block is { } block)
-            return block == GgufType.Q8_0
-                ? BlockWeight.From<Q8_0>(work.Rows, work.Columns, values, work.Pool)
-                : BlockWeight.From<Q4_0>(work.Rows, work.Columns, values, work.Pool);
+            return block.Round(work.Rows, work.Columns, values, work.Pool);
         if (work.Grid is { } grid)
             return Pack(grid, work);
         if (work.Mask is not null && work.Pattern == TwoOfFour)

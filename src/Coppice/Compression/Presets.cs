@@ -12,10 +12,18 @@ public static class Presets
         ["int4-gptq"] = "- gptq: { bits: 4, groupSize: 32 }",
         ["q8_0"] = "- ggufBlock: { type: q8_0, targets: \"*\" }",
         // llama.cpp gives the table more bits than the blocks too.
-        ["q4_0"] = """
-            - ggufBlock: { type: q4_0 }
-            - ggufBlock: { type: q8_0, targets: "*", ignore: "model.layers.*" }
-            """,
+        ["q4_0"] = Blocks("q4_0", "q8_0"),
+        ["q4_1"] = Blocks("q4_1", "q8_0"),
+        ["q5_0"] = Blocks("q5_0", "q8_0"),
+        ["q5_1"] = Blocks("q5_1", "q8_0"),
+        ["iq4_nl"] = Blocks("iq4_nl", "q8_0"),
+        ["iq4_xs"] = Blocks("iq4_xs", "q6_k"),
+        ["q6_k"] = Blocks("q6_k", "q6_k"),
+        // What feeds the residual stream, and the values that attention mixes, suffer most from rounding.
+        ["q2_k"] = Mixed("q2_k", values: "q4_k", down: "q3_k", output: "q3_k"),
+        ["q3_k_m"] = Mixed("q3_k", values: "q5_k", down: "q4_k", output: "q4_k"),
+        ["q4_k_m"] = Mixed("q4_k", values: "q6_k", down: "q5_k", output: "q4_k"),
+        ["q5_k_m"] = Mixed("q5_k", values: "q6_k", down: "q6_k", output: "q5_k"),
         ["sparse50"] = "- wanda: { sparsity: 0.5 }",
         ["2:4"] = "- wanda: { pattern: \"2:4\" }",
         ["2:4-int4"] = """
@@ -28,8 +36,20 @@ public static class Presets
     static readonly Dictionary<string, string> Unbuilt = new(StringComparer.Ordinal)
     {
         ["int4-awq"] = "int4-gptq",
-        ["q4_k_m"] = "q4_0",
     };
+
+    static string Blocks(string type, string others) => $$"""
+        - ggufBlock: { type: {{type}} }
+        - ggufBlock: { type: {{others}}, targets: "*", ignore: "model.layers.*" }
+        """;
+
+    static string Mixed(string type, string values, string down, string output) => $$"""
+        - ggufBlock: { type: {{type}}, ignore: ["*.v_proj", "*.down_proj", "*.o_proj"] }
+        - ggufBlock: { type: {{values}}, targets: "model.layers.*.v_proj" }
+        - ggufBlock: { type: {{down}}, targets: "model.layers.*.down_proj" }
+        - ggufBlock: { type: {{output}}, targets: "model.layers.*.o_proj" }
+        - ggufBlock: { type: q6_k, targets: "*", ignore: "model.layers.*" }
+        """;
 
     /// <summary>The names that <see cref="Get"/> takes.</summary>
     public static IReadOnlyCollection<string> Names => Steps.Keys;

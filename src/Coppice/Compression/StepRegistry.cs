@@ -23,9 +23,12 @@ internal static class StepRegistry
         }),
         ["ggufBlock"] = options => new GgufBlock
         {
-            Type = options.Choice("type", GgufType.Q8_0, ("q8_0", GgufType.Q8_0), ("q4_0", GgufType.Q4_0)),
+            Type = options.Choice("type", BlockFormat.Of<Q8_0>(), Blocks),
+            Otherwise = options.Choice("otherwise", null, [("none", null), .. Blocks]),
         },
     };
+
+    static (string, BlockFormat)[] Blocks => [.. BlockFormat.All.Select(format => (format.Name, format))];
 
     /// <summary>All keys.</summary>
     public static IReadOnlyCollection<string> Keys => Rows.Keys;

@@ -59,13 +59,14 @@ public sealed class StreamedRounding
 
     // What no step edits becomes f16 where it was f32, as in the pipeline.
     static GgmlType TypeOf(CompressionPlan plan, string matrix, Weight weight) =>
-        plan.For(matrix) is [GgufBlock { Type: var type }] ? type == GgufType.Q8_0 ? GgmlType.Q8_0 : GgmlType.Q4_0 : GgufBlocks.TypeOf(weight);
+        plan.For(matrix) is [GgufBlock step] ? GgmlType.Of(step.For(weight.Columns)!) : GgufBlocks.TypeOf(weight);
 
     static LayerResult Result(CompressionPlan plan, string matrix, Weight before, StoredNumbers numbers, double seconds)
     {
         GgmlType type = TypeOf(plan, matrix, before);
         long count = (long)before.Rows * before.Columns, bytes = count / type.BlockSize * type.BlockBytes;
         return new LayerResult(matrix, [.. plan.For(matrix).Select(step => step.Key)], type.Name.ToLowerInvariant(), before.Rows, before.Columns, bytes, 8.0 * bytes / count,
-            (double)numbers.Zeros / count, numbers.SquaredNorm == 0 ? 0 : numbers.SquaredError / numbers.SquaredNorm, null, seconds, []);
+            (double)numbers.Zeros / count, numbers.SquaredNorm == 0 ? 0 : numbers.SquaredError / numbers.SquaredNorm, null, seconds,
+            [.. plan.For(matrix).OfType<GgufBlock>().Select(step => step.Warning(before.Columns)).OfType<string>().Select(warning => $"{matrix}: {warning}")]);
     }
 }

@@ -91,7 +91,7 @@ public sealed class Gguf : ICheckpoint
     /// <inheritdoc/>
     public ImmutableArray<long> ShapeOf(string name) => Find(name).Shape;
 
-    /// <summary>The matrix as it is stored: F32 as a <see cref="DenseWeight"/>, F16 and BF16 as a <see cref="HalfWeight"/>, Q8_0, Q4_0, Q4_K and Q6_K as a <see cref="BlockWeight{TBlock}"/>.</summary>
+    /// <summary>The matrix as it is stored: F32 as a <see cref="DenseWeight"/>, F16 and BF16 as a <see cref="HalfWeight"/>, blocks as a <see cref="BlockWeight{TBlock}"/>.</summary>
     /// <exception cref="CoppiceException">There is no such tensor, it is no matrix, it is of another type, or it holds a number that is not finite.</exception>
     public Weight ReadWeight(string name)
     {
@@ -100,14 +100,12 @@ public sealed class Gguf : ICheckpoint
             throw Error(tensor, $"is {TensorEntry.Describe(tensor.Shape)}, wanted a matrix");
         CheckLength(tensor);
         (int rows, int columns) = ((int)tensor.Shape[0], (int)tensor.Shape[1]);
+        if (tensor.Type.Blocks is { } blocks)
+            return blocks.Read(rows, columns, new BlockTensor(this, tensor));
         return tensor.Type.Name switch
         {
             "F32" => new DenseWeight(ReadTensor(name)),
             "F16" or "BF16" => new HalfWeight(Half(tensor), rows, columns, ReadHalves(tensor)),
-            "Q8_0" => new BlockWeight<Q8_0>(rows, columns, ReadBlocks<Q8_0>(tensor)),
-            "Q4_0" => new BlockWeight<Q4_0>(rows, columns, ReadBlocks<Q4_0>(tensor)),
-            "Q4_K" => new BlockWeight<Q4_K>(rows, columns, ReadBlocks<Q4_K>(tensor)),
-            "Q6_K" => new BlockWeight<Q6_K>(rows, columns, ReadBlocks<Q6_K>(tensor)),
             _ => throw Unsupported(tensor),
         };
     }
@@ -116,7 +114,7 @@ public sealed class Gguf : ICheckpoint
     public Weight OpenWeight(string name)
     {
         GgufTensor tensor = Find(name);
-        if (tensor.Shape.Length != 2 || tensor.Type.BlockSize != 1 || tensor.Type.Name is not ("F32" or "F16" or "BF16"))
+        if (tensor.Shape.Length != 2 || tensor.Type.Blocks is not null || !tensor.Type.IsReadable)
             return ReadWeight(name);
         CheckLength(tensor);
         return new StoredWeight(file, name, begins[name], tensor.Type == GgmlType.F32 ? null : Half(tensor), (int)tensor.Shape[0], (int)tensor.Shape[1]);
@@ -202,11 +200,15 @@ public sealed class Gguf : ICheckpoint
         return wrong < 0 ? bits : throw NotFinite(tensor, wrong);
     }
 
-    ReadOnlyMemory<TBlock> ReadBlocks<TBlock>(GgufTensor tensor) where TBlock : unmanaged, IBlock<TBlock>
+    // A tensor of blocks, checked when it is read.
+    sealed class BlockTensor(Gguf gguf, GgufTensor tensor) : IBlockSource
     {
-        ReadOnlyMemory<TBlock> blocks = View<TBlock>(tensor);
-        int wrong = IndexOfNonFinite(blocks.Span);
-        return wrong < 0 ? blocks : throw NotFinite(tensor, (long)wrong * TBlock.Size);
+        public ReadOnlyMemory<TBlock> Read<TBlock>() where TBlock : unmanaged, IBlock<TBlock>
+        {
+            ReadOnlyMemory<TBlock> blocks = gguf.View<TBlock>(tensor);
+            int wrong = IndexOfNonFinite(blocks.Span);
+            return wrong < 0 ? blocks : throw gguf.NotFinite(tensor, (long)wrong * TBlock.Size);
+        }
     }
 
     // Runs once over every block of a file: there is no time to find out that it is worth compiling well.
@@ -232,7 +234,7 @@ public sealed class Gguf : ICheckpoint
             throw Error(tensor, $"is {TensorEntry.Describe(tensor.Shape)}, more than fits one tensor");
     }
 
-    CoppiceException Unsupported(GgufTensor tensor) => Error(tensor, $"is {tensor.Type}, which is not read yet; wanted F32, F16, BF16, Q8_0, Q4_0, Q4_K or Q6_K");
+    CoppiceException Unsupported(GgufTensor tensor) => Error(tensor, $"is {tensor.Type}, which is not read; wanted one of {GgmlType.Readable}");
 
     CoppiceException NotFinite(GgufTensor tensor, long index) => Error(tensor, $"holds a number that is not finite at {index:N0}; the model is damaged");
 

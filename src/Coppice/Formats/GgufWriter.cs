@@ -13,14 +13,14 @@ public static class GgufWriter
 
     /// <summary>A tensor to be written.</summary>
     /// <param name="Entry">Its name and numbers.</param>
-    /// <param name="Type">How to store it: F32, F16, BF16, Q8_0 or Q4_0; Q4_K or Q6_K for blocks that are stored so already.</param>
+    /// <param name="Type">How to store it: any type that is read.</param>
     /// <param name="Told">Told, once its matrix is written, what that did to its numbers; null where nobody asks. Blocks that are copied are not looked at.</param>
     public sealed record Source(CheckpointEntry Entry, GgmlType Type, Action<StoredNumbers>? Told = null);
 
     /// <summary>Writes a file, whole or not at all.</summary>
     /// <param name="path">The file.</param>
     /// <param name="metadata">Numbers, truth values, strings and arrays of these; the .NET type decides the GGUF type.</param>
-    /// <param name="tensors">Blocks that are stored in the wanted type already are copied, anything else is rounded as llama.cpp does.</param>
+    /// <param name="tensors">Blocks that are stored in the wanted type already are copied, anything else is rounded.</param>
     /// <param name="pool">Threads that read, round and write matrices; without it the caller's alone.</param>
     /// <exception cref="CoppiceException">A tensor does not fit its type, or the file system refused.</exception>
     public static void Write(string path, IReadOnlyList<KeyValuePair<string, object>> metadata, IReadOnlyList<Source> tensors, WorkerPool? pool = null)
@@ -88,14 +88,7 @@ public static class GgufWriter
     }
 
     // What is stored in the wanted blocks already.
-    static ReadOnlySpan<byte> Blocks(Source tensor) => (tensor.Type.Name, tensor.Entry.Weight) switch
-    {
-        ("Q8_0", BlockWeight<Q8_0> blocks) => MemoryMarshal.AsBytes(blocks.Blocks),
-        ("Q4_0", BlockWeight<Q4_0> blocks) => MemoryMarshal.AsBytes(blocks.Blocks),
-        ("Q4_K", BlockWeight<Q4_K> blocks) => MemoryMarshal.AsBytes(blocks.Blocks),
-        ("Q6_K", BlockWeight<Q6_K> blocks) => MemoryMarshal.AsBytes(blocks.Blocks),
-        _ => [],
-    };
+    static ReadOnlySpan<byte> Blocks(Source tensor) => tensor.Entry.Weight is BlockWeight weight && weight.Format == tensor.Type.Blocks ? weight.Bytes : [];
 
     static void WriteNumbers(Stream stream, Source tensor, ReadOnlySpan<float> values)
     {
@@ -105,22 +98,19 @@ public static class GgufWriter
             TensorSource.WriteFloats(stream, tensor.Entry.Name, DType.F16, values);
         else if (tensor.Type == GgmlType.BF16)
             TensorSource.WriteFloats(stream, tensor.Entry.Name, DType.BF16, values);
-        else if (tensor.Type == GgmlType.Q8_0)
-            WriteBlocks<Q8_0>(stream, tensor, values);
         else
-            WriteBlocks<Q4_0>(stream, tensor, values);
+            stream.Write(RoundedBlocks(tensor, tensor.Type.Blocks!, values));
     }
 
-    static void WriteBlocks<TBlock>(Stream stream, Source tensor, ReadOnlySpan<float> values) where TBlock : unmanaged, IPackedBlock<TBlock>
+    static byte[] RoundedBlocks(Source tensor, BlockFormat format, ReadOnlySpan<float> values)
     {
-        TBlock[] blocks = new TBlock[values.Length / TBlock.Size];
-        for (int i = 0; i < blocks.Length; i++)
-        {
-            blocks[i] = TBlock.Pack(values.Slice(i * TBlock.Size, TBlock.Size));
-            if (!blocks[i].IsFinite)
-                throw new CoppiceException($"tensor '{tensor.Entry.Name}' holds numbers too large for {tensor.Type}, whose scale is a half; write it as F32 or BF16");
-        }
-        stream.Write(MemoryMarshal.AsBytes(blocks.AsSpan()));
+        byte[] blocks = new byte[ByteCount(tensor)];
+        float[] stored = new float[values.Length];
+        format.Pack(values, blocks);
+        format.Unpack(blocks, stored);
+        if (HalfConversion.IndexOfNonFinite(stored) >= 0)
+            throw new CoppiceException($"tensor '{tensor.Entry.Name}' holds numbers too large for {tensor.Type}, whose scale is a half; write it as F32 or BF16");
+        return blocks;
     }
 
     static long ByteCount(Source tensor) => (long)tensor.Entry.Shape.Length / tensor.Type.BlockSize * tensor.Type.BlockBytes;
@@ -128,10 +118,8 @@ public static class GgufWriter
     static void Check(Source tensor)
     {
         string name = tensor.Entry.Name;
-        if (tensor.Type.Name is "Q4_K" or "Q6_K" && Blocks(tensor).IsEmpty)
-            throw new CoppiceException($"tensor '{name}' is {tensor.Entry.Weight?.Kind ?? "f32"}: {tensor.Type} is only copied, not made yet; wanted F32, F16, BF16, Q8_0 or Q4_0");
-        if (tensor.Type.Name is not ("F32" or "F16" or "BF16" or "Q8_0" or "Q4_0" or "Q4_K" or "Q6_K"))
-            throw new CoppiceException($"tensor '{name}': {tensor.Type} is not written yet; wanted F32, F16, BF16, Q8_0 or Q4_0");
+        if (!tensor.Type.IsReadable)
+            throw new CoppiceException($"tensor '{name}': {tensor.Type} is not written; wanted one of {GgmlType.Readable}");
         if (tensor.Entry.Shape.Columns % tensor.Type.BlockSize != 0)
             throw new CoppiceException($"tensor '{name}' is {tensor.Entry.Shape}: rows of {tensor.Entry.Shape.Columns} numbers, wanted a multiple of {tensor.Type.BlockSize} for {tensor.Type}; write it as F16");
         if (Encoding.UTF8.GetByteCount(name) > MaxNameBytes)

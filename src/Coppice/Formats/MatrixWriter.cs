@@ -43,24 +43,22 @@ static class MatrixWriter
 
         void Encode(ReadOnlySpan<float> numbers, Span<byte> encoded, Span<float> stored)
         {
-            switch (type.Name)
+            if (type.Blocks is { } blocks)
             {
-                case "Q8_0":
-                    Blocks<Q8_0>(numbers, encoded, stored);
-                    break;
-                case "Q4_0":
-                    Blocks<Q4_0>(numbers, encoded, stored);
-                    break;
-                case "F32":
-                    MemoryMarshal.AsBytes(numbers).CopyTo(encoded);
-                    numbers.CopyTo(stored);
-                    break;
-                default:
-                    HalfFormat format = type == GgmlType.BF16 ? HalfFormat.BFloat16 : HalfFormat.Float16;
-                    Span<ushort> bits = MemoryMarshal.Cast<byte, ushort>(encoded);
-                    HalfConversion.FromSingle(format, numbers, bits);
-                    HalfConversion.ToSingle(format, bits, stored);
-                    break;
+                blocks.Pack(numbers, encoded);
+                blocks.Unpack(encoded, stored);
+            }
+            else if (type == GgmlType.F32)
+            {
+                MemoryMarshal.AsBytes(numbers).CopyTo(encoded);
+                numbers.CopyTo(stored);
+            }
+            else
+            {
+                HalfFormat format = type == GgmlType.BF16 ? HalfFormat.BFloat16 : HalfFormat.Float16;
+                Span<ushort> bits = MemoryMarshal.Cast<byte, ushort>(encoded);
+                HalfConversion.FromSingle(format, numbers, bits);
+                HalfConversion.ToSingle(format, bits, stored);
             }
         }
 
@@ -69,13 +67,6 @@ static class MatrixWriter
             int wrong = HalfConversion.IndexOfNonFinite(stored);
             if (wrong >= 0)
                 throw new CoppiceException($"tensor '{name}' holds {numbers[wrong]} or a neighbour too large for {type}; write it as F32 or BF16");
-        }
-
-        static void Blocks<TBlock>(ReadOnlySpan<float> numbers, Span<byte> encoded, Span<float> stored) where TBlock : unmanaged, IPackedBlock<TBlock>
-        {
-            Span<TBlock> blocks = MemoryMarshal.Cast<byte, TBlock>(encoded);
-            TBlock.Pack(numbers, blocks);
-            TBlock.Unpack(blocks, stored);
         }
     }
 }

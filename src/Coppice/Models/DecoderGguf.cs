@@ -46,12 +46,24 @@ static class DecoderGguf
         return rounded;
     }
 
+    /// <summary>llama.cpp's name for the tensor that holds a matrix of ours.</summary>
+    /// <exception cref="CoppiceException">It has no architecture for the model.</exception>
+    public static string NameOf(DecoderModel model, string matrix)
+    {
+        Family family = FamilyOf(model.Config);
+        return family.GgufArchitecture is not null
+            ? family.InGguf(matrix + WeightSuffix, model.Config).Name
+            : throw new CoppiceException($"{matrix}: llama.cpp has no architecture for {model.Config.Family} models");
+    }
+
+    // llama.cpp knows Mistral as Llama, without a window: within one it computes the same.
+    static Family FamilyOf(DecoderConfig config) => config.Family == "mistral" ? Family.Of(config with { Family = "llama" }) : Family.Of(config);
+
     /// <summary>Writes a file with each matrix, told by our name, in the type that <paramref name="typeOf"/> says; <paramref name="told"/> hears what that did to its numbers.</summary>
     public static void Save(DecoderModel model, Tokenizer tokenizer, string path, string name, WorkerPool? pool, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null)
     {
         DecoderConfig config = model.Config;
-        // llama.cpp knows Mistral as Llama, without a window: within one it computes the same.
-        Family family = config.Family == "mistral" ? Family.Of(config with { Family = "llama" }) : Family.Of(config);
+        Family family = FamilyOf(config);
         if (family.GgufArchitecture is not { } architecture)
             throw new CoppiceException($"{path}: llama.cpp has no architecture for {config.Family} models");
         bool forgetsWindow = config.Window is not null && config.WindowPattern == 0;
@@ -109,9 +121,17 @@ static class DecoderGguf
             "F32" => 0u,
             "F16" => 1u,
             "Q4_0" => 2u,
+            "Q4_1" => 3u,
             "Q8_0" => 7u,
+            "Q5_0" => 8u,
+            "Q5_1" => 9u,
+            "Q2_K" => 10u,
+            "Q3_K" => 12u,
             "Q4_K" => 15u,
+            "Q5_K" => 17u,
             "Q6_K" => 18u,
+            "IQ4_NL" => 25u,
+            "IQ4_XS" => 30u,
             "BF16" => 32u,
             string other => throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"DecoderGguf: {other} has no file type")),
         };

@@ -14,21 +14,15 @@ static class GgufBlocks
     /// <summary>The type that a weight is written as unless another is asked for: its own where GGUF has it, else F16.</summary>
     public static GgmlType TypeOf(Weight weight) => weight switch
     {
-        BlockWeight<Q8_0> => GgmlType.Q8_0,
-        BlockWeight<Q4_0> => GgmlType.Q4_0,
-        BlockWeight<Q4_K> => GgmlType.Q4_K,
-        BlockWeight<Q6_K> => GgmlType.Q6_K,
+        BlockWeight blocks => GgmlType.Of(blocks.Format),
         HalfWeight { Format: HalfFormat.BFloat16 } or StoredWeight { Format: HalfFormat.BFloat16 } => GgmlType.BF16,
         _ => GgmlType.F16,
     };
 
-    /// <summary>Whether a weight is kept in one of llama.cpp's block types.</summary>
-    public static bool IsBlocks(Weight weight) => weight is BlockWeight<Q8_0> or BlockWeight<Q4_0> or BlockWeight<Q4_K> or BlockWeight<Q6_K>;
-
     /// <summary>Whether a type holds all the numbers of a weight.</summary>
     public static bool IsExact(Weight weight, GgmlType type) =>
         type == GgmlType.F32
-        || type == TypeOf(weight) && (weight is HalfWeight or StoredWeight { Format: not null } || IsBlocks(weight))
+        || type == TypeOf(weight) && (weight is HalfWeight or StoredWeight { Format: not null } or BlockWeight)
         || type == GgmlType.F16 && Array.TrueForAll(weight.ToDense(), value => (float)(Half)value == value);
 
     delegate TBlock Make<TBlock>(Half scale, ReadOnlySpan<byte> codes);

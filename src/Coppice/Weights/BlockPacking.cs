@@ -152,7 +152,7 @@ internal static unsafe class BlockPacking
         }
     }
 
-    static void Scalar<TBlock>(ReadOnlySpan<float> values, Span<TBlock> blocks) where TBlock : unmanaged, IPackedBlock<TBlock>
+    static void Scalar<TBlock>(ReadOnlySpan<float> values, Span<TBlock> blocks) where TBlock : unmanaged, IBlock<TBlock>
     {
         for (int i = 0; i < blocks.Length; i++)
             blocks[i] = TBlock.Pack(values.Slice(i * TBlock.Size, TBlock.Size));

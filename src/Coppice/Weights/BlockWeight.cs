@@ -1,10 +1,63 @@
-using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Coppice.Tensors;
 
 namespace Coppice.Weights;
 
-/// <summary>A matrix kept as rows of llama.cpp's blocks.</summary>
-public sealed class BlockWeight<TBlock> : PackedWeight where TBlock : unmanaged, IBlock<TBlock>
+/// <summary>A matrix kept as rows of llama.cpp's blocks, whichever.</summary>
+public abstract class BlockWeight : PackedWeight
+{
+    // Numbers that a thread rounds at a time.
+    const int PartNumbers = 1 << 16;
+
+    private protected BlockWeight(int rows, int columns) : base(rows, columns)
+    {
+    }
+
+    /// <summary>Which blocks.</summary>
+    public abstract BlockFormat Format { get; }
+
+    /// <summary>The blocks' bytes, row-major; perhaps a file's, mapped for as long as this weight is held.</summary>
+    public abstract ReadOnlySpan<byte> Bytes { get; }
+
+    /// <inheritdoc/>
+    public sealed override long ByteCount => (long)Rows * Columns / Format.Size * Format.ByteCount;
+
+    /// <inheritdoc/>
+    public sealed override string Kind => Format.Name;
+
+    /// <summary>Rounds finite numbers [outputs, inputs] to blocks; the same at any number of threads. Without a pool on the caller's alone.</summary>
+    /// <exception cref="CoppiceException">The inputs are no multiple of the block size.</exception>
+    public static BlockWeight<TBlock> From<TBlock>(int rows, int columns, ReadOnlySpan<float> values, WorkerPool? pool = null) where TBlock : unmanaged, IBlock<TBlock>
+    {
+        BlockWeight<TBlock>.CheckColumns(rows, columns);
+        if (values.Length != (long)rows * columns)
+            throw new ArgumentException($"BlockWeight: {values.Length} numbers for [{rows}, {columns}]");
+        TBlock[] blocks = GC.AllocateUninitializedArray<TBlock>(values.Length / TBlock.Size);
+        PackJob<TBlock> job = new() { Values = values, Blocks = blocks };
+        int parts = (values.Length + PartNumbers - 1) / PartNumbers;
+        if (pool is not null)
+            pool.Run(parts, ref job);
+        else
+            for (int part = 0; part < parts; part++)
+                job.Execute(part);
+        return new BlockWeight<TBlock>(rows, columns, blocks);
+    }
+
+    ref struct PackJob<TBlock> : IJob where TBlock : unmanaged, IBlock<TBlock>
+    {
+        public ReadOnlySpan<float> Values;
+        public Span<TBlock> Blocks;
+
+        public void Execute(int part)
+        {
+            int first = part * (PartNumbers / TBlock.Size), count = Math.Min(PartNumbers / TBlock.Size, Blocks.Length - first);
+            TBlock.Pack(Values.Slice(first * TBlock.Size, count * TBlock.Size), Blocks.Slice(first, count));
+        }
+    }
+}
+
+/// <summary>A matrix kept as rows of blocks of one type.</summary>
+public sealed class BlockWeight<TBlock> : BlockWeight where TBlock : unmanaged, IBlock<TBlock>
 {
     readonly ReadOnlyMemory<TBlock> blocks;
 
@@ -22,22 +75,21 @@ public sealed class BlockWeight<TBlock> : PackedWeight where TBlock : unmanaged,
     public ReadOnlySpan<TBlock> Blocks => blocks.Span;
 
     /// <inheritdoc/>
-    public override long ByteCount => (long)blocks.Length * Unsafe.SizeOf<TBlock>();
+    public override ReadOnlySpan<byte> Bytes => MemoryMarshal.AsBytes(blocks.Span);
 
     /// <inheritdoc/>
-    public override string Kind => TBlock.Name;
+    public override BlockFormat Format => BlockFormat.Of<TBlock>();
 
     private protected override PanelProduct Pack(WorkerPool pool) => TBlock.Panels(pool, Rows, Columns, blocks);
 
     /// <inheritdoc/>
-    public override ActivationFormat Wants => ActivationFormat.Int8;
+    public override ActivationFormat Wants => TBlock.Wants;
 
     /// <inheritdoc/>
     public override void Unpack(int firstRow, Span<float> dense)
     {
         ReadOnlySpan<TBlock> stored = blocks.Span.Slice(firstRow * (Columns / TBlock.Size), dense.Length / TBlock.Size);
-        for (int i = 0; i < stored.Length; i++)
-            stored[i].Unpack(dense.Slice(i * TBlock.Size, TBlock.Size));
+        TBlock.Unpack(stored, dense[..(stored.Length * TBlock.Size)]);
         GC.KeepAlive(this);
     }
 
@@ -59,42 +111,5 @@ public sealed class BlockWeight<TBlock> : PackedWeight where TBlock : unmanaged,
     {
         if (columns % TBlock.Size != 0)
             throw new CoppiceException($"{TBlock.Name}: a matrix [{rows}, {columns}] has rows of {columns} numbers, wanted a multiple of {TBlock.Size}; store it as f16");
-    }
-}
-
-/// <summary>Makes <see cref="BlockWeight{TBlock}"/>s.</summary>
-public static class BlockWeight
-{
-    // Numbers that a thread rounds at a time.
-    const int PartNumbers = 1 << 16;
-
-    /// <summary>Rounds finite numbers [outputs, inputs] to blocks; the same at any number of threads. Without a pool on the caller's alone.</summary>
-    /// <exception cref="CoppiceException">The inputs are no multiple of the block size.</exception>
-    public static BlockWeight<TBlock> From<TBlock>(int rows, int columns, ReadOnlySpan<float> values, WorkerPool? pool = null) where TBlock : unmanaged, IPackedBlock<TBlock>
-    {
-        BlockWeight<TBlock>.CheckColumns(rows, columns);
-        if (values.Length != (long)rows * columns)
-            throw new ArgumentException($"BlockWeight: {values.Length} numbers for [{rows}, {columns}]");
-        TBlock[] blocks = GC.AllocateUninitializedArray<TBlock>(values.Length / TBlock.Size);
-        PackJob<TBlock> job = new() { Values = values, Blocks = blocks };
-        int parts = (values.Length + PartNumbers - 1) / PartNumbers;
-        if (pool is not null)
-            pool.Run(parts, ref job);
-        else
-            for (int part = 0; part < parts; part++)
-                job.Execute(part);
-        return new BlockWeight<TBlock>(rows, columns, blocks);
-    }
-
-    ref struct PackJob<TBlock> : IJob where TBlock : unmanaged, IPackedBlock<TBlock>
-    {
-        public ReadOnlySpan<float> Values;
-        public Span<TBlock> Blocks;
-
-        public void Execute(int part)
-        {
-            int first = part * (PartNumbers / TBlock.Size), count = Math.Min(PartNumbers / TBlock.Size, Blocks.Length - first);
-            TBlock.Pack(Values.Slice(first * TBlock.Size, count * TBlock.Size), Blocks.Slice(first, count));
-        }
     }
 }

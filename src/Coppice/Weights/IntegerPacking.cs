@@ -93,24 +93,15 @@ static class IntegerPacking
         int blocksPerRow = columns / Steps;
         return PanelProduct.OfIntegers(Fill<Int4Panels>(pool, rows, columns, (row, at) =>
         {
-            const uint Low = 0x0f0f0f0f;
             ReadOnlySpan<Q4_0> from = blocks.Span.Slice(row * blocksPerRow, blocksPerRow);
             Q4_0 none = default;
             for (int i = 0; i < from.Length; i += 2)
             {
-                // Of each block the low four bits are inputs 0 to 15; of the panel's they are the first block.
-                bool pair = i + 1 < from.Length;
-                ref readonly Q4_0 second = ref pair ? ref from[i + 1] : ref none;
-                ReadOnlySpan<uint> a = MemoryMarshal.Cast<byte, uint>(from[i].Values), b = MemoryMarshal.Cast<byte, uint>(second.Values);
+                ref readonly Q4_0 second = ref i + 1 < from.Length ? ref from[i + 1] : ref none;
                 Span<byte> block = at[i / 2];
                 PutScale(block, 0, at.Lane, from[i].Scale);
                 PutScale(block, 1, at.Lane, second.Scale);
-                Span<uint> to = MemoryMarshal.Cast<byte, uint>(block[Int4Panels.CodesAt..]);
-                for (int j = 0; j < 4; j++)
-                {
-                    to[j * Lanes + at.Lane] = a[j] & Low | (b[j] & Low) << 4;
-                    to[(j + 4) * Lanes + at.Lane] = a[j] >> 4 & Low | b[j] & ~Low;
-                }
+                PutPair(from[i].Values, second.Values, block[Int4Panels.CodesAt..], at.Lane);
             }
         }));
     }
@@ -156,9 +147,24 @@ static class IntegerPacking
         }
     }
 
-    static void PutScale(Span<byte> block, int group, int lane, Half scale) => MemoryMarshal.Cast<byte, Half>(block)[group * Lanes + lane] = scale;
+    /// <summary>Nibbles of two blocks of 32. Of a block's the low ones are inputs 0 to 15; of the panel's they are the first block's.</summary>
+    internal static void PutPair(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, Span<byte> vectors, int lane)
+    {
+        const uint Low = 0x0f0f0f0f;
+        ReadOnlySpan<uint> a = MemoryMarshal.Cast<byte, uint>(first), b = MemoryMarshal.Cast<byte, uint>(second);
+        Span<uint> to = MemoryMarshal.Cast<byte, uint>(vectors);
+        for (int j = 0; j < 4; j++)
+        {
+            to[j * Lanes + lane] = a[j] & Low | (b[j] & Low) << 4;
+            to[(j + 4) * Lanes + lane] = a[j] >> 4 & Low | b[j] & ~Low;
+        }
+    }
 
-    static void PutVectors(ReadOnlySpan<uint> fours, Span<byte> vectors, int lane)
+    /// <summary>A lane's half of the n-th row of halves of a block.</summary>
+    internal static void PutScale(Span<byte> block, int group, int lane, Half scale) => MemoryMarshal.Cast<byte, Half>(block)[group * Lanes + lane] = scale;
+
+    /// <summary>Every four bytes go to the same lane of the next vector.</summary>
+    internal static void PutVectors(ReadOnlySpan<uint> fours, Span<byte> vectors, int lane)
     {
         Span<uint> to = MemoryMarshal.Cast<byte, uint>(vectors);
         for (int i = 0; i < fours.Length; i++)

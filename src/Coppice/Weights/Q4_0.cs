@@ -6,7 +6,7 @@ namespace Coppice.Weights;
 
 /// <summary>llama.cpp's Q4_0: 32 weights, w = (q - 8) d with q from 0 to 15 and d a half. 18 bytes.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct Q4_0 : IPackedBlock<Q4_0>
+public struct Q4_0 : IBlock<Q4_0>
 {
     /// <summary>d.</summary>
     public Half Scale;

@@ -14,18 +14,34 @@ public struct Q4_K : IBlock<Q4_K>
     /// <summary>dmin, the scale of the groups' minima.</summary>
     public Half MinScale;
 
-    /// <summary>The groups' scales and minima, six bits each. Of groups 0 to 3 the scales are the low bits of bytes 0 to 3, the minima those of bytes 4 to 7. Of groups 4 to 7
-    /// bytes 8 to 11 hold the low four bits (scale in the low nibble), and bytes 0 to 3 and 4 to 7 hold the high two bits of scale and minimum in their own top bits.</summary>
+    /// <summary>The groups' scales and minima.</summary>
     public Groups GroupScales;
 
     /// <summary>q: byte 32 p + i holds weight 64 p + i in its low nibble and weight 64 p + 32 + i in its high one.</summary>
     public Nibbles Values;
 
-    /// <summary>12 bytes of packed scales and minima.</summary>
+    /// <summary>Scales and minima of eight groups, six bits each, in 12 bytes. Of groups 0 to 3 the scales are the low bits of bytes 0 to 3, the minima those of bytes 4 to 7. Of groups 4 to 7
+    /// bytes 8 to 11 hold the low four bits (scale in the low nibble), and bytes 0 to 3 and 4 to 7 hold the high two bits of scale and minimum in their own top bits.</summary>
     [InlineArray(12)]
     public struct Groups
     {
         byte first;
+
+        /// <summary>The scale s and the minimum m of a group, each 0 to 63.</summary>
+        public readonly (int Scale, int Min) Of(int group) => group < 4
+            ? (this[group] & 63, this[group + 4] & 63)
+            : (this[group + 4] & 15 | this[group - 4] >> 6 << 4, this[group + 4] >> 4 | this[group] >> 6 << 4);
+
+        /// <summary>Sets all scales and minima, each 0 to 63.</summary>
+        public void Fill(ReadOnlySpan<int> scales, ReadOnlySpan<int> mins)
+        {
+            for (int i = 0; i < 4; i++)
+            {
+                this[i] = (byte)(scales[i] | scales[i + 4] >> 4 << 6);
+                this[i + 4] = (byte)(mins[i] | mins[i + 4] >> 4 << 6);
+                this[i + 8] = (byte)(scales[i + 4] & 15 | (mins[i + 4] & 15) << 4);
+            }
+        }
     }
 
     /// <summary>128 bytes of two codes each.</summary>
@@ -44,10 +60,18 @@ public struct Q4_K : IBlock<Q4_K>
     /// <inheritdoc/>
     public readonly bool IsFinite => Half.IsFinite(Scale) && Half.IsFinite(MinScale);
 
-    /// <summary>The scale s and the minimum m of a group, each 0 to 63.</summary>
-    public readonly (int Scale, int Min) Group(int group) => group < 4
-        ? (GroupScales[group] & 63, GroupScales[group + 4] & 63)
-        : (GroupScales[group + 4] & 15 | GroupScales[group - 4] >> 6 << 4, GroupScales[group + 4] >> 4 | GroupScales[group] >> 6 << 4);
+    /// <inheritdoc/>
+    public static Q4_K Pack(ReadOnlySpan<float> values)
+    {
+        Span<int> scales = stackalloc int[8], mins = stackalloc int[8];
+        Span<byte> codes = stackalloc byte[Size];
+        Q4_K block = new();
+        (block.Scale, block.MinScale) = SuperAffine.Round(values[..Size], 32, 15, 63, scales, mins, codes);
+        block.GroupScales.Fill(scales, mins);
+        for (int i = 0; i < Size; i++)
+            block.Values[i / 64 * 32 + i % 32] |= (byte)(codes[i] << i / 32 % 2 * 4);
+        return block;
+    }
 
     /// <inheritdoc/>
     public readonly void Unpack(Span<float> values)
@@ -85,7 +109,7 @@ public struct Q4_K : IBlock<Q4_K>
     // Both products are exact: 11 bits times 6.
     readonly (float Scale, float Offset) ScaleOf(int group)
     {
-        (int scale, int min) = Group(group);
+        (int scale, int min) = GroupScales.Of(group);
         return ((float)Scale * scale, (float)MinScale * min);
     }
 }

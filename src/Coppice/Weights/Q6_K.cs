@@ -52,6 +52,23 @@ public struct Q6_K : IBlock<Q6_K>
     public readonly bool IsFinite => Half.IsFinite(Scale);
 
     /// <inheritdoc/>
+    public static Q6_K Pack(ReadOnlySpan<float> values)
+    {
+        Span<int> scales = stackalloc int[16];
+        Span<float> levels = stackalloc float[Size];
+        Q6_K block = new() { Scale = SuperScale.Round<SixBitLevels>(values[..Size], 16, 128, scales, levels) };
+        for (int group = 0; group < 16; group++)
+            block.GroupScales[group] = (sbyte)scales[group];
+        for (int i = 0; i < Size; i++)
+        {
+            int code = SixBitLevels.CodeOf(levels[i]), half = i / 128, quarter = i % 128 / 32, place = i % 32;
+            block.Low[64 * half + quarter % 2 * 32 + place] |= (byte)((code & 15) << quarter / 2 * 4);
+            block.High[32 * half + place] |= (byte)(code >> 4 << 2 * quarter);
+        }
+        return block;
+    }
+
+    /// <inheritdoc/>
     public readonly void Unpack(Span<float> values)
     {
         for (int i = 0; i < 256; i++)

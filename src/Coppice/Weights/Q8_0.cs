@@ -6,7 +6,7 @@ namespace Coppice.Weights;
 
 /// <summary>llama.cpp's Q8_0: 32 weights, w = q d with q from -127 to 127 and d a half. 34 bytes.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
-public struct Q8_0 : IPackedBlock<Q8_0>
+public struct Q8_0 : IBlock<Q8_0>
 {
     /// <summary>d.</summary>
     public Half Scale;

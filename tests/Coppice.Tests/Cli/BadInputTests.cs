@@ -75,7 +75,6 @@ public sealed class BadInputTests : IDisposable
 
     [Theory]
     [InlineData("int4-awq", "not available in this version")]
-    [InlineData("q4_k_m", "not available in this version")]
     [InlineData("int5", "unknown preset 'int5'; the nearest is")]
     public void A_preset_that_there_is_not_is_told(string preset, string told)
     {

@@ -62,6 +62,23 @@ public class CompressionPlanTests
         Assert.Contains("model.layers.0.self_attn.q_proj is stored as q8_0 already", message);
     }
 
+    [Fact]
+    public void Blocks_longer_than_a_row_are_an_error_with_those_that_fit() =>
+        Fails("q_proj [32, 32]: its 32 inputs are no multiple of 256, a q4_k block's length; choose another type, or one for such matrices with 'otherwise' in a recipe: q8_0, q4_0, q4_1, q5_0, q5_1, iq4_nl",
+            new GgufBlock { Type = BlockFormat.Of<Q4_K>() });
+
+    [Fact]
+    public void Another_type_for_rows_that_blocks_do_not_divide_is_taken_and_told()
+    {
+        DecoderModel model = Samples.Model();
+        using WorkerPool pool = new(1);
+        Recipe recipe = RecipeReader.Parse("name: r\nsteps:\n  - ggufBlock: { type: q4_k, otherwise: q5_0 }", "r");
+        CompressionReport report = new CompressionPipeline(recipe, pool).Run(model, []);
+        Assert.All(report.Layers.Where(layer => layer.Steps.Length > 0), layer => Assert.Equal("q5_0", layer.Kind));
+        Assert.Contains("model.layers.0.self_attn.q_proj: stored as q5_0: its 32 inputs are no multiple of 256, a q4_k block's length", report.Warnings);
+        Assert.IsType<BlockWeight<Q5_0>>(model.Blocks[0].Attention.Query.Weight);
+    }
+
     static void Fails(string part, params Step[] steps)
     {
         string message = Assert.Throws<CoppiceException>(() => new CompressionPlan(new Recipe("r", [.. steps]), Samples.Model())).Message;

@@ -92,7 +92,7 @@ public class BlockTests
 
     static byte[] Bytes<TBlock>(BlockWeight<TBlock> weight) where TBlock : unmanaged, IBlock<TBlock> => MemoryMarshal.AsBytes(weight.Blocks).ToArray();
 
-    static void CheckPack<TBlock>(float[] values) where TBlock : unmanaged, IPackedBlock<TBlock>
+    static void CheckPack<TBlock>(float[] values) where TBlock : unmanaged, IBlock<TBlock>
     {
         TBlock[] blocks = new TBlock[values.Length / 32];
         TBlock.Pack(values, blocks);

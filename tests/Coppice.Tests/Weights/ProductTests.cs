@@ -7,7 +7,7 @@ namespace Coppice.Tests.Weights;
 [Collection(Tensors.Simd.SimdCollection.Name)]
 public class ProductTests
 {
-    static readonly string[] All = ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k", "int4-g32", "int4-g32-asym", "int4-g8", "int8-channel", "int3-g32", "int4-g128-asym", "int6-g64-asym", "int8-g32-asym", "sparse-f16", "2:4-f16", "2:4-int4-g32", "int1-g32", "int4-g32-permuted", "int8-g32-asym-permuted", "f8_e4m3", "f8_e5m2", "f8_e4m3-channel", "f8_e4m3-tensor", "int8-channel-wide", "int4-g32-wide"];
+    static readonly string[] All = ["f32", "f16", "bf16", .. BlockFormat.All.Select(format => format.Name), "int4-g32", "int4-g32-asym", "int4-g8", "int8-channel", "int3-g32", "int4-g128-asym", "int6-g64-asym", "int8-g32-asym", "sparse-f16", "2:4-f16", "2:4-int4-g32", "int1-g32", "int4-g32-permuted", "int8-g32-asym-permuted", "f8_e4m3", "f8_e5m2", "f8_e4m3-channel", "f8_e4m3-tensor", "int8-channel-wide", "int4-g32-wide"];
 
     public static TheoryData<string> Kinds => [.. All];
 
@@ -130,7 +130,7 @@ public class ProductTests
 
     /// <summary>Blocks of 256 take no other columns.</summary>
     internal static IEnumerable<(int Rows, int Columns)> SizesFor(string kind, params (int Rows, int Columns)[] sizes) =>
-        kind.EndsWith("_k", StringComparison.Ordinal) ? sizes.Select(size => (size.Rows, (size.Columns + 255) / 256 * 256)).Distinct() : sizes;
+        BlockFormat.Find(kind) is { Size: 256 } ? sizes.Select(size => (size.Rows, (size.Columns + 255) / 256 * 256)).Distinct() : sizes;
 
     internal static Weight Make(string kind, int rows, int columns)
     {
@@ -148,8 +148,6 @@ public class ProductTests
             "bf16" => HalfWeight.From(HalfFormat.BFloat16, rows, columns, values),
             "q8_0" => BlockWeight.From<Q8_0>(rows, columns, values),
             "q4_0" => BlockWeight.From<Q4_0>(rows, columns, values),
-            "q4_k" => Blocks<Q4_K>(144, 0, 2),
-            "q6_k" => Blocks<Q6_K>(210, 208),
             "int4-g32" => Int(4, 32, symmetric: true),
             "int4-g32-asym" => Int(4, 32, symmetric: false),
             "int4-g8" => Int(4, 8, symmetric: true),
@@ -170,20 +168,9 @@ public class ProductTests
             "sparse-f16" => SparseWeight.From(rows, columns, [.. values.Select(value => random.Next(2) == 0 ? 0 : value)]),
             "2:4-f16" => TwoFourWeight.From(rows, columns, twoFour),
             "2:4-int4-g32" => TwoFourIntWeight.From(4, 32, rows, columns, twoFour, Codes(4), Scales(32), []),
-            _ => throw new ArgumentOutOfRangeException(nameof(kind), kind),
+            _ => BlockFormatTests.Any(kind, rows, columns),
         };
 
-        // Any bytes are a block, where the halves among them are of a moderate size.
-        BlockWeight<TBlock> Blocks<TBlock>(int bytes, params int[] halves) where TBlock : unmanaged, IBlock<TBlock>
-        {
-            TBlock[] blocks = new TBlock[rows * columns / 256];
-            Span<byte> all = System.Runtime.InteropServices.MemoryMarshal.AsBytes(blocks.AsSpan());
-            random.NextBytes(all);
-            for (int i = 0; i < blocks.Length; i++)
-                foreach (int half in halves)
-                    BitConverter.TryWriteBytes(all[(i * bytes + half)..], (Half)(random.NextSingle() * 0.01f));
-            return new BlockWeight<TBlock>(rows, columns, blocks);
-        }
         IntWeight Int(int bits, int group, bool symmetric) =>
             new(bits, group, rows, columns, Codes(bits), Scales(group), symmetric ? [] : [.. Scales(group).Select(_ => (byte)random.Next(1 << bits))]);
         Float8Weight Narrow(Float8Format format, float[] scales)

@@ -1,0 +1,80 @@
+using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Coppice.Tensors;
+
+namespace Coppice.Weights;
+
+/// <summary>One of llama.cpp's block types, for whoever learns only from a file or an option which it is.</summary>
+public abstract class BlockFormat
+{
+    private protected BlockFormat()
+    {
+    }
+
+    /// <summary>The format's short name: <c>q8_0</c>.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>Weights in a block.</summary>
+    public abstract int Size { get; }
+
+    /// <summary>Bytes of a block.</summary>
+    public abstract int ByteCount { get; }
+
+    /// <summary>Stored bits a weight, scales included.</summary>
+    public double BitsPerWeight => 8.0 * ByteCount / Size;
+
+    /// <summary>Every block type that is read, written and multiplied; to add one is to add its struct here.</summary>
+    public static ImmutableArray<BlockFormat> All { get; } =
+    [
+        Of<Q8_0>(), Of<Q4_0>(), Of<Q4_1>(), Of<Q5_0>(), Of<Q5_1>(), Of<Q2_K>(), Of<Q3_K>(), Of<Q4_K>(), Of<Q5_K>(), Of<Q6_K>(), Of<IQ4_NL>(), Of<IQ4_XS>(),
+    ];
+
+    /// <summary>The format of a block known when this is compiled.</summary>
+    public static BlockFormat Of<TBlock>() where TBlock : unmanaged, IBlock<TBlock> => Typed<TBlock>.Instance;
+
+    /// <summary>The format of that name, or null.</summary>
+    public static BlockFormat? Find(string name) => All.FirstOrDefault(format => format.Name == name);
+
+    /// <summary>Rounds finite numbers [outputs, inputs]; the same at any number of threads. Without a pool on the caller's alone.</summary>
+    /// <exception cref="CoppiceException">The inputs are no multiple of the block size.</exception>
+    public abstract BlockWeight Round(int rows, int columns, ReadOnlySpan<float> values, WorkerPool? pool = null);
+
+    /// <summary>Wraps blocks that <paramref name="source"/> hands over.</summary>
+    internal abstract BlockWeight Read(int rows, int columns, IBlockSource source);
+
+    /// <summary>Rounds numbers to the bytes of whole blocks.</summary>
+    internal abstract void Pack(ReadOnlySpan<float> values, Span<byte> blocks);
+
+    /// <summary>The numbers that the bytes of whole blocks stand for.</summary>
+    internal abstract void Unpack(ReadOnlySpan<byte> blocks, Span<float> values);
+
+    /// <inheritdoc/>
+    public sealed override string ToString() => Name;
+
+    sealed class Typed<TBlock> : BlockFormat where TBlock : unmanaged, IBlock<TBlock>
+    {
+        public static readonly BlockFormat Instance = new Typed<TBlock>();
+
+        public override string Name => TBlock.Name;
+
+        public override int Size => TBlock.Size;
+
+        public override int ByteCount => Unsafe.SizeOf<TBlock>();
+
+        public override BlockWeight Round(int rows, int columns, ReadOnlySpan<float> values, WorkerPool? pool) => BlockWeight.From<TBlock>(rows, columns, values, pool);
+
+        internal override BlockWeight Read(int rows, int columns, IBlockSource source) => new BlockWeight<TBlock>(rows, columns, source.Read<TBlock>());
+
+        internal override void Pack(ReadOnlySpan<float> values, Span<byte> blocks) => TBlock.Pack(values, MemoryMarshal.Cast<byte, TBlock>(blocks));
+
+        internal override void Unpack(ReadOnlySpan<byte> blocks, Span<float> values) => TBlock.Unpack(MemoryMarshal.Cast<byte, TBlock>(blocks), values);
+    }
+}
+
+/// <summary>Where blocks lie, such as a tensor of a file.</summary>
+internal interface IBlockSource
+{
+    /// <summary>All of them.</summary>
+    ReadOnlyMemory<TBlock> Read<TBlock>() where TBlock : unmanaged, IBlock<TBlock>;
+}

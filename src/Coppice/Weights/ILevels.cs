@@ -1,0 +1,78 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Coppice.Weights;
+
+/// <summary>The whole numbers that a group's weights are rounded to once they are divided by its scale. Vectors are of one fixed width, so that a block has the same bytes on every machine.</summary>
+interface ILevels
+{
+    /// <summary>The level furthest below zero, which is the furthest of all.</summary>
+    static abstract int Least { get; }
+
+    /// <summary>The level furthest above zero.</summary>
+    static abstract int Most { get; }
+
+    /// <summary>How far, as a part of itself, the scale that is nearest a group's numbers may lie from the one that just covers them.</summary>
+    static abstract float Spread { get; }
+
+    /// <summary>The nearest levels.</summary>
+    static abstract Vector256<float> Nearest(Vector256<float> scaled);
+
+    /// <summary>The code that stands for a level.</summary>
+    static abstract int CodeOf(float level);
+}
+
+/// <summary>-4 to 3: Q3_K's.</summary>
+readonly struct ThreeBitLevels : ILevels
+{
+    public static int Least => -4;
+
+    public static int Most => 3;
+
+    public static float Spread => 0.25f;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Nearest(Vector256<float> scaled) => Vector256.Min(Vector256.Max(Vector256.Round(scaled), Vector256.Create(-4f)), Vector256.Create(3f));
+
+    public static int CodeOf(float level) => (int)level + 4;
+}
+
+/// <summary>-32 to 31: Q6_K's.</summary>
+readonly struct SixBitLevels : ILevels
+{
+    public static int Least => -32;
+
+    public static int Most => 31;
+
+    public static float Spread => 0.04f;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Nearest(Vector256<float> scaled) => Vector256.Min(Vector256.Max(Vector256.Round(scaled), Vector256.Create(-32f)), Vector256.Create(31f));
+
+    public static int CodeOf(float level) => (int)level + 32;
+}
+
+/// <summary>Sixteen levels that lie closer around zero: those of IQ4_NL and IQ4_XS.</summary>
+readonly struct NonLinearLevels : ILevels
+{
+    /// <summary>The level of each code.</summary>
+    public static ReadOnlySpan<sbyte> Table => [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+    public static int Least => -127;
+
+    public static int Most => 113;
+
+    public static float Spread => 0.25f;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Nearest(Vector256<float> scaled)
+    {
+        // Past the middle between two levels the difference to the next one is added.
+        Vector256<float> level = Vector256.Create((float)Table[0]);
+        for (int i = 1; i < Table.Length; i++)
+            level += Vector256.GreaterThan(scaled, Vector256.Create((Table[i - 1] + Table[i]) * 0.5f)) & Vector256.Create((float)(Table[i] - Table[i - 1]));
+        return level;
+    }
+
+    public static int CodeOf(float level) => Table.IndexOf((sbyte)level);
+}

@@ -1,0 +1,61 @@
+using System.Runtime.InteropServices;
+using Coppice.Tensors;
+
+namespace Coppice.Weights;
+
+/// <summary>llama.cpp's IQ4_NL: 32 weights, w = d t[q] with q from 0 to 15, d a half and t the table of <see cref="NonLinearLevels"/>. 18 bytes.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 1)]
+public struct IQ4_NL : IBlock<IQ4_NL>
+{
+    /// <summary>d.</summary>
+    public Half Scale;
+
+    /// <summary>q: low nibbles are weights 0 to 15, high nibbles 16 to 31.</summary>
+    public Q4_0.Nibbles Values;
+
+    /// <inheritdoc/>
+    public static int Size => 32;
+
+    /// <inheritdoc/>
+    public static string Name => "iq4_nl";
+
+    /// <inheritdoc/>
+    public readonly bool IsFinite => Half.IsFinite(Scale);
+
+    /// <inheritdoc/>
+    public static IQ4_NL Pack(ReadOnlySpan<float> values)
+    {
+        values = values[..Size];
+        Span<float> levels = stackalloc float[Size];
+        // The half next to the best scale, or that to the plain one where that is nearer the numbers.
+        Half scale = (Half)ScaleSearch.Best<NonLinearLevels>(values), plain = (Half)ScaleSearch.Plain<NonLinearLevels>(values);
+        if (ScaleSearch.Round<NonLinearLevels>(values, (float)plain, levels) < ScaleSearch.Round<NonLinearLevels>(values, (float)scale, levels))
+            ScaleSearch.Round<NonLinearLevels>(values, (float)(scale = plain), levels);
+        IQ4_NL block = new() { Scale = scale };
+        for (int i = 0; i < Size; i++)
+            block.Values[i % 16] |= (byte)(NonLinearLevels.CodeOf(levels[i]) << i / 16 * 4);
+        return block;
+    }
+
+    /// <inheritdoc/>
+    public readonly void Unpack(Span<float> values)
+    {
+        float scale = (float)Scale;
+        for (int i = 0; i < Size; i++)
+            values[i] = Level(i) * scale;
+    }
+
+    static PanelProduct IBlock<IQ4_NL>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<IQ4_NL> blocks) => BlockPanelPacking.Pack(pool, rows, columns, blocks);
+
+    /// <inheritdoc/>
+    public readonly float Dot(ReadOnlySpan<float> x)
+    {
+        float sum = 0;
+        for (int i = 0; i < Size; i++)
+            sum += Level(i) * x[i];
+        return sum * (float)Scale;
+    }
+
+    /// <summary>t[q] of weight <paramref name="i"/>.</summary>
+    internal readonly sbyte Level(int i) => NonLinearLevels.Table[Values[i % 16] >> i / 16 * 4 & 15];
+}

@@ -1,0 +1,91 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Coppice.Tensors;
+
+namespace Coppice.Weights;
+
+/// <summary>llama.cpp's Q2_K: 256 weights in sixteen groups of 16, w = d s q - dmin m with q from 0 to 3, and a group's scale s and minimum m from 0 to 15. 84 bytes.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 1)]
+public struct Q2_K : IBlock<Q2_K>
+{
+    const int Groups = 16, GroupSize = 16;
+
+    /// <summary>Of each group s in the low and m in the high nibble, in order.</summary>
+    public Pairs GroupScales;
+
+    /// <summary>q. Each half of the block has 32 bytes; byte i holds, from its lowest bits up, those of the half's weights i, 32 + i, 64 + i and 96 + i.</summary>
+    public Q6_K.Pairs Values;
+
+    /// <summary>d, the scale of the groups' scales.</summary>
+    public Half Scale;
+
+    /// <summary>dmin, the scale of the groups' minima.</summary>
+    public Half MinScale;
+
+    /// <summary>16 bytes of a scale and a minimum each.</summary>
+    [InlineArray(16)]
+    public struct Pairs
+    {
+        byte first;
+    }
+
+    /// <inheritdoc/>
+    public static int Size => 256;
+
+    /// <inheritdoc/>
+    public static string Name => "q2_k";
+
+    /// <inheritdoc/>
+    public static ActivationFormat Wants => ActivationFormat.Float32;
+
+    /// <inheritdoc/>
+    public readonly bool IsFinite => Half.IsFinite(Scale) && Half.IsFinite(MinScale);
+
+    /// <inheritdoc/>
+    public static Q2_K Pack(ReadOnlySpan<float> values)
+    {
+        Span<int> scales = stackalloc int[Groups], mins = stackalloc int[Groups];
+        Span<byte> codes = stackalloc byte[Size];
+        Q2_K block = new();
+        (block.Scale, block.MinScale) = SuperAffine.Round(values[..Size], GroupSize, 3, 15, scales, mins, codes);
+        for (int group = 0; group < Groups; group++)
+            block.GroupScales[group] = (byte)(scales[group] | mins[group] << 4);
+        for (int i = 0; i < Size; i++)
+            block.Values[i / 128 * 32 + i % 32] |= (byte)(codes[i] << i % 128 / 32 * 2);
+        return block;
+    }
+
+    /// <inheritdoc/>
+    public readonly void Unpack(Span<float> values)
+    {
+        for (int i = 0; i < Size; i++)
+        {
+            (float scale, float offset) = ScaleOf(i / GroupSize);
+            values[i] = scale * Code(i) - offset;
+        }
+    }
+
+    static PanelProduct IBlock<Q2_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q2_K> blocks) => SuperBlockPacking.Pack(pool, rows, columns, blocks);
+
+    /// <inheritdoc/>
+    public readonly float Dot(ReadOnlySpan<float> x)
+    {
+        float sum = 0;
+        for (int group = 0; group < Groups; group++)
+        {
+            float products = 0, inputs = 0;
+            for (int i = GroupSize * group; i < GroupSize * (group + 1); i++)
+            {
+                products += Code(i) * x[i];
+                inputs += x[i];
+            }
+            (float scale, float offset) = ScaleOf(group);
+            sum += scale * products - offset * inputs;
+        }
+        return sum;
+    }
+
+    readonly int Code(int i) => Values[i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3;
+
+    readonly (float Scale, float Offset) ScaleOf(int group) => ((float)Scale * (GroupScales[group] & 15), (float)MinScale * (GroupScales[group] >> 4));
+}

@@ -1,0 +1,96 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Coppice.Tensors;
+
+namespace Coppice.Weights;
+
+/// <summary>llama.cpp's Q3_K: 256 weights in sixteen groups of 16, w = d (s - 32) (q - 4) with q from 0 to 7 and a group's scale s from 0 to 63. 110 bytes.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 1)]
+public struct Q3_K : IBlock<Q3_K>
+{
+    const int Groups = 16, GroupSize = 16;
+
+    /// <summary>The high bit of q: bit g of byte i is that of weight 32 g + i.</summary>
+    public Bits High;
+
+    /// <summary>The low two bits of q. Each half of the block has 32 bytes; byte i holds, from its lowest bits up, those of the half's weights i, 32 + i, 64 + i and 96 + i.</summary>
+    public Q6_K.Pairs Low;
+
+    /// <summary>s, six bits each: the low four of group g in byte g % 8, groups 0 to 7 in its low and 8 to 15 in its high nibble; the high two in bits 2 (g / 4) of byte 8 + g % 4.</summary>
+    public SixBits GroupScales;
+
+    /// <summary>d.</summary>
+    public Half Scale;
+
+    /// <summary>32 bytes of eight codes' highest bits.</summary>
+    [InlineArray(32)]
+    public struct Bits
+    {
+        byte first;
+    }
+
+    /// <summary>12 bytes of 16 scales.</summary>
+    [InlineArray(12)]
+    public struct SixBits
+    {
+        byte first;
+    }
+
+    /// <inheritdoc/>
+    public static int Size => 256;
+
+    /// <inheritdoc/>
+    public static string Name => "q3_k";
+
+    /// <inheritdoc/>
+    public readonly bool IsFinite => Half.IsFinite(Scale);
+
+    /// <inheritdoc/>
+    public static Q3_K Pack(ReadOnlySpan<float> values)
+    {
+        Span<int> scales = stackalloc int[Groups];
+        Span<float> levels = stackalloc float[Size];
+        Q3_K block = new() { Scale = SuperScale.Round<ThreeBitLevels>(values[..Size], GroupSize, 32, scales, levels) };
+        for (int group = 0; group < Groups; group++)
+        {
+            int scale = scales[group] + 32;
+            block.GroupScales[group % 8] |= (byte)((scale & 15) << group / 8 * 4);
+            block.GroupScales[8 + group % 4] |= (byte)(scale >> 4 << group / 4 * 2);
+        }
+        for (int i = 0; i < Size; i++)
+        {
+            int code = ThreeBitLevels.CodeOf(levels[i]);
+            block.Low[i / 128 * 32 + i % 32] |= (byte)((code & 3) << i % 128 / 32 * 2);
+            block.High[i % 32] |= (byte)(code >> 2 << i / 32);
+        }
+        return block;
+    }
+
+    /// <summary>s - 32 of a group.</summary>
+    public readonly int GroupScale(int group) => (GroupScales[group % 8] >> group / 8 * 4 & 15 | (GroupScales[8 + group % 4] >> group / 4 * 2 & 3) << 4) - 32;
+
+    /// <inheritdoc/>
+    public readonly void Unpack(Span<float> values)
+    {
+        for (int i = 0; i < Size; i++)
+            values[i] = (float)Scale * GroupScale(i / GroupSize) * (Code(i) - 4);
+    }
+
+    static PanelProduct IBlock<Q3_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q3_K> blocks) => SuperBlockPacking.Pack(pool, rows, columns, blocks);
+
+    /// <inheritdoc/>
+    public readonly float Dot(ReadOnlySpan<float> x)
+    {
+        float sum = 0;
+        for (int group = 0; group < Groups; group++)
+        {
+            float products = 0;
+            for (int i = GroupSize * group; i < GroupSize * (group + 1); i++)
+                products += (Code(i) - 4) * x[i];
+            sum += (float)Scale * GroupScale(group) * products;
+        }
+        return sum;
+    }
+
+    readonly int Code(int i) => Low[i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3 | (High[i % 32] >> i / 32 & 1) << 2;
+}

@@ -1,0 +1,90 @@
+using System.Runtime.InteropServices;
+using Coppice.Tensors;
+
+namespace Coppice.Weights;
+
+/// <summary>llama.cpp's Q5_K: 256 weights in eight groups of 32, w = d s q - dmin m with q from 0 to 31, and a group's scale s and minimum m from 0 to 63. 176 bytes.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 1)]
+public struct Q5_K : IBlock<Q5_K>
+{
+    const int Groups = 8, GroupSize = 32;
+
+    /// <summary>d, the scale of the groups' scales.</summary>
+    public Half Scale;
+
+    /// <summary>dmin, the scale of the groups' minima.</summary>
+    public Half MinScale;
+
+    /// <summary>The groups' scales and minima.</summary>
+    public Q4_K.Groups GroupScales;
+
+    /// <summary>The fifth bit of q: bit g of byte i is that of weight 32 g + i.</summary>
+    public Q3_K.Bits High;
+
+    /// <summary>The low four bits of q: byte 32 p + i holds weight 64 p + i in its low nibble and weight 64 p + 32 + i in its high one.</summary>
+    public Q4_K.Nibbles Low;
+
+    /// <inheritdoc/>
+    public static int Size => 256;
+
+    /// <inheritdoc/>
+    public static string Name => "q5_k";
+
+    /// <inheritdoc/>
+    public readonly bool IsFinite => Half.IsFinite(Scale) && Half.IsFinite(MinScale);
+
+    /// <inheritdoc/>
+    public static Q5_K Pack(ReadOnlySpan<float> values)
+    {
+        Span<int> scales = stackalloc int[Groups], mins = stackalloc int[Groups];
+        Span<byte> codes = stackalloc byte[Size];
+        Q5_K block = new();
+        (block.Scale, block.MinScale) = SuperAffine.Round(values[..Size], GroupSize, 31, 63, scales, mins, codes);
+        block.GroupScales.Fill(scales, mins);
+        for (int i = 0; i < Size; i++)
+        {
+            block.Low[i / 64 * 32 + i % 32] |= (byte)((codes[i] & 15) << i / 32 % 2 * 4);
+            block.High[i % 32] |= (byte)(codes[i] >> 4 << i / 32);
+        }
+        return block;
+    }
+
+    /// <inheritdoc/>
+    public readonly void Unpack(Span<float> values)
+    {
+        for (int group = 0; group < Groups; group++)
+        {
+            (float scale, float offset) = ScaleOf(group);
+            for (int i = GroupSize * group; i < GroupSize * (group + 1); i++)
+                values[i] = scale * Code(i) - offset;
+        }
+    }
+
+    static PanelProduct IBlock<Q5_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q5_K> blocks) => SuperBlockPacking.Pack(pool, rows, columns, blocks);
+
+    /// <inheritdoc/>
+    public readonly float Dot(ReadOnlySpan<float> x)
+    {
+        float sum = 0;
+        for (int group = 0; group < Groups; group++)
+        {
+            float products = 0, inputs = 0;
+            for (int i = GroupSize * group; i < GroupSize * (group + 1); i++)
+            {
+                products += Code(i) * x[i];
+                inputs += x[i];
+            }
+            (float scale, float offset) = ScaleOf(group);
+            sum += scale * products - offset * inputs;
+        }
+        return sum;
+    }
+
+    readonly int Code(int i) => Low[i / 64 * 32 + i % 32] >> i / 32 % 2 * 4 & 15 | (High[i % 32] >> i / 32 & 1) << 4;
+
+    readonly (float Scale, float Offset) ScaleOf(int group)
+    {
+        (int scale, int min) = GroupScales.Of(group);
+        return ((float)Scale * scale, (float)MinScale * min);
+    }
+}
