@@ -1,3 +1,4 @@
+using Coppice.Evaluation;
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
 
@@ -10,7 +11,7 @@ static class CacheBench
     {
         AttentionShape grouped = new(24, 8, 64), single = new(16, 16, 64), wide = new(32, 8, 128);
         Comparison.Header(pool.Threads, "one query x cache, GB/s", "read");
-        float[] probe = ProductBench.Numbers(32 << 20);
+        MachineProbe probe = new(pool);
         foreach (AttentionShape shape in new[] { grouped, single, wide })
             foreach (KeyValueFormat format in Enum.GetValues<KeyValueFormat>())
                 Generation(pool, shape, format, keys: 8192, probe);
@@ -19,7 +20,7 @@ static class CacheBench
             Prompt(pool, grouped, format, past: 2048, queries: 256);
     }
 
-    static void Generation(WorkerPool pool, AttentionShape shape, KeyValueFormat format, int keys, float[] probe)
+    static void Generation(WorkerPool pool, AttentionShape shape, KeyValueFormat format, int keys, MachineProbe probe)
     {
         // Several blocks in turn, as a model has, so that none stays in the processor's cache.
         KeyValueBlock[][] blocks = [.. Enumerable.Range(0, 16).Select(_ => new[] { Filled(shape, format, keys) })];
@@ -32,7 +33,7 @@ static class CacheBench
                 foreach (KeyValueBlock[] block in blocks)
                     CachedAttention.Forward(pool, q, block, queries, shape, y);
             }),
-            () => probe.Length * 4.0 / 1e9 / Probes.ReadSeconds(pool, probe));
+            () => Probes.ReadGigabytes(probe));
     }
 
     static void Prompt(WorkerPool pool, AttentionShape shape, KeyValueFormat format, int past, int queries)

@@ -14,6 +14,6 @@ static class Probes
         return operations / seconds / 1e9;
     }
 
-    /// <summary>Seconds to read <paramref name="data"/> once, split among the threads of the pool.</summary>
-    public static double ReadSeconds(WorkerPool pool, float[] data) => Clock.Once(() => MachineProbe.Read(pool, data));
+    /// <summary>GB/s read from memory, split among the threads of the probe's pool.</summary>
+    public static double ReadGigabytes(MachineProbe probe) => probe.ReadBytesPerSecond() / 1e9;
 }

@@ -14,8 +14,8 @@ static class IntegerPacking
     /// <summary>Outputs of a panel.</summary>
     public const int Lanes = IPanelDecoder.WideLanes;
 
-    // Bytes of a vector: four of each output.
-    const int VectorBytes = 4 * Lanes;
+    /// <summary>Bytes of a vector: four of each output.</summary>
+    public const int VectorBytes = 4 * Lanes;
 
     /// <summary>Gives a row's codes, 0 to 2^bits - 1, and for each 32 inputs its scale and zero point.</summary>
     public delegate void CodeRow(int row, Span<byte> codes, Span<Half> scales, Span<byte> zeros);

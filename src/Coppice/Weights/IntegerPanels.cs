@@ -32,7 +32,7 @@ readonly unsafe struct Int8Panels : IIntegerPanels
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TI Codes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct =>
-        TB.Load(block + CodesAt + ((group * 8 + four) * IntegerPacking.Lanes + lane) * 4);
+        TB.Load(block + CodesAt + (group * 8 + four) * IntegerPacking.VectorBytes + 4 * lane);
 }
 
 /// <summary>Signed bytes with zero points, w = (q - zero) scale: as <see cref="Int8Panels"/>, with 64 signed zero points for either 32 steps behind the scales.</summary>
@@ -62,7 +62,7 @@ readonly unsafe struct Int8ZeroPanels : IIntegerPanels
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TI Codes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct =>
-        TB.Load(block + CodesAt + ((group * 8 + four) * IntegerPacking.Lanes + lane) * 4);
+        TB.Load(block + CodesAt + (group * 8 + four) * IntegerPacking.VectorBytes + 4 * lane);
 }
 
 /// <summary>
@@ -111,8 +111,6 @@ readonly unsafe struct Int4ZeroPanels : IIntegerPanels
 
     public static bool Signed => false;
 
-    public static bool ReadsInOrder => false;
-
     public static bool HasOffsets => true;
 
     public static int Shift(int group) => 4 * group;
@@ -145,5 +143,5 @@ static unsafe class Nibbles
     /// <summary>The codes of four steps.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TI Codes<TB, TI, TV>(byte* codes, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct =>
-        TB.And(TB.ShiftRight(TB.Load(codes + (four * IntegerPacking.Lanes + lane) * 4), shift), TB.Fill(15));
+        TB.And(TB.ShiftRight(TB.Load(codes + four * IntegerPacking.VectorBytes + 4 * lane), shift), TB.Fill(15));
 }

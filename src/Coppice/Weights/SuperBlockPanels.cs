@@ -22,8 +22,6 @@ readonly unsafe struct Q4KPanels : IIntegerPanels
 
     public static bool Signed => false;
 
-    public static bool ReadsInOrder => false;
-
     public static bool HasOffsets => true;
 
     public static int Shift(int group) => 4 * (group & 1);
@@ -73,8 +71,6 @@ readonly unsafe struct Q6KPanels : IIntegerPanels
     public static int GroupSteps => 16;
 
     public static bool Signed => false;
-
-    public static bool ReadsInOrder => false;
 
     public static int SumFours => 2;
 

@@ -39,71 +39,64 @@ internal static unsafe class FewRowsProduct
         where TDecoder : struct, IPanelDecoder where TL : struct, ILanes<TV> where TV : struct
     {
         float* result = stackalloc float[MostRows * ResultStride];
-        Four four = default;
         for (int column = 0; column < outputs; column += Vectors * TL.Count)
         {
-            // Vector i holds the outputs from column + i * TL.Count on; one past the end repeats the first and is dropped.
             int count = Math.Min(Vectors * TL.Count, outputs - column);
-            four.P0 = panels.At(firstOutput + column, out four.L0);
-            four.P1 = panels.At(firstOutput + Inside(column + TL.Count), out four.L1);
-            four.P2 = panels.At(firstOutput + Inside(column + 2 * TL.Count), out four.L2);
-            four.P3 = panels.At(firstOutput + Inside(column + 3 * TL.Count), out four.L3);
             for (int done = 0; done < rows;)
             {
                 // Four rows want 16 registers for their sums alone. The last tile may reach back over rows that are done: the same numbers again.
                 int height = TL.Count == MicroKernel.PanelColumns && rows > 3 && rows - done > 2 ? 4 : 2, row = Math.Min(done, rows - height);
                 float* from = x + (nint)row * panels.Inputs;
                 if (height == 4)
-                    Tile<FourRows, TDecoder, TL, TV>(four, panels.Inputs, from, result);
+                    Tile<FourRows, TDecoder, TL, TV>(panels, firstOutput + column, count, done == 0, from, result);
                 else
-                    Tile<TwoRows, TDecoder, TL, TV>(four, panels.Inputs, from, result);
+                    Tile<TwoRows, TDecoder, TL, TV>(panels, firstOutput + column, count, done == 0, from, result);
                 for (int i = 0; i < height; i++)
                     new ReadOnlySpan<float>(result + i * ResultStride, count).CopyTo(new Span<float>(y + (nint)(row + i) * stride + column, count));
                 done = row + height;
             }
-
-            int Inside(int next) => next < outputs ? next : column;
         }
     }
 
     // s{row}{vector}; rows past TR.Rows vanish when this is compiled.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Tile<TR, TDecoder, TL, TV>(Four four, int inputs, float* x, float* result)
+    static void Tile<TR, TDecoder, TL, TV>(PackedPanels<TDecoder> panels, int output, int outputs, bool isFirst, float* x, float* result)
         where TR : struct, IRowCount where TDecoder : struct, IPanelDecoder where TL : struct, ILanes<TV> where TV : struct
     {
-        byte* p0 = four.P0, p1 = four.P1, p2 = four.P2, p3 = four.P3;
-        int l0 = four.L0, l1 = four.L1, l2 = four.L2, l3 = four.L3;
+        int inputs = panels.Inputs;
+        byte* p = panels.At(output, out _);
+        nint d1 = FourVectors<TDecoder, TL, TV>.Behind(1, outputs, panels.PanelBytes), d2 = FourVectors<TDecoder, TL, TV>.Behind(2, outputs, panels.PanelBytes), d3 = FourVectors<TDecoder, TL, TV>.Behind(3, outputs, panels.PanelBytes);
+        int l0 = FourVectors<TDecoder, TL, TV>.Lane(0, output), l1 = FourVectors<TDecoder, TL, TV>.Lane(1, output);
+        int l2 = FourVectors<TDecoder, TL, TV>.Lane(2, output), l3 = FourVectors<TDecoder, TL, TV>.Lane(3, output);
         TV s00 = default, s01 = default, s02 = default, s03 = default, s10 = default, s11 = default, s12 = default, s13 = default;
         TV s20 = default, s21 = default, s22 = default, s23 = default, s30 = default, s31 = default, s32 = default, s33 = default;
         float* x1 = x + inputs, x2 = x1 + (TR.Rows > 2 ? inputs : 0), x3 = x2 + (TR.Rows > 2 ? inputs : 0);
-        for (int left = inputs; left > 0; left -= TDecoder.BlockSteps)
+        for (int left = inputs; left > 0; left -= TDecoder.BlockSteps, p += TDecoder.BlockBytes)
         {
             for (int group = 0; group * TDecoder.GroupSteps < Math.Min(left, TDecoder.BlockSteps); group++)
             {
-                TV scale0 = Scale(p0, group, l0), scale1 = Scale(p1, group, l1), scale2 = Scale(p2, group, l2), scale3 = Scale(p3, group, l3);
-                TV offset0 = Offset(p0, group, l0), offset1 = Offset(p1, group, l1), offset2 = Offset(p2, group, l2), offset3 = Offset(p3, group, l3);
-                int first = group * TDecoder.GroupSteps, end = Math.Min(left, first + TDecoder.GroupSteps), at = inputs - left + first;
-                for (int step = first; step < end; step++, at++)
+                if (isFirst)
+                    FourVectors<TDecoder, TL, TV>.Prefetch(p, group, l0, d1, d2, d3);
+                TV scale0 = Scale(p, group, l0), scale1 = Scale(p + d1, group, l1), scale2 = Scale(p + d2, group, l2), scale3 = Scale(p + d3, group, l3);
+                TV offset0 = Offset(p, group, l0), offset1 = Offset(p + d1, group, l1), offset2 = Offset(p + d2, group, l2), offset3 = Offset(p + d3, group, l3);
+                int first = group * TDecoder.GroupSteps, end = Math.Min(left, first + TDecoder.GroupSteps), i = inputs - left + first;
+                for (int step = first; step < end; step++, i++)
                 {
-                    TV w0 = TDecoder.Load<TL, TV>(p0, step, l0, scale0, offset0), w1 = TDecoder.Load<TL, TV>(p1, step, l1, scale1, offset1);
-                    TV w2 = TDecoder.Load<TL, TV>(p2, step, l2, scale2, offset2), w3 = TDecoder.Load<TL, TV>(p3, step, l3, scale3, offset3);
-                    TV v = TL.Broadcast(x[at]);
+                    TV w0 = TDecoder.Load<TL, TV>(p, step, l0, scale0, offset0), w1 = TDecoder.Load<TL, TV>(p + d1, step, l1, scale1, offset1);
+                    TV w2 = TDecoder.Load<TL, TV>(p + d2, step, l2, scale2, offset2), w3 = TDecoder.Load<TL, TV>(p + d3, step, l3, scale3, offset3);
+                    TV v = TL.Broadcast(x[i]);
                     s00 = TL.MultiplyAdd(v, w0, s00); s01 = TL.MultiplyAdd(v, w1, s01); s02 = TL.MultiplyAdd(v, w2, s02); s03 = TL.MultiplyAdd(v, w3, s03);
-                    v = TL.Broadcast(x1[at]);
+                    v = TL.Broadcast(x1[i]);
                     s10 = TL.MultiplyAdd(v, w0, s10); s11 = TL.MultiplyAdd(v, w1, s11); s12 = TL.MultiplyAdd(v, w2, s12); s13 = TL.MultiplyAdd(v, w3, s13);
                     if (TR.Rows > 2)
                     {
-                        v = TL.Broadcast(x2[at]);
+                        v = TL.Broadcast(x2[i]);
                         s20 = TL.MultiplyAdd(v, w0, s20); s21 = TL.MultiplyAdd(v, w1, s21); s22 = TL.MultiplyAdd(v, w2, s22); s23 = TL.MultiplyAdd(v, w3, s23);
-                        v = TL.Broadcast(x3[at]);
+                        v = TL.Broadcast(x3[i]);
                         s30 = TL.MultiplyAdd(v, w0, s30); s31 = TL.MultiplyAdd(v, w1, s31); s32 = TL.MultiplyAdd(v, w2, s32); s33 = TL.MultiplyAdd(v, w3, s33);
                     }
                 }
             }
-            p0 += TDecoder.BlockBytes;
-            p1 += TDecoder.BlockBytes;
-            p2 += TDecoder.BlockBytes;
-            p3 += TDecoder.BlockBytes;
         }
 
         Store(s00, s01, s02, s03, result);
@@ -124,12 +117,5 @@ internal static unsafe class FewRowsProduct
             TL.Store(c, to + 2 * TL.Count);
             TL.Store(d, to + 3 * TL.Count);
         }
-    }
-
-    // Where four vectors of outputs lie.
-    struct Four
-    {
-        public byte* P0, P1, P2, P3;
-        public int L0, L1, L2, L3;
     }
 }

@@ -6,7 +6,7 @@ namespace Coppice.Tensors.Simd;
 /// <summary>y = x W^T for rounded rows x and panels of integers: one row streams each panel once, more rows take a pair of panels after another and share its codes.</summary>
 internal static unsafe class IntegerProduct
 {
-    const int Columns = MicroKernel.PanelColumns, RowVectors = 4, TileRows = 6;
+    const int Columns = MicroKernel.PanelColumns, TileRows = 6;
 
     // Below this many bytes one thread has read a matrix before another one wakes.
     const long WorthSharing = 128 << 10;
@@ -65,12 +65,13 @@ internal static unsafe class IntegerProduct
         readonly void OneRow<TB, TI, TL, TV>(int part)
             where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
         {
-            float* result = stackalloc float[RowVectors * Columns];
-            var (first, count) = Split.Part(Panels.Outputs, RowVectors * Columns, Parts, part);
-            for (int column = first; column < first + count; column += RowVectors * TL.Count)
+            float* result = stackalloc float[IntegerRow.Vectors * Columns];
+            var (first, count) = Split.Part(Panels.Outputs, TP.Lanes, Parts, part);
+            for (int column = first; column < first + count; column += IntegerRow.Vectors * TL.Count)
             {
-                IntegerRow.Run<TP, TB, TI, TL, TV>(Panels, column, X, result);
-                int width = Math.Min(RowVectors * TL.Count, Panels.Outputs - column);
+                byte* panel = Panels.At(column, out int lane);
+                IntegerRow.Run<TP, TB, TI, TL, TV>(panel, lane, Panels.Inputs, X, result);
+                int width = Math.Min(IntegerRow.Vectors * TL.Count, first + count - column);
                 new ReadOnlySpan<float>(result, width).CopyTo(new Span<float>(Y + column, width));
             }
         }

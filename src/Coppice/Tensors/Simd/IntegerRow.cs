@@ -5,27 +5,28 @@ namespace Coppice.Tensors.Simd;
 /// <summary>One rounded row times four vectors of outputs: <see cref="IntegerTile"/> turned by a quarter, so that enough sums are under way to hide an addition's latency.</summary>
 internal static unsafe class IntegerRow
 {
-    /// <summary>result [4 vectors] = x [inputs] times the panels from <paramref name="column"/> on.</summary>
+    /// <summary>Outputs that are computed at once.</summary>
+    public const int Vectors = 4;
+
+    /// <summary>result [4 vectors] = x [inputs] times outputs of the panel at <paramref name="p"/>, from <paramref name="lane"/>, a multiple of four vectors, on.</summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Run<TP, TB, TI, TL, TV>(PackedPanels<TP> panels, int column, Int8Pointers x, float* result)
+    public static void Run<TP, TB, TI, TL, TV>(byte* p, int lane, int inputs, Int8Pointers x, float* result)
         where TP : struct, IIntegerPanels where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
     {
-        // A vector past the end repeats the first and is dropped.
-        int outputs = panels.Outputs;
-        byte* p0 = panels.At(column, out int l0), p1 = panels.At(Inside(column + TL.Count, column, outputs), out int l1);
-        byte* p2 = panels.At(Inside(column + 2 * TL.Count, column, outputs), out int l2), p3 = panels.At(Inside(column + 3 * TL.Count, column, outputs), out int l3);
+        // Where a panel is as wide as four vectors the compiler knows the lanes.
+        int l0 = Vectors * TL.Count == TP.Lanes ? 0 : lane, l1 = l0 + TL.Count, l2 = l1 + TL.Count, l3 = l2 + TL.Count;
         int slice = TP.BlockBytes / (TP.BlockSteps / TP.GroupSteps);
         TV f0 = default, f1 = default, f2 = default, f3 = default;
-        for (int start = 0; start < panels.Inputs; start += TP.BlockSteps)
+        for (int start = 0; start < inputs; start += TP.BlockSteps, p += TP.BlockBytes)
         {
-            TV d0 = TP.BlockScale<TL, TV>(p0, l0), d1 = TP.BlockScale<TL, TV>(p1, l1), d2 = TP.BlockScale<TL, TV>(p2, l2), d3 = TP.BlockScale<TL, TV>(p3, l3);
-            TV e0 = TP.BlockOffset<TL, TV>(p0, l0), e1 = TP.BlockOffset<TL, TV>(p1, l1), e2 = TP.BlockOffset<TL, TV>(p2, l2), e3 = TP.BlockOffset<TL, TV>(p3, l3);
+            TV d0 = TP.BlockScale<TL, TV>(p, l0), d1 = TP.BlockScale<TL, TV>(p, l1), d2 = TP.BlockScale<TL, TV>(p, l2), d3 = TP.BlockScale<TL, TV>(p, l3);
+            TV e0 = TP.BlockOffset<TL, TV>(p, l0), e1 = TP.BlockOffset<TL, TV>(p, l1), e2 = TP.BlockOffset<TL, TV>(p, l2), e3 = TP.BlockOffset<TL, TV>(p, l3);
             for (int group = 0; group < TP.BlockSteps / TP.GroupSteps; group++)
             {
                 int step = start + group * TP.GroupSteps;
-                if (!TP.ReadsInOrder)
-                    Prefetching.Run(p0 + group * slice, slice);
+                if (l0 == 0)
+                    Prefetching.Run(p + group * slice, slice);
                 TI shift = TB.Fill32(TP.Shift(group)), s0 = default, s1 = default, s2 = default, s3 = default;
                 if (TP.Signed)
                 {
@@ -33,8 +34,8 @@ internal static unsafe class IntegerRow
                     for (int four = 0; four < TP.GroupSteps / 4; four++, q += 4)
                     {
                         TI even = TB.Broadcast(q), odd = TB.Broadcast(q + 2);
-                        TI a = TP.Codes<TB, TI, TV>(p0, group, four, l0, shift), b = TP.Codes<TB, TI, TV>(p1, group, four, l1, shift);
-                        TI c = TP.Codes<TB, TI, TV>(p2, group, four, l2, shift), d = TP.Codes<TB, TI, TV>(p3, group, four, l3, shift);
+                        TI a = TP.Codes<TB, TI, TV>(p, group, four, l0, shift), b = TP.Codes<TB, TI, TV>(p, group, four, l1, shift);
+                        TI c = TP.Codes<TB, TI, TV>(p, group, four, l2, shift), d = TP.Codes<TB, TI, TV>(p, group, four, l3, shift);
                         s0 = TB.DotWide(TB.DotWide(s0, TB.EvenBytes(a), even), TB.OddBytes(a), odd);
                         s1 = TB.DotWide(TB.DotWide(s1, TB.EvenBytes(b), even), TB.OddBytes(b), odd);
                         s2 = TB.DotWide(TB.DotWide(s2, TB.EvenBytes(c), even), TB.OddBytes(c), odd);
@@ -49,10 +50,10 @@ internal static unsafe class IntegerRow
                         for (int four = 0; four < TP.GroupSteps / 4; four++, q += 4)
                         {
                             TI v = TB.Broadcast(q);
-                            s0 = TB.Dot(s0, TP.Codes<TB, TI, TV>(p0, group, four, l0, shift), v);
-                            s1 = TB.Dot(s1, TP.Codes<TB, TI, TV>(p1, group, four, l1, shift), v);
-                            s2 = TB.Dot(s2, TP.Codes<TB, TI, TV>(p2, group, four, l2, shift), v);
-                            s3 = TB.Dot(s3, TP.Codes<TB, TI, TV>(p3, group, four, l3, shift), v);
+                            s0 = TB.Dot(s0, TP.Codes<TB, TI, TV>(p, group, four, l0, shift), v);
+                            s1 = TB.Dot(s1, TP.Codes<TB, TI, TV>(p, group, four, l1, shift), v);
+                            s2 = TB.Dot(s2, TP.Codes<TB, TI, TV>(p, group, four, l2, shift), v);
+                            s3 = TB.Dot(s3, TP.Codes<TB, TI, TV>(p, group, four, l3, shift), v);
                         }
                         (s0, s1, s2, s3) = (TB.Total(s0), TB.Total(s1), TB.Total(s2), TB.Total(s3));
                     }
@@ -61,10 +62,10 @@ internal static unsafe class IntegerRow
                         for (int four = 0; four < TP.GroupSteps / 4; four += 2, q += 8)
                         {
                             TI v = TB.Broadcast(q), u = TB.Broadcast(q + 4);
-                            s0 = TB.Add(s0, Pair<TP, TB, TI, TV>(p0, group, four, l0, shift, v, u));
-                            s1 = TB.Add(s1, Pair<TP, TB, TI, TV>(p1, group, four, l1, shift, v, u));
-                            s2 = TB.Add(s2, Pair<TP, TB, TI, TV>(p2, group, four, l2, shift, v, u));
-                            s3 = TB.Add(s3, Pair<TP, TB, TI, TV>(p3, group, four, l3, shift, v, u));
+                            s0 = TB.Add(s0, Pair<TP, TB, TI, TV>(p, group, four, l0, shift, v, u));
+                            s1 = TB.Add(s1, Pair<TP, TB, TI, TV>(p, group, four, l1, shift, v, u));
+                            s2 = TB.Add(s2, Pair<TP, TB, TI, TV>(p, group, four, l2, shift, v, u));
+                            s3 = TB.Add(s3, Pair<TP, TB, TI, TV>(p, group, four, l3, shift, v, u));
                         }
                     }
                     if (TP.Zero != 0)
@@ -74,23 +75,19 @@ internal static unsafe class IntegerRow
                     }
                 }
                 TV scale = TL.Broadcast(x.Scales[step / Int8Rows.Group]);
-                f0 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p0, group, l0, d0), scale), TB.ToFloat(s0), f0);
-                f1 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p1, group, l1, d1), scale), TB.ToFloat(s1), f1);
-                f2 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p2, group, l2, d2), scale), TB.ToFloat(s2), f2);
-                f3 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p3, group, l3, d3), scale), TB.ToFloat(s3), f3);
+                f0 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p, group, l0, d0), scale), TB.ToFloat(s0), f0);
+                f1 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p, group, l1, d1), scale), TB.ToFloat(s1), f1);
+                f2 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p, group, l2, d2), scale), TB.ToFloat(s2), f2);
+                f3 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p, group, l3, d3), scale), TB.ToFloat(s3), f3);
                 if (TP.HasOffsets)
                 {
                     TV sum = TL.Broadcast(x.Sums[step / Int8Rows.Group]);
-                    f0 = TL.MultiplyAdd(TP.Offset<TL, TV>(p0, group, l0, e0), sum, f0);
-                    f1 = TL.MultiplyAdd(TP.Offset<TL, TV>(p1, group, l1, e1), sum, f1);
-                    f2 = TL.MultiplyAdd(TP.Offset<TL, TV>(p2, group, l2, e2), sum, f2);
-                    f3 = TL.MultiplyAdd(TP.Offset<TL, TV>(p3, group, l3, e3), sum, f3);
+                    f0 = TL.MultiplyAdd(TP.Offset<TL, TV>(p, group, l0, e0), sum, f0);
+                    f1 = TL.MultiplyAdd(TP.Offset<TL, TV>(p, group, l1, e1), sum, f1);
+                    f2 = TL.MultiplyAdd(TP.Offset<TL, TV>(p, group, l2, e2), sum, f2);
+                    f3 = TL.MultiplyAdd(TP.Offset<TL, TV>(p, group, l3, e3), sum, f3);
                 }
             }
-            p0 += TP.BlockBytes;
-            p1 += TP.BlockBytes;
-            p2 += TP.BlockBytes;
-            p3 += TP.BlockBytes;
         }
         TL.Store(f0, result);
         TL.Store(f1, result + TL.Count);
@@ -103,6 +100,4 @@ internal static unsafe class IntegerRow
     static TI Pair<TP, TB, TI, TV>(byte* block, int group, int four, int lane, TI shift, TI v, TI u)
         where TP : struct, IIntegerPanels where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct =>
         TB.Total(TB.Dot(TB.Dot(default, TP.Codes<TB, TI, TV>(block, group, four, lane, shift), v), TP.Codes<TB, TI, TV>(block, group, four + 1, lane, shift), u));
-
-    static int Inside(int column, int otherwise, int outputs) => column < outputs ? column : otherwise;
 }

@@ -65,9 +65,6 @@ internal unsafe interface IIntegerPanels : IPanelDecoder
     /// <summary>Whether there are offsets.</summary>
     static virtual bool HasOffsets => false;
 
-    /// <summary>Whether the groups of a block, one after another, take its bytes in order.</summary>
-    static virtual bool ReadsInOrder => true;
-
     /// <summary>How far a group's codes have to be shifted right in their bytes, for <see cref="Codes"/>.</summary>
     static virtual int Shift(int group) => 0;
 
@@ -79,6 +76,8 @@ internal unsafe interface IIntegerPanels : IPanelDecoder
 internal readonly unsafe struct Float32Panels : IPanelDecoder
 {
     public static int BlockSteps => 32;
+
+    public static int GroupSteps => 8;
 
     public static int BlockBytes => BlockSteps * MicroKernel.PanelColumns * sizeof(float);
 
@@ -94,6 +93,8 @@ internal readonly unsafe struct Float16Panels : IPanelDecoder
 {
     public static int BlockSteps => 32;
 
+    public static int GroupSteps => 8;
+
     public static int BlockBytes => BlockSteps * IPanelDecoder.WideLanes * sizeof(ushort);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -105,6 +106,8 @@ internal readonly unsafe struct Float16Panels : IPanelDecoder
 internal readonly unsafe struct BFloat16Panels : IPanelDecoder
 {
     public static int BlockSteps => 32;
+
+    public static int GroupSteps => 8;
 
     public static int BlockBytes => BlockSteps * IPanelDecoder.WideLanes * sizeof(ushort);
 

@@ -36,34 +36,31 @@ internal static unsafe class RowProduct
         float* result = stackalloc float[Vectors * Columns];
         for (int column = 0; column < outputs; column += Vectors * TL.Count)
         {
-            // Vector i holds the outputs from column + i * TL.Count on; one past the end repeats the first and is dropped.
-            int c1 = Inside(column + TL.Count, column, outputs), c2 = Inside(column + 2 * TL.Count, column, outputs), c3 = Inside(column + 3 * TL.Count, column, outputs);
-            byte* p0 = panels.At(firstOutput + column, out int l0), p1 = panels.At(firstOutput + c1, out int l1);
-            byte* p2 = panels.At(firstOutput + c2, out int l2), p3 = panels.At(firstOutput + c3, out int l3);
+            byte* p = panels.At(firstOutput + column, out _);
+            nint d1 = FourVectors<TDecoder, TL, TV>.Behind(1, outputs - column, panels.PanelBytes), d2 = FourVectors<TDecoder, TL, TV>.Behind(2, outputs - column, panels.PanelBytes), d3 = FourVectors<TDecoder, TL, TV>.Behind(3, outputs - column, panels.PanelBytes);
+            int l0 = FourVectors<TDecoder, TL, TV>.Lane(0, firstOutput + column), l1 = FourVectors<TDecoder, TL, TV>.Lane(1, firstOutput + column);
+            int l2 = FourVectors<TDecoder, TL, TV>.Lane(2, firstOutput + column), l3 = FourVectors<TDecoder, TL, TV>.Lane(3, firstOutput + column);
             TV a = default, b = default, c = default, d = default;
             float* from = x;
-            for (int left = panels.Inputs; left > 0; left -= TDecoder.BlockSteps)
+            for (int left = panels.Inputs; left > 0; left -= TDecoder.BlockSteps, p += TDecoder.BlockBytes)
             {
                 for (int group = 0; group * TDecoder.GroupSteps < Math.Min(left, TDecoder.BlockSteps); group++)
                 {
-                    TV s0 = Scale(p0, group, l0), s1 = Scale(p1, group, l1);
-                    TV s2 = Scale(p2, group, l2), s3 = Scale(p3, group, l3);
-                    TV o0 = Offset(p0, group, l0), o1 = Offset(p1, group, l1);
-                    TV o2 = Offset(p2, group, l2), o3 = Offset(p3, group, l3);
+                    FourVectors<TDecoder, TL, TV>.Prefetch(p, group, l0, d1, d2, d3);
+                    TV s0 = Scale(p, group, l0), s1 = Scale(p + d1, group, l1);
+                    TV s2 = Scale(p + d2, group, l2), s3 = Scale(p + d3, group, l3);
+                    TV o0 = Offset(p, group, l0), o1 = Offset(p + d1, group, l1);
+                    TV o2 = Offset(p + d2, group, l2), o3 = Offset(p + d3, group, l3);
                     int first = group * TDecoder.GroupSteps, end = Math.Min(left, first + TDecoder.GroupSteps);
                     for (int step = first; step < end; step++)
                     {
                         TV value = TL.Broadcast(*from++);
-                        a = TL.MultiplyAdd(value, TDecoder.Load<TL, TV>(p0, step, l0, s0, o0), a);
-                        b = TL.MultiplyAdd(value, TDecoder.Load<TL, TV>(p1, step, l1, s1, o1), b);
-                        c = TL.MultiplyAdd(value, TDecoder.Load<TL, TV>(p2, step, l2, s2, o2), c);
-                        d = TL.MultiplyAdd(value, TDecoder.Load<TL, TV>(p3, step, l3, s3, o3), d);
+                        a = TL.MultiplyAdd(value, TDecoder.Load<TL, TV>(p, step, l0, s0, o0), a);
+                        b = TL.MultiplyAdd(value, TDecoder.Load<TL, TV>(p + d1, step, l1, s1, o1), b);
+                        c = TL.MultiplyAdd(value, TDecoder.Load<TL, TV>(p + d2, step, l2, s2, o2), c);
+                        d = TL.MultiplyAdd(value, TDecoder.Load<TL, TV>(p + d3, step, l3, s3, o3), d);
                     }
                 }
-                p0 += TDecoder.BlockBytes;
-                p1 += TDecoder.BlockBytes;
-                p2 += TDecoder.BlockBytes;
-                p3 += TDecoder.BlockBytes;
             }
             TL.Store(a, result);
             TL.Store(b, result + TL.Count);
@@ -76,6 +73,4 @@ internal static unsafe class RowProduct
         static TV Scale(byte* block, int group, int lane) => TDecoder.Scale<TL, TV>(block, group, lane, TDecoder.BlockScale<TL, TV>(block, lane));
         static TV Offset(byte* block, int group, int lane) => TDecoder.Offset<TL, TV>(block, group, lane, TDecoder.BlockOffset<TL, TV>(block, lane));
     }
-
-    static int Inside(int column, int otherwise, int outputs) => column < outputs ? column : otherwise;
 }
