@@ -18,6 +18,8 @@ internal unsafe interface IByteLanes<TI, TV> where TI : struct where TV : struct
     /// <summary>Four bytes a lane.</summary>
     static abstract TI Load(byte* source);
 
+    static abstract void Store(TI value, byte* destination);
+
     /// <summary>The same four bytes in every lane.</summary>
     static abstract TI Broadcast(void* source);
 
@@ -77,6 +79,7 @@ internal readonly unsafe struct ByteLanes512 : IByteLanes<Vector512<int>, Vector
 {
     public static int Count => 16;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<int> Load(byte* source) => Vector512.Load((int*)source);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Store(Vector512<int> value, byte* destination) => value.Store((int*)destination);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<int> Broadcast(void* source) => Vector512.Create(*(int*)source);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<int> Fill(byte value) => Vector512.Create(value).AsInt32();
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<int> Fill32(int value) => Vector512.Create(value);
@@ -110,6 +113,7 @@ internal readonly unsafe struct ByteLanes256 : IByteLanes<Vector256<int>, Vector
 {
     public static int Count => 8;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<int> Load(byte* source) => Vector256.Load((int*)source);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Store(Vector256<int> value, byte* destination) => value.Store((int*)destination);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<int> Broadcast(void* source) => Vector256.Create(*(int*)source);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<int> Fill(byte value) => Vector256.Create(value).AsInt32();
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<int> Fill32(int value) => Vector256.Create(value);
@@ -146,6 +150,7 @@ internal readonly unsafe struct ByteLanes128 : IByteLanes<Vector128<int>, Vector
 {
     public static int Count => 4;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<int> Load(byte* source) => Vector128.Load((int*)source);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Store(Vector128<int> value, byte* destination) => value.Store((int*)destination);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<int> Broadcast(void* source) => Vector128.Create(*(int*)source);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<int> Fill(byte value) => Vector128.Create(value).AsInt32();
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<int> Fill32(int value) => Vector128.Create(value);
@@ -186,6 +191,7 @@ internal readonly unsafe struct ByteLanes1 : IByteLanes<int, float>
 {
     public static int Count => 1;
     public static int Load(byte* source) => *(int*)source;
+    public static void Store(int value, byte* destination) => *(int*)destination = value;
     public static int Broadcast(void* source) => *(int*)source;
     public static int Fill(byte value) => value * 0x01010101;
     public static int Fill32(int value) => value;

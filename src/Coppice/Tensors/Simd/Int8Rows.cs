@@ -12,7 +12,8 @@ internal sealed unsafe class Int8Rows
     /// <summary>Numbers that share a scale.</summary>
     public const int Group = 32;
 
-    // Rows are padded with zeros to whole blocks of the panels that they meet.
+    // Rows are padded with zeros to whole blocks of the panels that they meet, and lie an odd number of cache lines apart, so that those of a tile do not contend
+    // for the same places of the first cache.
     const int Padding = 256, Alignment = 64;
 
     // Below this many numbers one thread has rounded them before another one wakes.
@@ -20,6 +21,7 @@ internal sealed unsafe class Int8Rows
 
     byte[] memory = [];
     sbyte* codes;
+    byte* raised;
     short* wide;
     float* scales, sums;
     int* biases, biases16;
@@ -31,9 +33,11 @@ internal sealed unsafe class Int8Rows
     public int Columns { get; private set; }
 
     /// <summary>Where the rows lie.</summary>
-    public Int8Pointers Pointers => new(codes, wide, scales, sums, biases, biases16, Stride);
+    public Int8Pointers Pointers => new(codes, raised, wide, scales, sums, biases, biases16, Stride);
 
-    int Stride => (Columns + Padding - 1) / Padding * Padding;
+    int Padded => (Columns + Padding - 1) / Padding * Padding;
+
+    int Stride => Padded + Alignment;
 
     /// <summary>Rounds x [count, columns].</summary>
     public void Fill(WorkerPool pool, ReadOnlySpan<float> x, int count, int columns)
@@ -41,7 +45,8 @@ internal sealed unsafe class Int8Rows
         if (x.Length != (long)count * columns)
             throw new ArgumentException($"Int8Rows: {x.Length} numbers for [{count}, {columns}]");
         (Count, Columns) = (count, columns);
-        Reserve((long)count * Stride);
+        // Tiles take an even number of rows.
+        Reserve((count + 1L) / 2 * 2 * Stride);
         fixed (float* px = x)
         {
             var job = new Job { Rows = this, X = px, Parts = (int)Math.Min(x.Length < WorthSharing ? 1 : pool.Threads, Math.Max(count, 1)) };
@@ -51,14 +56,15 @@ internal sealed unsafe class Int8Rows
 
     void Reserve(long numbers)
     {
-        // A number takes a byte, two more as 16 bits, and a 32nd of five 4-byte numbers.
-        long bytes = 3 * numbers + numbers / Group * 20 + Alignment;
+        // A number takes a byte, another one raised, two more as 16 bits, and a 32nd of five 4-byte numbers.
+        long bytes = 4 * numbers + numbers / Group * 20 + Alignment;
         if (memory.Length < bytes)
             memory = GC.AllocateUninitializedArray<byte>(checked((int)bytes), pinned: true);
         byte* start = (byte*)(((nint)Unsafe.AsPointer(ref memory[0]) + Alignment - 1) & -Alignment);
         codes = (sbyte*)start;
-        wide = (short*)(start + numbers);
-        scales = (float*)(start + 3 * numbers);
+        raised = (byte*)(start + numbers);
+        wide = (short*)(start + 2 * numbers);
+        scales = (float*)(start + 4 * numbers);
         sums = scales + numbers / Group;
         biases = (int*)(sums + numbers / Group);
         biases16 = biases + numbers / Group;
@@ -68,7 +74,7 @@ internal sealed unsafe class Int8Rows
     {
         float* padded = stackalloc float[Group];
         int stride = Stride;
-        for (int group = 0; group < stride / Group; group++)
+        for (int group = 0; group < Padded / Group; group++)
         {
             long at = (long)row * stride + group * Group;
             float* from = x + group * Group;
@@ -83,6 +89,8 @@ internal sealed unsafe class Int8Rows
             scales[at / Group] = SimdLevel.Active == SimdLevel.Scalar
                 ? RoundScalar(from, codes + at, wide + at, out first, out sum)
                 : RoundVectors(from, codes + at, wide + at, out first, out sum);
+            for (int i = 0; i < Group; i += sizeof(ulong))
+                *(ulong*)(raised + at + i) = *(ulong*)(codes + at + i) ^ 0x8080808080808080;
             sums[at / Group] = -scales[at / Group] * sum;
             biases[at / Group] = -8 * sum;
             biases16[2 * at / Group] = -32 * first;
@@ -150,24 +158,26 @@ internal sealed unsafe class Int8Rows
 
 /// <summary>Rounded rows as the kernels read them; a row's codes are <paramref name="stride"/> apart, what belongs to 32 of them <paramref name="stride"/> / 32.</summary>
 /// <param name="codes">q.</param>
+/// <param name="raised">q + 128, without a sign.</param>
 /// <param name="wide">q as 16 bits; of every four the second and the third have changed places, so that pairs are the even and the odd ones.</param>
 /// <param name="scales">One for 32 codes.</param>
 /// <param name="sums">-scale * the sum of 32 codes.</param>
 /// <param name="biases">-8 * the sum of 32 codes.</param>
 /// <param name="biases16">-32 * the sum of 16 codes.</param>
 /// <param name="stride">Codes from one row to the next.</param>
-internal readonly unsafe struct Int8Pointers(sbyte* codes, short* wide, float* scales, float* sums, int* biases, int* biases16, int stride)
+internal readonly unsafe struct Int8Pointers(sbyte* codes, byte* raised, short* wide, float* scales, float* sums, int* biases, int* biases16, int stride)
 {
     public readonly sbyte* Codes = codes;
+    public readonly byte* Raised = raised;
     public readonly short* Wide = wide;
     public readonly float* Scales = scales, Sums = sums;
     public readonly int* Biases = biases, Biases16 = biases16;
     public readonly int Stride = stride;
 
-    /// <summary>The rows from <paramref name="row"/> on.</summary>
-    public Int8Pointers From(int row)
+    /// <summary>The rows from <paramref name="row"/> on, from <paramref name="step"/> on, a multiple of 32.</summary>
+    public Int8Pointers From(int row, int step = 0)
     {
-        nint at = (nint)row * Stride;
-        return new Int8Pointers(Codes + at, Wide + at, Scales + at / Int8Rows.Group, Sums + at / Int8Rows.Group, Biases + at / Int8Rows.Group, Biases16 + 2 * at / Int8Rows.Group, Stride);
+        nint at = (nint)row * Stride + step, group = at / Int8Rows.Group;
+        return new Int8Pointers(Codes + at, Raised + at, Wide + at, Scales + group, Sums + group, Biases + group, Biases16 + 2 * group, Stride);
     }
 }

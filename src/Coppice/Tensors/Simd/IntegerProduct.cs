@@ -1,12 +1,16 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Coppice.Tensors.Simd;
 
-/// <summary>y = x W^T for rounded rows x and panels of integers: one row streams each panel once, more rows take a pair of panels after another and share its codes.</summary>
+/// <summary>y = x W^T for rounded rows x and panels of integers: one row streams each panel once, more rows share a piece of a panel that is unpacked once.</summary>
 internal static unsafe class IntegerProduct
 {
-    const int Columns = MicroKernel.PanelColumns, TileRows = 6;
+    const int Columns = MicroKernel.PanelColumns;
+
+    // Rows whose sums and activations stay in the second cache while a panel passes.
+    const int RowBlock = 512;
 
     // Below this many bytes one thread has read a matrix before another one wakes.
     const long WorthSharing = 128 << 10;
@@ -37,28 +41,31 @@ internal static unsafe class IntegerProduct
         {
             switch (SimdLevel.Active)
             {
+                case SimdLevel.Vector512 when TP.Signed && AvxVnni.IsSupported:
+                    Execute<ByteLanes512, Vector512<int>, VnniHalves, Halves, Vector256<int>, Lanes512, Vector512<float>>(part);
+                    break;
                 case SimdLevel.Vector512:
-                    Execute<ByteLanes512, Vector512<int>, Lanes512, Vector512<float>>(part);
+                    Execute<ByteLanes512, Vector512<int>, DotLanes512<TP>, Vector512<int>, Vector512<int>, Lanes512, Vector512<float>>(part);
                     break;
                 case SimdLevel.Vector256:
-                    Execute<ByteLanes256, Vector256<int>, Lanes256, Vector256<float>>(part);
+                    Execute<ByteLanes256, Vector256<int>, DotLanes256<TP>, Vector256<int>, Vector256<int>, Lanes256, Vector256<float>>(part);
                     break;
                 case SimdLevel.Vector128:
-                    Execute<ByteLanes128, Vector128<int>, Lanes128, Vector128<float>>(part);
+                    Execute<ByteLanes128, Vector128<int>, DotLanes128<TP>, Vector128<int>, Vector128<int>, Lanes128, Vector128<float>>(part);
                     break;
                 default:
-                    Execute<ByteLanes1, int, Lanes1, float>(part);
+                    Execute<ByteLanes1, int, DotLanes1, int, int, Lanes1, float>(part);
                     break;
             }
         }
 
-        readonly void Execute<TB, TI, TL, TV>(int part)
-            where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
+        readonly void Execute<TB, TI, TD, TJ, TX, TL, TV>(int part)
+            where TB : struct, IByteLanes<TI, TV> where TI : struct where TD : struct, IDotLanes<TJ, TX, TV> where TJ : struct where TX : struct where TL : struct, ILanes<TV> where TV : struct
         {
             if (Rows == 1)
                 OneRow<TB, TI, TL, TV>(part);
             else
-                ManyRows<TB, TI, TL, TV>(part);
+                ManyRows<TB, TI, TD, TJ, TX, TL, TV>(part);
         }
 
         [SkipLocalsInit]
@@ -76,29 +83,50 @@ internal static unsafe class IntegerProduct
             }
         }
 
-        [SkipLocalsInit]
-        readonly void ManyRows<TB, TI, TL, TV>(int part)
-            where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
+        readonly void ManyRows<TB, TI, TD, TJ, TX, TL, TV>(int part)
+            where TB : struct, IByteLanes<TI, TV> where TI : struct where TD : struct, IDotLanes<TJ, TX, TV> where TJ : struct where TX : struct where TL : struct, ILanes<TV> where TV : struct
         {
-            // With 16 registers four rows fill them.
-            float* result = stackalloc float[TileRows * IntegerTile.ResultStride];
-            var (first, count) = Split.Part(Panels.Outputs, 2 * Columns, Parts, part);
-            for (int column = first; column < first + count; column += 2 * Columns)
+            const int Lanes = IntegerTile.Stride;
+            var (first, count) = Split.Part(Panels.Outputs, Lanes, Parts, part);
+            UnpackedPanel<TP> unpacked = new(Scratch.Rent(ScratchSlot.Right, UnpackedPanel<TP>.Room));
+            for (int row = 0; row < Rows; row += RowBlock)
             {
-                int width = Math.Min(2 * Columns, Panels.Outputs - column);
-                RowTiles tiles = new(Rows, TL.Count == Columns ? TileRows : 4);
-                while (tiles.Next(out int from, out int tile))
+                int rows = Math.Min(RowBlock, Rows - row);
+                // The last tile may have a row too many.
+                float* sums = Scratch.Rent(ScratchSlot.Left, (rows + 1) * Lanes);
+                for (int column = first; column < first + count; column += Lanes)
                 {
-                    Int8Pointers x = X.From(from);
-                    if (tile == 6)
-                        IntegerTile.Run<SixRows, TP, TB, TI, TL, TV>(Panels, column, from == 0 && column % TP.Lanes == 0, x, result);
-                    else if (tile == 4)
-                        IntegerTile.Run<FourRows, TP, TB, TI, TL, TV>(Panels, column, from == 0 && column % TP.Lanes == 0, x, result);
-                    else
-                        IntegerTile.Run<TwoRows, TP, TB, TI, TL, TV>(Panels, column, from == 0 && column % TP.Lanes == 0, x, result);
-                    for (int i = 0; i < tile; i++)
-                        new ReadOnlySpan<float>(result + i * IntegerTile.ResultStride, width).CopyTo(new Span<float>(Y + (nint)(from + i) * Panels.Outputs + column, width));
+                    byte* panel = Panels.At(column, out _);
+                    new Span<float>(sums, rows * Lanes).Clear();
+                    for (int step = 0; step < Panels.Inputs; step += UnpackedPanel<TP>.Steps)
+                    {
+                        int steps = Math.Min(UnpackedPanel<TP>.Steps, (Panels.Inputs - step + TP.BlockSteps - 1) / TP.BlockSteps * TP.BlockSteps);
+                        unpacked.Fill<TB, TI, TL, TV>(panel + step / TP.BlockSteps * TP.BlockBytes, steps);
+                        unpacked.FillBases<TD, TJ, TX, TL, TV>(steps);
+                        Tiles<TD, TJ, TX, TL, TV>(unpacked, steps / TP.GroupSteps, X.From(row, step), rows, sums);
+                    }
+                    int width = Math.Min(Lanes, Panels.Outputs - column);
+                    for (int i = 0; i < rows; i++)
+                        new ReadOnlySpan<float>(sums + i * Lanes, width).CopyTo(new Span<float>(Y + (nint)(row + i) * Panels.Outputs + column, width));
                 }
+            }
+        }
+
+        static void Tiles<TD, TJ, TX, TL, TV>(UnpackedPanel<TP> panel, int groups, Int8Pointers x, int rows, float* sums)
+            where TD : struct, IDotLanes<TJ, TX, TV> where TJ : struct where TX : struct where TL : struct, ILanes<TV> where TV : struct
+        {
+            // Six rows fill 32 registers, four where sums take two of them, or where there are 16.
+            bool sixFit = TL.Count == Columns && typeof(TJ) == typeof(Vector512<int>);
+            for (int row = 0, tile; row < rows; row += tile)
+            {
+                int left = rows - row;
+                tile = left > 4 && sixFit ? 6 : left > 2 ? 4 : 2;
+                if (tile == 6)
+                    IntegerTile.Run<SixRows, TP, TD, TJ, TX, TL, TV>(panel, groups, x.From(row), sums + row * IntegerTile.Stride);
+                else if (tile == 4)
+                    IntegerTile.Run<FourRows, TP, TD, TJ, TX, TL, TV>(panel, groups, x.From(row), sums + row * IntegerTile.Stride);
+                else
+                    IntegerTile.Run<TwoRows, TP, TD, TJ, TX, TL, TV>(panel, groups, x.From(row), sums + row * IntegerTile.Stride);
             }
         }
     }

@@ -79,7 +79,7 @@ internal sealed unsafe class TwoFourProduct
         readonly void Execute<TB, TI, TL, TV>(int part)
             where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
         {
-            float* result = stackalloc float[TileRows * IntegerTile.ResultStride];
+            float* result = stackalloc float[TileRows * Lanes];
             var (first, count) = Split.Part(Weights.outputs, Lanes, Parts, part);
             for (int column = first; column < first + count; column += Lanes)
             {
@@ -105,7 +105,7 @@ internal sealed unsafe class TwoFourProduct
                             break;
                     }
                     for (int i = 0; i < rows; i++)
-                        new ReadOnlySpan<float>(result + i * IntegerTile.ResultStride, width).CopyTo(new Span<float>(Y + (nint)(row + i) * Weights.outputs + column, width));
+                        new ReadOnlySpan<float>(result + i * Lanes, width).CopyTo(new Span<float>(Y + (nint)(row + i) * Weights.outputs + column, width));
                 }
             }
         }

@@ -129,17 +129,17 @@ internal static unsafe class TwoFourTile
         TL.Store(f00, result); TL.Store(f01, result1);
         if (TR.Rows > 1)
         {
-            TL.Store(f10, result + IntegerTile.ResultStride); TL.Store(f11, result1 + IntegerTile.ResultStride);
+            TL.Store(f10, result + TwoFourPanels.Lanes); TL.Store(f11, result1 + TwoFourPanels.Lanes);
         }
         if (TR.Rows > 2)
         {
-            TL.Store(f20, result + 2 * IntegerTile.ResultStride); TL.Store(f21, result1 + 2 * IntegerTile.ResultStride);
-            TL.Store(f30, result + 3 * IntegerTile.ResultStride); TL.Store(f31, result1 + 3 * IntegerTile.ResultStride);
+            TL.Store(f20, result + 2 * TwoFourPanels.Lanes); TL.Store(f21, result1 + 2 * TwoFourPanels.Lanes);
+            TL.Store(f30, result + 3 * TwoFourPanels.Lanes); TL.Store(f31, result1 + 3 * TwoFourPanels.Lanes);
         }
         if (TR.Rows > 4)
         {
-            TL.Store(f40, result + 4 * IntegerTile.ResultStride); TL.Store(f41, result1 + 4 * IntegerTile.ResultStride);
-            TL.Store(f50, result + 5 * IntegerTile.ResultStride); TL.Store(f51, result1 + 5 * IntegerTile.ResultStride);
+            TL.Store(f40, result + 4 * TwoFourPanels.Lanes); TL.Store(f41, result1 + 4 * TwoFourPanels.Lanes);
+            TL.Store(f50, result + 5 * TwoFourPanels.Lanes); TL.Store(f51, result1 + 5 * TwoFourPanels.Lanes);
         }
     }
 }
