@@ -13,7 +13,4 @@ static class Probes
         double seconds = Clock.Best(3, () => operations = MachineProbe.MultiplyAdd(pool));
         return operations / seconds / 1e9;
     }
-
-    /// <summary>GB/s read from memory, split among the threads of the probe's pool.</summary>
-    public static double ReadGigabytes(MachineProbe probe) => probe.ReadBytesPerSecond() / 1e9;
 }

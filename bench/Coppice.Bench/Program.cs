@@ -1,27 +1,35 @@
+using BenchmarkDotNet.Running;
 using Coppice.Bench;
+using Coppice.Bench.Kernels;
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
 
-// dotnet run -c Release --project bench/Coppice.Bench [-- NAME ...]
+// Single kernels, by BenchmarkDotNet:  dotnet run -c Release --project bench/Coppice.Bench -- --filter '*RmsNorm*'
+// What has a peer program beside it:   dotnet run -c Release --project bench/Coppice.Bench -- NAME ...
 (string Name, Action<WorkerPool> Run)[] benches =
 [
-    ("products", ProductBench.Run),
-    ("rows", RowBench.Run),
-    ("attention", AttentionBench.Run),
-    ("cache", CacheBench.Run),
-    ("fused", FusedBench.Run),
-    ("dispatch", DispatchBench.Run),
     ("train", TrainBench.Run),
-    ("gptq", GptqBench.Run),
     ("train-bf16", TrainBench.RunKeepingHalves),
     ("train-inputs", TrainBench.RunKeepingInputs),
+    ("gptq", GptqBench.Run),
 ];
+if (args is [] || args[0].StartsWith('-'))
+{
+    BenchmarkSwitcher.FromAssembly(typeof(KernelBenchmark).Assembly).Run(args, KernelConfig.Create());
+    return 0;
+}
+if (args.Except(benches.Select(bench => bench.Name)).FirstOrDefault() is { } unknown)
+{
+    Console.Error.WriteLine($"{unknown}: wanted one of {string.Join(", ", benches.Select(bench => bench.Name))}, or --filter and a pattern of kernels' names");
+    return 2;
+}
 Console.WriteLine($"{Environment.ProcessorCount} processors, .NET {Environment.Version}, {SimdLevel.Active}");
 for (int threads = 1; threads <= Environment.ProcessorCount; threads++)
 {
-    using var pool = new WorkerPool(threads);
+    using WorkerPool pool = new(threads);
     Clock.Threads = threads;
-    foreach (var (name, run) in benches)
-        if (args.Length == 0 || args.Contains(name))
+    foreach ((string name, Action<WorkerPool> run) in benches)
+        if (args.Contains(name))
             run(pool);
 }
+return 0;

@@ -35,7 +35,7 @@ static class TrainBench
 
         // Of a token: 2 for each weight forward, 4 backward; a visible pair of tokens takes 4 a number of the query forward and 10 backward.
         double flops = 6.0 * (model.ParameterCount - (2 * Layers + 1) * Width) + 14.0 * Layers * Width * (Tokens + 1) / 2;
-        Comparison.Header(pool.Threads, $"training, {model.ParameterCount / 1e6:F1}M parameters, GFLOP/s", "peak");
+        Console.WriteLine($"\n{pool.Threads} thread(s), {$"training, {model.ParameterCount / 1e6:F1}M parameters, GFLOP/s",-40}{"median",8}{"peak",8}{"share",7}{"best",8}{"peak",8}{"share",7}");
         List<double> seconds = [], peaks = [];
         double loss = 0;
         for (int step = 0; step < Warmup + Steps; step++)

@@ -45,8 +45,7 @@ public sealed class Attention(Linear query, Linear key, Linear value, Linear out
         Tensor mixed = batch.Caches.IsEmpty
             ? GroupedQueryAttention.Apply(context, q, k, v, batch.Sequences, options.Shape)
             : Continue(q, k, v, batch, index, context);
-        context.Shelve(q);
-        context.Shelve(k);
+        // Queries and keys stay as they are: the way back takes e to the power of their products, beside sums that were taken of the exact ones.
         context.Shelve(v);
         Tensor y = Output.Forward(mixed, context);
         context.Shelve(mixed);

@@ -9,8 +9,8 @@ public enum KeptActivations
     All,
 
     /// <summary>
-    /// What enters a matrix, queries, keys, values and gates as bfloat16, which leaves a number at most 2^-9 of itself off; the stream from block to block, which every
-    /// block's numbers go into, and the norms' statistics as they are. The loss of a step is the same; its gradients are those of numbers so rounded.
+    /// What enters a matrix, values and gates as bfloat16, which leaves a number at most 2^-9 of itself off; queries and keys, whose products an exponential enlarges, the stream
+    /// from block to block and the norms' statistics as they are. A step has the same loss; its gradients are off by some thousandths.
     /// </summary>
     BFloat16,
 

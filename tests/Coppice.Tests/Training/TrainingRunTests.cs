@@ -120,7 +120,7 @@ public sealed class TrainingRunTests : IDisposable
     }
 
     [Fact]
-    public void Keeping_activations_as_bfloat16_gives_the_same_loss_and_gradients_within_a_fiftieth_in_less_memory()
+    public void Keeping_activations_as_bfloat16_gives_the_same_loss_and_gradients_within_a_hundredth_in_less_memory()
     {
         DecoderModel all = TinyLlama.Create(layers: 8), narrow = TinyLlama.Create(layers: 8);
         TrainingOptions gradients = Options with { Optimizer = OptimizerKind.Sgd, GradientClip = 0 };
@@ -132,10 +132,10 @@ public sealed class TrainingRunTests : IDisposable
         foreach ((string name, double[] start) in before)
         {
             double error = Distance(exact[name], rounded[name]), length = Distance(exact[name], start);
-            Assert.True(error < 0.02 * length, $"{name}: a gradient of {length} is off by {error}");
+            Assert.True(error < 0.01 * length, $"{name}: a gradient of {length} is off by {error}");
         }
         Assert.Contains(before, part => Distance(exact[part.Key], rounded[part.Key]) > 0);
-        Assert.True(keepsNarrow.ActivationBytes < keepsAll.ActivationBytes * 3 / 4, $"{keepsNarrow.ActivationBytes} bytes, {keepsAll.ActivationBytes} with all kept");
+        Assert.True(keepsNarrow.ActivationBytes < keepsAll.ActivationBytes * 4 / 5, $"{keepsNarrow.ActivationBytes} bytes, {keepsAll.ActivationBytes} with all kept");
 
         static double Distance(double[] a, double[] b) => Math.Sqrt(a.Zip(b, (x, y) => (x - y) * (x - y)).Sum());
     }
