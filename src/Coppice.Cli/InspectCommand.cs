@@ -41,7 +41,7 @@ static class InspectCommand
             ("width", model.Width.ToString("N0", culture)),
             ("context", $"{model.ContextLength:N0} tokens"),
             ("vocabulary", model.VocabularySize.ToString("N0", culture)),
-            ("tokenizer", $"{KindOf(tokenizer)}, {tokenizer.Count:N0} tokens, BOS {Id(tokenizer.BosId)}, EOS {Id(tokenizer.EosId)}, sha256 {tokenizer.Hash}"),
+            ("tokenizer", $"{tokenizer.Kind}, {tokenizer.Count:N0} tokens, BOS {Id(tokenizer.BosId)}, EOS {Id(tokenizer.EosId)}, sha256 {tokenizer.Hash}"),
         ]);
         session.Document(json =>
         {
@@ -55,7 +55,7 @@ static class InspectCommand
             json.WriteNumber("context", model.ContextLength);
             json.WriteNumber("vocabulary", model.VocabularySize);
             json.WriteStartObject("tokenizer");
-            json.WriteString("kind", KindOf(tokenizer));
+            json.WriteString("kind", tokenizer.Kind);
             json.WriteNumber("count", tokenizer.Count);
             json.Number("bos", tokenizer.BosId);
             json.Number("eos", tokenizer.EosId);
@@ -77,7 +77,7 @@ static class InspectCommand
         return ExitCode.Done;
     }
 
-    static string KindOf(Tokenizer tokenizer) => tokenizer is SentencePieceBpe ? "SentencePiece BPE" : "byte-level BPE";
+
 
     static string Id(int? id) => id?.ToString(CultureInfo.InvariantCulture) ?? "none";
 

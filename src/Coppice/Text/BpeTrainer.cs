@@ -1,6 +1,10 @@
 using System.Runtime.InteropServices;
 using System.Text;
+using System.Text.Json;
 using Coppice.Tensors;
+using Coppice.Text.Patterns;
+using Coppice.Text.PreTokenizers;
+using Coppice.Text.TokenModels;
 
 namespace Coppice.Text;
 
@@ -20,6 +24,18 @@ public sealed record BpeTraining
 /// </summary>
 public static class BpeTrainer
 {
+    // GPT-2's steps and its model's options, as tokenizer.json has them.
+    internal const string StepsJson = """
+        {
+          "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+          "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+          "post_processor": null,
+          "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}
+        }
+        """;
+
+    internal const string ModelJson = """{"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": false, "byte_fallback": false, "ignore_merges": false}""";
+
     sealed class Pair
     {
         public long Count;
@@ -29,7 +45,7 @@ public static class BpeTrainer
     /// <summary>Trains a tokenizer on documents. Progress is the number of tokens made so far.</summary>
     /// <exception cref="CoppiceException">The vocabulary is too small for its bytes, or too large for the text.</exception>
     /// <exception cref="OperationCanceledException"><paramref name="cancel"/> was raised.</exception>
-    public static ByteLevelBpe Train(IEnumerable<string> documents, BpeTraining training, IProgress<int>? progress = null, CancellationToken cancel = default)
+    public static Tokenizer Train(IEnumerable<string> documents, BpeTraining training, IProgress<int>? progress = null, CancellationToken cancel = default)
     {
         List<string> tokens = [.. training.SpecialTokens, .. ByteAlphabet.Sorted.Select(c => c.ToString())];
         if (training.VocabularySize < tokens.Count)
@@ -80,11 +96,21 @@ public static class BpeTrainer
                 Queue(pair, pairs[pair]);
         }
 
-        int specials = training.SpecialTokens.Count;
-        Dictionary<int, AddedToken> added = training.SpecialTokens.Index().ToDictionary(pair => pair.Index, pair => new AddedToken(pair.Item, IsControl: true));
-        return new ByteLevelBpe([.. tokens], [.. merges], added, bos: specials > 0 ? 0 : null, eos: specials > 0 ? specials - 1 : null);
+        return Assemble(tokens, merges, training.SpecialTokens.Count);
 
         void Queue((int Left, int Right) pair, Pair state) => queue.Enqueue(pair, (-state.Count, pair.Left, pair.Right));
+    }
+
+    static Tokenizer Assemble(List<string> tokens, List<(int Left, int Right, int Merged)> merges, int specials)
+    {
+        Vocabulary vocabulary = new();
+        foreach ((int id, string token) in tokens.Index())
+            vocabulary.Add(token, id);
+        Dictionary<(int, int), Merge> table = merges.Index().ToDictionary(merge => (merge.Item.Left, merge.Item.Right), merge => new Merge(merge.Index, merge.Item.Merged));
+        AddedToken[] added = [.. tokens.Take(specials).Select((token, id) => new AddedToken(id, token, IsControl: true))];
+        using JsonDocument options = JsonDocument.Parse(ModelJson);
+        TokenizerParts parts = TokenizerJson.Compose(StepsJson, new Bpe(vocabulary, table, new BpeOptions(), options.RootElement.Clone()), added);
+        return new Tokenizer(parts with { Roles = new TokenizerRoles { Bos = specials > 0 ? 0 : null, Eos = specials > 0 ? specials - 1 : null } });
     }
 
     static (int[][] Words, long[] Counts) Words(IEnumerable<string> documents, Dictionary<string, int> ids, CancellationToken cancel)

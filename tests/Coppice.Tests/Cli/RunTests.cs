@@ -13,7 +13,7 @@ public sealed class RunTests
     {
         const string Prompt = "Once upon a time";
         string model = SharedDataFactAttribute.PathOf(Weights);
-        SentencePieceBpe tokenizer = SentencePieceBpe.Load(SharedDataFactAttribute.PathOf(Tokens));
+        Tokenizer tokenizer = Tokenizer.Load(SharedDataFactAttribute.PathOf(Tokens));
         int[] prompt = [1, .. tokenizer.Encode(Prompt)];
         int[] wanted = new FloatLlama2C(model).Greedy(prompt, 200);
         JsonElement json = CommandLine.Json("run", model, "--prompt", Prompt, "--max-tokens", "200");

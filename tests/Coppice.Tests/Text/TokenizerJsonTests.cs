@@ -8,7 +8,7 @@ namespace Coppice.Tests.Text;
 
 public class TokenizerJsonTests
 {
-    static readonly ByteLevelBpe Trained = BpeTrainer.Train(HostileText.Samples, new BpeTraining { VocabularySize = 300, SpecialTokens = ["<s>", "</s>"] });
+    static readonly Tokenizer Trained = BpeTrainer.Train(HostileText.Samples, new BpeTraining { VocabularySize = 300, SpecialTokens = ["<s>", "</s>"] });
 
     [Fact]
     public void A_saved_tokenizer_loads_as_itself()
@@ -65,7 +65,7 @@ public class TokenizerJsonTests
     [Fact]
     public void A_template_names_BOS_and_is_written_back()
     {
-        JsonNode template = JsonNode.Parse("""{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"</s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],"pair":[],"special_tokens":{}}""")!;
+        JsonNode template = JsonNode.Parse("""{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"</s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],"pair":[],"special_tokens":{"</s>":{"id":"</s>","ids":[1],"tokens":["</s>"]}}}""")!;
         using TemporaryFolder folder = new();
         Write(folder["tokenizer.json"], json => json["post_processor"] = template);
         Tokenizer loaded = Tokenizer.Load(folder.Path);
@@ -75,28 +75,36 @@ public class TokenizerJsonTests
     }
 
     [Theory]
-    [InlineData("model", """{"type":"Unigram","vocab":[]}""", "the model is Unigram; only byte-level BPE is supported")]
-    [InlineData("normalizer", """{"type":"NFC"}""", "the normalizer NFC is not supported; only none is")]
-    [InlineData("pre_tokenizer", """{"type":"Sequence","pretokenizers":[{"type":"Digits"},{"type":"ByteLevel"}]}""", "the pre-tokenizer is Sequence (Digits, ByteLevel); only ByteLevel, GPT-2's, is supported")]
-    [InlineData("pre_tokenizer", "null", "the pre-tokenizer is absent; only ByteLevel, GPT-2's, is supported")]
-    [InlineData("pre_tokenizer", """{"type":"ByteLevel","add_prefix_space":true}""", "the pre-tokenizer ByteLevel has add_prefix_space: true, which is not supported")]
-    [InlineData("pre_tokenizer", """{"type":"ByteLevel","use_regex":false}""", "the pre-tokenizer ByteLevel has use_regex: false, which is not supported")]
-    [InlineData("decoder", """{"type":"Metaspace"}""", "the decoder is Metaspace; only ByteLevel is supported")]
-    [InlineData("post_processor", """{"type":"RobertaProcessing"}""", "the post-processor is RobertaProcessing; only ByteLevel and TemplateProcessing are supported")]
-    [InlineData("model.byte_fallback", "true", "the model has byte_fallback: true, which is not supported")]
-    [InlineData("model.end_of_word_suffix", "\"</w>\"", "the model has end_of_word_suffix '</w>', which is not supported")]
-    [InlineData("model.merges", """["a b c"]""", "the merge \"a b c\" is not two tokens")]
-    [InlineData("model.merges", """["a zzz"]""", "the merge \"a zzz\" needs the token 'zzz', which the vocabulary has not")]
-    [InlineData("model.vocab", """{"a": 7}""", "token 'a' has id 7; the 3 ids must be 0 to 2, each once")]
-    [InlineData("added_tokens", """[{"id":0,"content":"<s>","lstrip":true}]""", "added token '<s>' has lstrip: true, which is not supported")]
-    [InlineData("added_tokens", """[{"id":0,"content":"\n\u001b","lstrip":true}]""", "added token '??' has lstrip: true, which is not supported")]
-    [InlineData("added_tokens", """[{"id":4,"content":"<s>"}]""", "added token 4, '<s>', is empty or has another id in the vocabulary")]
+    [InlineData("model", """{"type":"Neural","vocab":[]}""", "model has type 'Neural', which is no model that we know: BPE, WordPiece, WordLevel, Unigram")]
+    [InlineData("normalizer", """{"type":"NFC","form":1}""", "normalizer.form is not known; no field is")]
+    [InlineData("pre_tokenizer", """{"type":"Sequence","pretokenizers":[{"type":"Digits"},{"type":"UnicodeScripts"}]}""", "pre_tokenizer.pretokenizers[1] has type 'UnicodeScripts', which is no pre-tokenizer that we know: Sequence, ByteLevel, Metaspace, Split, Whitespace, WhitespaceSplit, BertPreTokenizer, Punctuation, Digits, CharDelimiterSplit")]
+    [InlineData("pre_tokenizer", """{"type":"Split","pattern":{"Regex":"(a"},"behavior":"Isolated"}""", "pre_tokenizer.pattern.Regex is a pattern that cannot be used: at 2 it leaves a group open")]
+    [InlineData("pre_tokenizer", """{"type":"Split","pattern":{"Regex":"\\p{Greek}"},"behavior":"Isolated"}""", "pre_tokenizer.pattern.Regex is a pattern that cannot be used: at 9 it has \\p{Greek}")]
+    [InlineData("pre_tokenizer", """{"type":"Split","pattern":{"String":"a"},"behavior":"Torn"}""", "pre_tokenizer.behavior is 'Torn', wanted Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous")]
+    [InlineData("pre_tokenizer", """{"type":"Metaspace","replacement":"▁▁"}""", "pre_tokenizer.replacement is not one character of the Basic Multilingual Plane")]
+    [InlineData("decoder", """{"type":"Sequence","decoders":[{"type":"CTC"}]}""", "decoder.decoders[0] has type 'CTC', which joins sounds and not texts; it is not supported")]
+    [InlineData("post_processor", """{"type":"Other"}""", "post_processor has type 'Other', which is no post-processor that we know: Sequence, TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel")]
+    [InlineData("model.dropout", "0.1", "model.dropout is not 0: ids would be drawn at random")]
+    [InlineData("model.beam", "3", "model.beam is not known; known are vocab, merges, dropout, unk_token, continuing_subword_prefix, end_of_word_suffix, fuse_unk, byte_fallback, ignore_merges")]
+    [InlineData("model.merges", """["a b c"]""", "model.merges[0] is \"a b c\", wanted two tokens")]
+    [InlineData("model.merges", """["a zzz"]""", "model.merges[0] needs the token 'zzz', which the vocabulary has not")]
+    [InlineData("model.vocab", """{"a": 7, "b": 7}""", "model.vocab is wrong: token 'b' has id 7, which is 'a'")]
+    [InlineData("model.vocab", """{"a": 4000000000}""", "model.vocab.a is 4000000000, wanted a whole number that is not negative")]
+    [InlineData("model.vocab", """{"a": 400000000}""", "model.vocab is wrong: token 'a' has id 400000000, wanted less than 4,194,304")]
+    [InlineData("model.vocab", """{"a": -1}""", "model.vocab.a is -1, wanted a whole number that is not negative")]
+    [InlineData("added_tokens", """[{"id":4,"content":"<s>"}]""", "added_tokens[0] '<s>' has id 4, and 0 in the vocabulary")]
+    [InlineData("added_tokens", """[{"id":4,"content":"\n\u001b"}]""", "added_tokens[0] '??' has id 4, which is '#' in the vocabulary")]
+    [InlineData("added_tokens", """[{"id":900,"content":""}]""", "added_tokens[0] has no character, so that every text would hold it everywhere")]
+    [InlineData("added_tokens", """[{"id":900,"content":"xx"},{"id":900,"content":"yy"}]""", "added_tokens[1] 'yy', id 900, is there twice")]
+    [InlineData("extra", "1", "extra is not known; known are version, truncation, padding, added_tokens, normalizer, pre_tokenizer, post_processor, decoder, model")]
     public void What_is_not_supported_is_refused_by_name(string path, string value, string message)
     {
         using TemporaryFolder folder = new();
         Write(folder["tokenizer.json"], json =>
         {
             string[] names = path.Split('.');
+            if (path == "model.vocab")
+                json["added_tokens"] = new JsonArray();
             (names.Length == 1 ? json : json[names[0]]!)[names[^1]] = JsonNode.Parse(value);
             if (path == "model.vocab")
                 json["model"]!["merges"] = new JsonArray();
@@ -124,7 +132,7 @@ public class TokenizerJsonTests
     public void A_folder_without_a_tokenizer_says_what_was_looked_for()
     {
         using TemporaryFolder folder = new();
-        Assert.Equal($"'{folder.Path}' holds no tokenizer: looked for tokenizer.json and tokenizer.bin", Assert.Throws<CoppiceException>(() => Tokenizer.Load(folder.Path)).Message);
+        Assert.Equal($"'{folder.Path}' holds no tokenizer: looked for tokenizer.json, tokenizer.model and tokenizer.bin", Assert.Throws<CoppiceException>(() => Tokenizer.Load(folder.Path)).Message);
     }
 
     [Fact]

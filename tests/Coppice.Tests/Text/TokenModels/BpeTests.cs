@@ -1,12 +1,15 @@
 using System.Buffers;
 using System.Text;
 using Coppice.Text;
+using Coppice.Text.Patterns;
+using Coppice.Text.PreTokenizers;
+using Coppice.Text.TokenModels;
 
-namespace Coppice.Tests.Text;
+namespace Coppice.Tests.Text.TokenModels;
 
-public class ByteLevelBpeTests
+public class BpeTests
 {
-    static readonly ByteLevelBpe Tokenizer = BpeTrainerTests.Train(
+    static readonly Tokenizer Tokenizer = BpeTrainerTests.Train(
         [.. HostileText.Samples, .. HostileText.Random(seed: 3, count: 300).Select(pair => pair.Text), "the theme of the other mother, then there in the end"], 257 + 300);
 
     [Fact]
@@ -60,7 +63,7 @@ public class ByteLevelBpeTests
     [Fact]
     public void Tokens_that_cut_a_character_in_two_decode_to_its_bytes()
     {
-        ByteLevelBpe bytes = BpeTrainerTests.Train([], 257);
+        Tokenizer bytes = BpeTrainerTests.Train([], 257);
         int[] ids = bytes.Encode("é");
         Assert.Equal(2, ids.Length);
         Assert.Equal("\uFFFD", bytes.Decode(ids.AsSpan(0, 1)));
@@ -88,7 +91,7 @@ public class ByteLevelBpeTests
     {
         Dictionary<string, int> ids = Enumerable.Range(1, Tokenizer.Count - 1).ToDictionary(Tokenizer.Token);
         Dictionary<(string, string), int> ranks = [];
-        foreach ((int left, int right, _) in Tokenizer.Merges)
+        foreach ((int left, int right, _) in ((Bpe)Tokenizer.Parts.Model).Merges)
             ranks.TryAdd((Tokenizer.Token(left), Tokenizer.Token(right)), ranks.Count);
         List<int> all = [];
         for (int at = 0, length; at < text.Length; at += length)

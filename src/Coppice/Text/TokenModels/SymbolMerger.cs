@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Coppice.Text;
+namespace Coppice.Text.TokenModels;
 
 /// <summary>What a pair of neighbouring tokens merges into, and how soon: the lowest order merges first.</summary>
 readonly record struct Merge(double Order, int Id);

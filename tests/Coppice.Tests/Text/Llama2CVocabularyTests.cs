@@ -6,7 +6,7 @@ using Coppice.Text;
 
 namespace Coppice.Tests.Text;
 
-public class SentencePieceBpeTests
+public class Llama2CVocabularyTests
 {
     // Scores fall with the id, as SentencePiece trains them, but for "ab".
     static readonly (string Piece, float Score)[] Extra = [(" ", -1), ("a", -2), ("b", -3), ("c", -4), ("é", -5), ("bc", -6), ("ab", -7), (" a", -8), (" ab", -9), ("cc", -6)];
@@ -14,18 +14,18 @@ public class SentencePieceBpeTests
     [Fact]
     public void Merges_the_best_score_first_and_of_equals_the_leftmost()
     {
-        SentencePieceBpe tokenizer = SentencePieceBpe.Read(FileBytes(), null);
-        Assert.Equal([" a", "bc"], Pieces(tokenizer, "abc"));       // bc (-6) before ab (-7), then " a"
-        Assert.Equal([" ab"], Pieces(tokenizer, "ab"));             // ab (-7) before " a" (-8)
-        Assert.Equal([" ", "bc", "cc"], Pieces(tokenizer, "bccc")); // bc and cc have equal scores
-        Assert.Equal([" ", "é", "<0xE2>", "<0x82>", "<0xAC>"], Pieces(tokenizer, "é€"));
+        Tokenizer tokenizer = new(Llama2CVocabulary.Read(FileBytes(), null));
+        Assert.Equal(["▁a", "bc"], Pieces(tokenizer, "abc"));       // bc (-6) before ab (-7), then " a"
+        Assert.Equal(["▁ab"], Pieces(tokenizer, "ab"));             // ab (-7) before " a" (-8)
+        Assert.Equal(["▁", "bc", "cc"], Pieces(tokenizer, "bccc")); // bc and cc have equal scores
+        Assert.Equal(["▁", "é", "<0xE2>", "<0x82>", "<0xAC>"], Pieces(tokenizer, "é€"));
         Assert.Empty(tokenizer.Encode(""));
     }
 
     [Fact]
     public void Decoding_after_BOS_drops_the_space_that_encoding_put_there()
     {
-        SentencePieceBpe tokenizer = SentencePieceBpe.Read(FileBytes(), null);
+        Tokenizer tokenizer = new(Llama2CVocabulary.Read(FileBytes(), null));
         Assert.Equal((1, 2), (tokenizer.BosId, tokenizer.EosId));
         foreach (string text in HostileText.Samples)
         {
@@ -33,18 +33,20 @@ public class SentencePieceBpeTests
             Assert.Equal(text, tokenizer.Decode(ids));
             Assert.Equal(HostileText.Utf8Length(text), tokenizer.ByteCount(ids));
         }
-        Assert.Equal(" a", tokenizer.Decode(tokenizer.Encode("a")));
+        Assert.Equal("a", tokenizer.Decode(tokenizer.Encode("a")));
     }
 
     [Fact]
-    public void A_written_file_is_the_one_that_was_read()
+    public void A_saved_folder_has_the_tokenizer_in_Hugging_Faces_layout()
     {
         using TemporaryFolder folder = new();
-        SentencePieceBpe tokenizer = SentencePieceBpe.Read(FileBytes(), null);
-        tokenizer.Save(folder.Path);
-        Assert.Equal(FileBytes(), File.ReadAllBytes(folder["tokenizer.bin"]));
-        Assert.Equal(tokenizer.Hash, Tokenizer.Load(folder.Path).Hash);
-        Assert.Equal(tokenizer.Count, SentencePieceBpe.Load(folder["tokenizer.bin"], 259 + Extra.Length).Count);
+        File.WriteAllBytes(folder["tokenizer.bin"], FileBytes());
+        Tokenizer tokenizer = Tokenizer.Load(folder.Path);
+        tokenizer.Save(folder["saved"]);
+        Assert.Equal(["tokenizer.json", "tokenizer_config.json"], Directory.GetFiles(folder["saved"]).Select(Path.GetFileName).Order());
+        Tokenizer again = Tokenizer.Load(folder["saved"]);
+        Assert.Equal((tokenizer.Hash, tokenizer.Count, 1, 2), (again.Hash, again.Count, again.BosId, again.EosId));
+        Assert.All(HostileText.Samples, text => Assert.Equal(tokenizer.Encode(text), again.Encode(text)));
     }
 
     [Fact]
@@ -52,8 +54,8 @@ public class SentencePieceBpeTests
     {
         byte[] file = FileBytes();
         for (int length = 0; length < file.Length; length++)
-            Assert.Throws<CoppiceException>(() => SentencePieceBpe.Read(file.AsSpan(0, length), 259 + Extra.Length));
-        string message = Assert.Throws<CoppiceException>(() => SentencePieceBpe.Read(file.AsSpan(0, file.Length - 1), null)).Message;
+            Assert.Throws<CoppiceException>(() => Llama2CVocabulary.Read(file.AsSpan(0, length), 259 + Extra.Length));
+        string message = Assert.Throws<CoppiceException>(() => Llama2CVocabulary.Read(file.AsSpan(0, file.Length - 1), null)).Message;
         Assert.Equal($"cut short: token 268 needs 2 bytes at {file.Length - 2}, the file has {file.Length - 1}", message);
     }
 
@@ -61,8 +63,8 @@ public class SentencePieceBpeTests
     public void Another_count_than_the_models_is_refused()
     {
         Assert.Equal($"269 tokens end at byte {FileBytes().Length} of {FileBytes().Length}, the model has 512",
-            Assert.Throws<CoppiceException>(() => SentencePieceBpe.Read(FileBytes(), 512)).Message);
-        Assert.Contains("the model has 268", Assert.Throws<CoppiceException>(() => SentencePieceBpe.Read(FileBytes(), 268)).Message);
+            Assert.Throws<CoppiceException>(() => Llama2CVocabulary.Read(FileBytes(), 512)).Message);
+        Assert.Contains("the model has 268", Assert.Throws<CoppiceException>(() => Llama2CVocabulary.Read(FileBytes(), 268)).Message);
     }
 
     [Fact]
@@ -70,13 +72,13 @@ public class SentencePieceBpeTests
     {
         byte[] file = FileBytes();
         BitConverter.TryWriteBytes(file.AsSpan(8), int.MaxValue);
-        Assert.Contains("token 0 claims 2147483647 bytes", Assert.Throws<CoppiceException>(() => SentencePieceBpe.Read(file, null)).Message);
+        Assert.Contains("token 0 claims 2147483647 bytes", Assert.Throws<CoppiceException>(() => Llama2CVocabulary.Read(file, null)).Message);
     }
 
     [SharedDataFact("stories260K/tok512.bin", "tinystories/tinystories_1000.lines.txt")]
     public void Stories260K_has_the_tokens_and_bytes_that_llama2c_counts()
     {
-        SentencePieceBpe tokenizer = SentencePieceBpe.Load(SharedDataFactAttribute.PathOf("stories260K/tok512.bin"), 512);
+        Tokenizer tokenizer = Tokenizer.Load(SharedDataFactAttribute.PathOf("stories260K/tok512.bin"));
         Assert.Equal([1, 403, 407, 261, 378], (int[])[1, .. tokenizer.Encode("Once upon a time")]);
         // each story with BOS, cut to the context of 512
         long tokens = 0, bytes = 0;
@@ -94,16 +96,17 @@ public class SentencePieceBpeTests
     [SharedDataFact("stories260K/tok512.bin")]
     public void Encodes_as_the_slow_way_that_joins_the_best_pair_again_and_again()
     {
-        SentencePieceBpe tokenizer = SentencePieceBpe.Load(SharedDataFactAttribute.PathOf("stories260K/tok512.bin"));
+        Tokenizer tokenizer = Tokenizer.Load(SharedDataFactAttribute.PathOf("stories260K/tok512.bin"));
         string[] texts = [.. HostileText.Samples, "Once upon a time, there was a little girl named Lily. She loved to play outside!", "  two  spaces", "aaaaaaaaeeeeee"];
         Assert.All(texts.Where(text => text.Length > 0), text => Assert.Equal(Slow(tokenizer, text), tokenizer.Encode(text)));
     }
 
-    static List<int> Slow(SentencePieceBpe tokenizer, string text)
+    static List<int> Slow(Tokenizer tokenizer, string text)
     {
         List<string> pieces = [.. Enumerable.Range(0, tokenizer.Count).Select(tokenizer.Token)];
+        float[] scores = Scores(File.ReadAllBytes(SharedDataFactAttribute.PathOf("stories260K/tok512.bin")));
         List<int> ids = [];
-        foreach (Rune rune in (" " + text).EnumerateRunes())
+        foreach (Rune rune in ("▁" + text.Replace(' ', '▁')).EnumerateRunes())
             if (pieces.IndexOf(rune.ToString()) is int id and >= 0)
                 ids.Add(id);
             else
@@ -112,7 +115,7 @@ public class SentencePieceBpeTests
         {
             (int Position, int Id) best = (-1, -1);
             for (int i = 0; i + 1 < ids.Count; i++)
-                if (pieces.IndexOf(pieces[ids[i]] + pieces[ids[i + 1]]) is int joined and >= 0 && (best.Id < 0 || tokenizer.Score(joined) > tokenizer.Score(best.Id)))
+                if (pieces.IndexOf(pieces[ids[i]] + pieces[ids[i + 1]]) is int joined and >= 0 && (best.Id < 0 || scores[joined] > scores[best.Id]))
                     best = (i, joined);
             if (best.Id < 0)
                 return ids;
@@ -121,7 +124,15 @@ public class SentencePieceBpeTests
         }
     }
 
-    static string[] Pieces(SentencePieceBpe tokenizer, string text) => [.. tokenizer.Encode(text).Select(tokenizer.Token)];
+    static float[] Scores(byte[] file)
+    {
+        List<float> scores = [];
+        for (int at = 4; at < file.Length; at += 8 + BitConverter.ToInt32(file, at + 4))
+            scores.Add(BitConverter.ToSingle(file, at));
+        return [.. scores];
+    }
+
+    static string[] Pieces(Tokenizer tokenizer, string text) => [.. tokenizer.Encode(text).Select(tokenizer.Token)];
 
     static byte[] FileBytes()
     {

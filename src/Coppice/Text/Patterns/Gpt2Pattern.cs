@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Globalization;
 using System.Text;
 
-namespace Coppice.Text;
+namespace Coppice.Text.Patterns;
 
 /// <summary>
 /// GPT-2's pre-tokenizer: the matches of <c>'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+</c>
@@ -10,6 +10,9 @@ namespace Coppice.Text;
 /// </summary>
 static class Gpt2Pattern
 {
+    /// <summary>The regex.</summary>
+    public const string Text = @"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+
     enum Kind
     {
         Space,

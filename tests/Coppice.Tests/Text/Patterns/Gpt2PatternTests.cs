@@ -1,7 +1,7 @@
 using System.Text.RegularExpressions;
-using Coppice.Text;
+using Coppice.Text.Patterns;
 
-namespace Coppice.Tests.Text;
+namespace Coppice.Tests.Text.Patterns;
 
 public partial class Gpt2PatternTests
 {

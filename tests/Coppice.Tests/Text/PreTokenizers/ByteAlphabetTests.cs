@@ -1,6 +1,6 @@
-using Coppice.Text;
+using Coppice.Text.PreTokenizers;
 
-namespace Coppice.Tests.Text;
+namespace Coppice.Tests.Text.PreTokenizers;
 
 public class ByteAlphabetTests
 {

@@ -1,4 +1,4 @@
-namespace Coppice.Text;
+namespace Coppice.Text.PreTokenizers;
 
 /// <summary>
 /// GPT-2's spelling of bytes as printable characters: the 188 printable Latin-1 bytes are themselves, and the other 68, in order, are
