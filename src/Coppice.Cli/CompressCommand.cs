@@ -39,7 +39,7 @@ static class CompressCommand
         string? calibrationSpec = parsed.GetValue(Calibrate) ?? (ModelArgument.IsGrove(name) ? "sdk:train" : null);
         Gates gates = new(parsed, calibrationSpec);
 
-        if (output.IsGguf && StreamedRounding.Rounds(recipe) && parsed.GetValue(Calibrate) is null && OpenModel.CanOpen(ModelArgument.PathOf(name)))
+        if (output.IsGguf && StreamedRounding.Rounds(recipe) && parsed.GetValue(Calibrate) is null)
         {
             using OpenModel model = OpenModel.Open(ModelArgument.PathOf(name));
             if (StreamedRounding.Streams(model.Language.Model))

@@ -2,18 +2,33 @@ using Coppice.Tensors;
 
 namespace Coppice.Formats;
 
+/// <summary>What becomes of a file that was not finished.</summary>
+enum Unfinished
+{
+    /// <summary>Nothing of it is left.</summary>
+    Deleted,
+
+    /// <summary>It stays as NAME.partial. One of an earlier run is begun anew.</summary>
+    Kept,
+
+    /// <summary>It stays as NAME.partial, and one of an earlier run is opened as it is.</summary>
+    GoneOnWith,
+}
+
 /// <summary>Files that are written whole or not at all: <c>NAME.partial</c> beside the target, flushed to disk, then renamed over it.</summary>
 public static class AtomicFile
 {
     /// <summary>Writes a file through <paramref name="write"/>. Whatever fails, an older file at <paramref name="path"/> stays as it was and nothing partial is left.</summary>
     /// <exception cref="CoppiceException">The file system refused: a full disk, no permission, no such folder.</exception>
-    public static void Write(string path, Action<FileStream> write)
+    public static void Write(string path, Action<FileStream> write) => Write(path, write, Unfinished.Deleted);
+
+    internal static void Write(string path, Action<FileStream> write, Unfinished unfinished)
     {
         string partial = path + ".partial";
         bool ours = false;
         try
         {
-            using (FileStream stream = new(partial, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16))
+            using (FileStream stream = new(partial, unfinished == Unfinished.GoneOnWith ? FileMode.OpenOrCreate : FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16))
             {
                 ours = true;
                 write(stream);
@@ -23,7 +38,7 @@ public static class AtomicFile
         }
         catch (Exception error)
         {
-            if (ours)
+            if (ours && unfinished == Unfinished.Deleted)
                 File.Delete(partial);
             if (error is IOException or UnauthorizedAccessException)
                 throw new CoppiceException($"{path}: could not be written: {error.Message}", error);

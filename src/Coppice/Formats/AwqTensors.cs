@@ -17,14 +17,14 @@ public static class AwqTensors
     {
         ImmutableArray<TensorSource>.Builder tensors = ImmutableArray.CreateBuilder<TensorSource>();
         List<string> plain = [];
-        IntegerMatrix? first = null;
+        (string Module, int GroupSize)? first = null;
         foreach (CheckpointEntry entry in entries)
             if (IntegerMatrix.Find(entry, Method) is { } matrix)
             {
-                first ??= matrix;
-                if (matrix.Weight.GroupSize != first.Weight.GroupSize)
-                    throw matrix.Error(Method, $"has groups of {matrix.Weight.GroupSize}, '{first.Module}' of {first.Weight.GroupSize}; wanted one size for all");
-                tensors.AddRange(Parts(matrix));
+                first ??= (matrix.Module, matrix.Weight.GroupSize);
+                if (matrix.Weight.GroupSize != first.Value.GroupSize)
+                    throw matrix.Error(Method, $"has groups of {matrix.Weight.GroupSize}, '{first.Value.Module}' of {first.Value.GroupSize}; wanted one size for all");
+                tensors.AddRange(TensorSource.Parts(entry.Weight!, weight => Parts(IntegerMatrix.Find(new CheckpointEntry(entry.Name, weight), Method)!)));
             }
             else
             {
@@ -32,22 +32,28 @@ public static class AwqTensors
                 if (entry.Weight is not null && entry.Name.EndsWith(QuantizedCheckpoint.WeightSuffix, StringComparison.Ordinal))
                     plain.Add(entry.Name[..^QuantizedCheckpoint.WeightSuffix.Length]);
             }
-        return (tensors.DrainToImmutable(), first is null ? null : new AwqConfig(first.Weight.GroupSize, [.. plain]));
+        return (tensors.DrainToImmutable(), first is null ? null : new AwqConfig(first.Value.GroupSize, [.. plain]));
+    }
+
+    /// <summary>Throws unless the format has a place for a matrix.</summary>
+    internal static void Check(IntegerMatrix matrix)
+    {
+        if (matrix.Weight.Bits != AwqConfig.Bits)
+            throw matrix.Error(Method, $"has codes of {matrix.Weight.Bits} bits, wanted {AwqConfig.Bits}");
+        if (matrix.Order is not null)
+            throw matrix.Error(Method, "has inputs out of order, which AWQ has no place for; write GPTQ");
+        if (matrix.Weight.Rows % AwqLayout.PerWord != 0)
+            throw matrix.Error(Method, $"has {matrix.Weight.Rows} outputs, wanted a multiple of {AwqLayout.PerWord}");
+        matrix.CheckGroups(Method);
+        matrix.CheckScales(Method);
     }
 
     // qweight [in, out / 8], qzeros [groups, out / 8], scales [groups, out].
     static IEnumerable<TensorSource> Parts(IntegerMatrix matrix)
     {
+        Check(matrix);
         IntWeight weight = matrix.Weight;
         (int outputs, int inputs, int groups) = (weight.Rows, weight.Columns, weight.GroupsPerRow);
-        if (weight.Bits != AwqConfig.Bits)
-            throw matrix.Error(Method, $"has codes of {weight.Bits} bits, wanted {AwqConfig.Bits}");
-        if (matrix.Order is not null)
-            throw matrix.Error(Method, "has inputs out of order, which AWQ has no place for; write GPTQ");
-        if (outputs % AwqLayout.PerWord != 0)
-            throw matrix.Error(Method, $"has {outputs} outputs, wanted a multiple of {AwqLayout.PerWord}");
-        matrix.CheckGroups(Method);
-        matrix.CheckScales(Method);
         yield return TensorSource.Made(matrix.Module + ".qweight", DType.I32, [inputs, outputs / AwqLayout.PerWord], () =>
         {
             byte[] codes = new byte[outputs * inputs];

@@ -34,6 +34,9 @@ sealed class BinaryFile : IDisposable
 
     public string Path { get; }
 
+    /// <summary>Whether views are maps, or, for who goes through a file once, copies: pages of a map count as memory until the collector comes by.</summary>
+    public WeightReading Reading { get; set; }
+
     /// <summary>Bytes in the file when it was opened.</summary>
     public long Length { get; }
 
@@ -58,7 +61,7 @@ sealed class BinaryFile : IDisposable
     }
 
     /// <summary>
-    /// Values from byte <paramref name="offset"/> on as they lie in the file: a map, which outlives this object, where they are aligned, else a copy.
+    /// Values from byte <paramref name="offset"/> on as they lie in the file: a map, which outlives this object, where they are aligned and not read on demand, else a copy.
     /// <paramref name="what"/> is named in the message: <c>tensor 'x'</c>.
     /// </summary>
     public ReadOnlyMemory<T> View<T>(long offset, int count, string what) where T : unmanaged
@@ -66,7 +69,7 @@ sealed class BinaryFile : IDisposable
         long size = (long)count * Unsafe.SizeOf<T>();
         if (offset < 0 || size > Length - offset)
             throw Error($"{what} goes on past byte {Length:N0}, where the file ends");
-        if (handle is null || count == 0 || offset % Alignment<T>.Bytes != 0)
+        if (handle is null || count == 0 || Reading == WeightReading.OnDemand || offset % Alignment<T>.Bytes != 0)
         {
             T[] copy = GC.AllocateUninitializedArray<T>(count);
             Read(offset, MemoryMarshal.AsBytes(copy.AsSpan()), what);

@@ -15,11 +15,12 @@ public static class Checkpoint
 
     /// <summary>Opens a folder. Only headers are read.</summary>
     /// <exception cref="CoppiceException">A file is absent, damaged or unreadable, or the model is quantized in a way that is not read.</exception>
-    public static ICheckpoint Open(string folder)
+    public static ICheckpoint Open(string folder, WeightReading reading = WeightReading.Whole)
     {
         TensorContainer tensors = OpenContainer(folder);
         try
         {
+            tensors.Reading = reading;
             using QuantizationJson? quantization = QuantizationJson.Find(folder);
             return quantization is null ? tensors : quantization.Method switch
             {

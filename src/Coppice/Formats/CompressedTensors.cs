@@ -31,28 +31,29 @@ public static class CompressedTensors
             throw new ArgumentOutOfRangeException(nameof(bytes), $"CompressedTensors: integers as {bytes.Name()}");
         ImmutableArray<TensorSource>.Builder tensors = ImmutableArray.CreateBuilder<TensorSource>();
         List<(string Module, CompressionGroup Group)> quantized = [];
-        List<Weight> sparse = [];
+        List<(string Format, double Sparsity)> sparse = [];
         List<string> plain = [];
         foreach (CheckpointEntry entry in entries)
+        {
+            Weight? stored = entry.Weight is null ? null : DeferredWeight.Made(entry.Weight);
             if (IntegerMatrix.Find(entry, Method) is { } matrix)
             {
                 CompressionFormat format = matrix.Weight.Bits == 8 ? bytes : CompressionFormat.PackQuantized;
-                tensors.AddRange(Quantized(matrix, format));
+                Add(entry, weight => Quantized(IntegerMatrix.Find(new CheckpointEntry(entry.Name, weight), Method)!, format));
                 quantized.Add((matrix.Module, new CompressionGroup(matrix.Weight.Bits, matrix.Weight.GroupSize, matrix.Weight.IsSymmetric, []) { Format = format, ActOrder = matrix.Order is not null }));
             }
-            else if (entry.Weight is Float8Weight { Format: Float8Format.E4M3, Scales.Length: > 0 } narrow)
+            else if (stored is Float8Weight { Format: Float8Format.E4M3, Scales.Length: > 0 } narrow)
             {
                 string module = IntegerMatrix.ModuleOf(entry, Method);
                 bool perTensor = narrow.Scales.Length == 1;
-                tensors.Add(TensorSource.Made(entry.Name, DType.F8_E4M3, [narrow.Rows, narrow.Columns], () => narrow.Bits.ToArray()));
-                tensors.Add(TensorSource.Raw(module + ".weight_scale", DType.F32, perTensor ? [1] : [narrow.Rows, 1], narrow.Scales.ToArray()));
+                Add(entry, weight => Float8(module, (Float8Weight)weight));
                 quantized.Add((module, new CompressionGroup(8, IntWeight.WholeRow, true, []) { Format = CompressionFormat.FloatQuantized, IsPerTensor = perTensor }));
             }
-            else if (entry.Weight is SparseWeight or TwoFourWeight)
+            else if (stored is SparseWeight or TwoFourWeight)
             {
                 string module = IntegerMatrix.ModuleOf(entry, Method);
-                tensors.AddRange(entry.Weight is SparseWeight mask ? Bitmasked(module, mask) : TwoFourBitmasked(module, (TwoFourWeight)entry.Weight));
-                sparse.Add(entry.Weight);
+                Add(entry, weight => weight is SparseWeight mask ? Bitmasked(module, mask) : TwoFourBitmasked(module, (TwoFourWeight)weight));
+                sparse.Add((stored is SparseWeight ? SparseBitmask : Sparse24Bitmask, stored.Sparsity()));
                 plain.Add(module);
             }
             else
@@ -61,23 +62,32 @@ public static class CompressedTensors
                 if (entry.Weight is not null && entry.Name.EndsWith(QuantizedCheckpoint.WeightSuffix, StringComparison.Ordinal))
                     plain.Add(IntegerMatrix.ModuleOf(entry, Method));
             }
+        }
         return (tensors.DrainToImmutable(), quantized.Count + sparse.Count == 0 ? null : Config(quantized, sparse, plain));
+
+        void Add(CheckpointEntry entry, Func<Weight, IEnumerable<TensorSource>> parts) => tensors.AddRange(TensorSource.Parts(entry.Weight!, parts));
     }
 
-    static CompressionConfig Config(List<(string Module, CompressionGroup Group)> quantized, List<Weight> sparse, List<string> plain)
+    static CompressionConfig Config(List<(string Module, CompressionGroup Group)> quantized, List<(string Format, double Sparsity)> sparse, List<string> plain)
     {
-        if (sparse.OfType<SparseWeight>().Any() && sparse.OfType<TwoFourWeight>().Any())
-            throw new CoppiceException("compressed-tensors: a model has either sparse or 2:4 matrices, found both; store all as sparse-f16");
+        if (sparse.DistinctBy(item => item.Format).Count() > 1)
+            throw new CoppiceException($"compressed-tensors: a model has either sparse or 2:4 matrices, found both; store all as sparse-f16");
         List<CompressionGroup> groups = [];
         foreach (var alike in quantized.GroupBy(item => item.Group))
             groups.Add(alike.Key with { Targets = [.. alike.Select(item => item.Module)] });
         // One way for all is said as other programs say it: every linear layer but those that are left out.
         if (groups.Count == 1)
             groups[0] = groups[0] with { Targets = ["Linear"] };
-        string? format = sparse.Count == 0 ? null : sparse[0] is SparseWeight ? SparseBitmask : Sparse24Bitmask;
-        double sparsity = sparse.Count == 0 ? 0 : sparse.Average(weight => weight.Sparsity());
+        string? format = sparse.Count == 0 ? null : sparse[0].Format;
+        double sparsity = sparse.Count == 0 ? 0 : sparse.Average(item => item.Sparsity);
         return new CompressionConfig([.. groups], groups.Count == 1 ? [.. plain] : [], format, sparsity);
     }
+
+    static IEnumerable<TensorSource> Float8(string module, Float8Weight weight) =>
+    [
+        TensorSource.Made(module + QuantizedCheckpoint.WeightSuffix, DType.F8_E4M3, [weight.Rows, weight.Columns], () => weight.Bits.ToArray()),
+        TensorSource.Raw(module + ".weight_scale", DType.F32, weight.Scales.Length == 1 ? [1] : [weight.Rows, 1], weight.Scales.ToArray()),
+    ];
 
     // weight_scale [out, groups], and: weight_packed [out, ceil(in b / 32)], weight_zero_point packed down the rows [ceil(out b / 32), groups], weight_shape; or signed bytes.
     static IEnumerable<TensorSource> Quantized(IntegerMatrix matrix, CompressionFormat format)

@@ -51,9 +51,9 @@ public sealed class Gguf : ICheckpoint
 
     /// <summary>Opens a file. Only its header is read.</summary>
     /// <exception cref="CoppiceException">The file is absent, unreadable or breaks the format's rules.</exception>
-    public static Gguf Open(string path)
+    public static Gguf Open(string path, WeightReading reading = WeightReading.Whole)
     {
-        Gguf gguf = new(new BinaryFile(path));
+        Gguf gguf = new(new BinaryFile(path) { Reading = reading });
         try
         {
             gguf.ReadHeader();
@@ -114,9 +114,11 @@ public sealed class Gguf : ICheckpoint
     public Weight OpenWeight(string name)
     {
         GgufTensor tensor = Find(name);
-        if (tensor.Shape.Length != 2 || tensor.Type.Blocks is not null || !tensor.Type.IsReadable)
+        if (tensor.Shape.Length != 2 || !tensor.Type.IsReadable)
             return ReadWeight(name);
         CheckLength(tensor);
+        if (tensor.Type.BlockSize != 1)
+            return new DeferredWeight((int)tensor.Shape[0], (int)tensor.Shape[1], () => ReadWeight(name));
         return new StoredWeight(file, name, begins[name], tensor.Type == GgmlType.F32 ? null : Half(tensor), (int)tensor.Shape[0], (int)tensor.Shape[1]);
     }
 

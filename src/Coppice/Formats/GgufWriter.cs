@@ -21,32 +21,31 @@ public static class GgufWriter
     /// <param name="path">The file.</param>
     /// <param name="metadata">Numbers, truth values, strings and arrays of these; the .NET type decides the GGUF type.</param>
     /// <param name="tensors">Blocks that are stored in the wanted type already are copied, anything else is rounded.</param>
-    /// <param name="pool">Threads that read, round and write matrices; without it the caller's alone.</param>
+    /// <param name="options">How; <see cref="WritingOptions.ShardBytes"/> is without effect.</param>
     /// <exception cref="CoppiceException">A tensor does not fit its type, or the file system refused.</exception>
-    public static void Write(string path, IReadOnlyList<KeyValuePair<string, object>> metadata, IReadOnlyList<Source> tensors, WorkerPool? pool = null)
+    public static void Write(string path, IReadOnlyList<KeyValuePair<string, object>> metadata, IReadOnlyList<Source> tensors, WritingOptions? options = null)
     {
+        options ??= new WritingOptions();
         using WorkerPool own = new(1);
         foreach (Source tensor in tensors)
             Check(tensor);
         object? stated = metadata.FirstOrDefault(pair => pair.Key == Gguf.AlignmentKey).Value;
         long alignment = stated is null ? Gguf.DefaultAlignment : (uint)stated;
-        AtomicFile.Write(path, stream =>
+        byte[] header = Header(metadata, tensors, alignment);
+        List<PlacedTensor> placed = [];
+        long at = header.Length, done = 0, total = tensors.Sum(ByteCount);
+        foreach (Source tensor in tensors)
         {
-            using BinaryWriter writer = new(stream, Encoding.UTF8, leaveOpen: true);
-            WriteHeader(writer, metadata, tensors, alignment);
-            foreach (Source tensor in tensors)
-            {
-                long end = stream.Position + ByteCount(tensor);
-                WriteData(stream, tensor, pool ?? own);
-                if (stream.Position != end)
-                    throw new InvalidOperationException($"tensor '{tensor.Entry.Name}' ended at {stream.Position}, wanted {end}");
-                Pad(writer, alignment);
-            }
-        });
+            placed.Add(new PlacedTensor(tensor.Entry.Name, at, ByteCount(tensor), stream => WriteData(stream, tensor, options.Pool ?? own)));
+            at = Gguf.Align(at + ByteCount(tensor), alignment);
+        }
+        PlacedFile.Write(path, header, at, placed, options, tensor => options.Progress?.Report(new WriteProgress(tensor.Name, done += tensor.ByteCount, total)));
     }
 
-    static void WriteHeader(BinaryWriter writer, IReadOnlyList<KeyValuePair<string, object>> metadata, IReadOnlyList<Source> tensors, long alignment)
+    static byte[] Header(IReadOnlyList<KeyValuePair<string, object>> metadata, IReadOnlyList<Source> tensors, long alignment)
     {
+        using MemoryStream header = new();
+        using BinaryWriter writer = new(header, Encoding.UTF8);
         writer.Write(Gguf.Magic);
         writer.Write(Gguf.Version);
         writer.Write((long)tensors.Count);
@@ -68,15 +67,17 @@ public static class GgufWriter
             writer.Write(offset);
             offset = Gguf.Align(offset + ByteCount(tensor), alignment);
         }
-        Pad(writer, alignment);
+        header.SetLength(Gguf.Align(header.Length, alignment));
+        return header.ToArray();
     }
 
     static void WriteData(FileStream stream, Source tensor, WorkerPool pool)
     {
-        ReadOnlySpan<byte> blocks = Blocks(tensor);
+        Weight? weight = tensor.Entry.Weight is null ? null : DeferredWeight.Made(tensor.Entry.Weight);
+        ReadOnlySpan<byte> blocks = Blocks(tensor.Type, weight);
         if (!blocks.IsEmpty)
             stream.Write(blocks);
-        else if (tensor.Entry.Weight is Weight weight)
+        else if (weight is not null)
         {
             stream.Flush();
             StoredNumbers numbers = MatrixWriter.Write(pool, stream.SafeFileHandle, stream.Position, tensor.Entry.Name, weight, tensor.Type);
@@ -88,7 +89,7 @@ public static class GgufWriter
     }
 
     // What is stored in the wanted blocks already.
-    static ReadOnlySpan<byte> Blocks(Source tensor) => tensor.Entry.Weight is BlockWeight weight && weight.Format == tensor.Type.Blocks ? weight.Bytes : [];
+    static ReadOnlySpan<byte> Blocks(GgmlType type, Weight? weight) => weight is BlockWeight blocks && blocks.Format == type.Blocks ? blocks.Bytes : [];
 
     static void WriteNumbers(Stream stream, Source tensor, ReadOnlySpan<float> values)
     {
@@ -124,13 +125,5 @@ public static class GgufWriter
             throw new CoppiceException($"tensor '{name}' is {tensor.Entry.Shape}: rows of {tensor.Entry.Shape.Columns} numbers, wanted a multiple of {tensor.Type.BlockSize} for {tensor.Type}; write it as F16");
         if (Encoding.UTF8.GetByteCount(name) > MaxNameBytes)
             throw new CoppiceException($"tensor '{name}' has a name of more than {MaxNameBytes} bytes, which llama.cpp refuses");
-    }
-
-    static void Pad(BinaryWriter writer, long alignment)
-    {
-        writer.Flush();
-        for (long at = writer.BaseStream.Position, end = Gguf.Align(at, alignment); at < end; at++)
-            writer.Write((byte)0);
-        writer.Flush();
     }
 }

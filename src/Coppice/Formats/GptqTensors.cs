@@ -14,12 +14,12 @@ public static class GptqTensors
     /// <exception cref="CoppiceException">The format has no place for a matrix: another width than 2, 3, 4 or 8 bits, or sizes that are no whole number of words or groups.</exception>
     public static (ImmutableArray<TensorSource> Tensors, GptqConfig? Config) Encode(IReadOnlyCollection<CheckpointEntry> entries, DType dense, GptqVersion? version = null)
     {
-        List<IntegerMatrix> matrices = [];
+        List<Packed> matrices = [];
         ImmutableArray<TensorSource>.Builder tensors = ImmutableArray.CreateBuilder<TensorSource>();
         List<string> plain = [];
         foreach (CheckpointEntry entry in entries)
             if (IntegerMatrix.Find(entry, Method) is { } matrix)
-                matrices.Add(matrix);
+                matrices.Add(new Packed(entry, matrix.Module, matrix.Weight.Bits, matrix.Weight.GroupSize, matrix.Weight.IsSymmetric, matrix.Order is not null, matrix.Weight.Zeros.Contains((byte)0)));
             else
             {
                 tensors.Add(TensorSource.Plain(entry, dense));
@@ -28,43 +28,53 @@ public static class GptqTensors
             }
         if (matrices.Count == 0)
             return (tensors.DrainToImmutable(), null);
-        GptqVersion chosen = version ?? (matrices.Any(matrix => matrix.Weight.Zeros.Contains((byte)0)) ? GptqVersion.V2 : GptqVersion.V1);
-        foreach (IntegerMatrix matrix in matrices)
-            tensors.AddRange(Parts(matrix, chosen));
+        GptqVersion chosen = version ?? (matrices.Any(matrix => matrix.HasZeroAtCodeZero) ? GptqVersion.V2 : GptqVersion.V1);
+        foreach (Packed matrix in matrices)
+            tensors.AddRange(TensorSource.Parts(matrix.Entry.Weight!, weight => Parts(IntegerMatrix.Find(new CheckpointEntry(matrix.Entry.Name, weight), Method)!, chosen)));
         return (tensors.DrainToImmutable(), Config(matrices, plain, chosen));
     }
 
     const string Method = "GPTQ";
 
-    static GptqConfig Config(List<IntegerMatrix> matrices, List<string> plain, GptqVersion version)
+    // What the config has to know of a matrix, which need not stay in memory for it.
+    sealed record Packed(CheckpointEntry Entry, string Module, int Bits, int GroupSize, bool IsSymmetric, bool IsOrdered, bool HasZeroAtCodeZero);
+
+    static GptqConfig Config(List<Packed> matrices, List<string> plain, GptqVersion version)
     {
         // What most matrices have is said once.
-        (int bits, int groupSize) = matrices.GroupBy(matrix => (matrix.Weight.Bits, matrix.Weight.GroupSize)).MaxBy(alike => alike.Count())!.Key;
-        return new GptqConfig(bits, groupSize, matrices.All(matrix => matrix.Weight.IsSymmetric), matrices.Any(matrix => matrix.Order is not null), version)
+        (int bits, int groupSize) = matrices.GroupBy(matrix => (matrix.Bits, matrix.GroupSize)).MaxBy(alike => alike.Count())!.Key;
+        return new GptqConfig(bits, groupSize, matrices.All(matrix => matrix.IsSymmetric), matrices.Any(matrix => matrix.IsOrdered), version)
         {
             Overrides =
             [
-                .. matrices.Where(matrix => (matrix.Weight.Bits, matrix.Weight.GroupSize) != (bits, groupSize))
-                    .Select(matrix => new GptqOverride(System.Text.RegularExpressions.Regex.Escape(matrix.Module) + "$", matrix.Weight.Bits, matrix.Weight.GroupSize)),
+                .. matrices.Where(matrix => (matrix.Bits, matrix.GroupSize) != (bits, groupSize))
+                    .Select(matrix => new GptqOverride(System.Text.RegularExpressions.Regex.Escape(matrix.Module) + "$", matrix.Bits, matrix.GroupSize)),
             ],
             Ignore = [.. plain],
             Head = matrices.Any(matrix => matrix.Module == "lm_head"),
         };
     }
 
-    // qweight [in bits / 32, out], qzeros [groups, out bits / 32], scales [groups, out], g_idx [in].
-    static IEnumerable<TensorSource> Parts(IntegerMatrix matrix, GptqVersion version)
+    /// <summary>Throws unless the format has a place for a matrix.</summary>
+    internal static void Check(IntegerMatrix matrix)
     {
-        IntWeight weight = matrix.Weight;
-        (int outputs, int inputs, int bits, int groups) = (weight.Rows, weight.Columns, weight.Bits, weight.GroupsPerRow);
-        // Codes of 3 bits fill three words at 32 of them.
-        int whole = bits == 3 ? 32 : 32 / bits;
+        (int outputs, int inputs, int bits) = (matrix.Weight.Rows, matrix.Weight.Columns, matrix.Weight.Bits);
         if (bits is not (2 or 3 or 4 or 8))
             throw matrix.Error(Method, $"has codes of {bits} bits, wanted 2, 3, 4 or 8");
+        // Codes of 3 bits fill three words at 32 of them.
+        int whole = bits == 3 ? 32 : 32 / bits;
         if (outputs % whole != 0 || inputs % whole != 0)
             throw matrix.Error(Method, $"is [{outputs}, {inputs}], wanted multiples of {whole}");
         matrix.CheckGroups(Method);
         matrix.CheckScales(Method);
+    }
+
+    // qweight [in bits / 32, out], qzeros [groups, out bits / 32], scales [groups, out], g_idx [in].
+    static IEnumerable<TensorSource> Parts(IntegerMatrix matrix, GptqVersion version)
+    {
+        Check(matrix);
+        IntWeight weight = matrix.Weight;
+        (int outputs, int inputs, int bits, int groups) = (weight.Rows, weight.Columns, weight.Bits, weight.GroupsPerRow);
         byte[] zeros = Zeros(matrix, version);
         int group = weight.GroupSize == IntWeight.WholeRow ? Math.Max(inputs, 1) : weight.GroupSize;
         int[] groupOf = matrix.Order is { } sorted ? ActOrder.GroupsOf(sorted, group) : [.. Enumerable.Range(0, inputs).Select(input => input / group)];

@@ -21,9 +21,16 @@ public interface ICheckpoint : IDisposable
     /// <exception cref="CoppiceException">There is no such tensor, it is no matrix, or it holds a number that is not finite.</exception>
     Weight ReadWeight(string name);
 
-    /// <summary>The matrix left in its file, to be read row by row, where it is F32, F16 or BF16; otherwise as <see cref="ReadWeight"/> gives it.</summary>
+    /// <summary>The matrix left in its file: as a <see cref="StoredWeight"/>, to be read row by row, where it is F32, F16 or BF16; otherwise as a <see cref="DeferredWeight"/>.</summary>
     /// <exception cref="CoppiceException">There is no such tensor, or it is no matrix.</exception>
-    Weight OpenWeight(string name) => ReadWeight(name);
+    Weight OpenWeight(string name)
+    {
+        ImmutableArray<long> shape = ShapeOf(name);
+        return shape.Length == 2 ? new DeferredWeight((int)shape[0], (int)shape[1], () => ReadWeight(name)) : ReadWeight(name);
+    }
+
+    /// <summary>The tensor as the container has it; null where it is made of several, or the container is none of named numbers.</summary>
+    TensorEntry? Entry(string name) => null;
 
     /// <summary>A vector or a matrix as float32.</summary>
     /// <exception cref="CoppiceException">There is no such tensor, it has no float32 form, or it holds a number that is not finite.</exception>
@@ -36,7 +43,7 @@ public enum WeightReading
     /// <summary>Into memory, now.</summary>
     Whole,
 
-    /// <summary>Row by row, when asked for; the file has to stay open.</summary>
+    /// <summary>When asked for, and not kept; the file has to stay open.</summary>
     OnDemand,
 }
 

@@ -13,8 +13,9 @@ sealed record IntegerMatrix(string Module, IntWeight Weight, int[]? Order)
     /// <exception cref="CoppiceException">It is an integer matrix whose name does not end in <c>.weight</c>.</exception>
     public static IntegerMatrix? Find(CheckpointEntry entry, string format)
     {
-        PermutedWeight? permuted = entry.Weight as PermutedWeight;
-        Weight? stored = permuted?.Stored ?? entry.Weight;
+        Weight? whole = entry.Weight is null ? null : DeferredWeight.Made(entry.Weight);
+        PermutedWeight? permuted = whole as PermutedWeight;
+        Weight? stored = permuted?.Stored ?? whole;
         IntWeight? weight = stored as IntWeight ?? (stored as TwoFourIntWeight)?.ToInt();
         return weight is null ? null : new IntegerMatrix(ModuleOf(entry, format), weight, permuted?.Order.ToArray());
     }

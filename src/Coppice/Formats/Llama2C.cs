@@ -66,8 +66,9 @@ public sealed class Llama2C : ICheckpoint
 
     /// <summary>Writes a file, whole or not at all, from exactly the tensors that the format has.</summary>
     /// <exception cref="CoppiceException">A tensor is missing, unknown or of another shape, or the file system refused.</exception>
-    public static void Write(string path, Llama2CHeader header, IReadOnlyCollection<CheckpointEntry> entries)
+    public static void Write(string path, Llama2CHeader header, IReadOnlyCollection<CheckpointEntry> entries, WritingOptions? options = null)
     {
+        options ??= new WritingOptions();
         if (Fault(header) is string fault)
             throw new CoppiceException($"{path}: {fault}");
         Dictionary<string, CheckpointEntry> byName = entries.ToDictionary(entry => entry.Name, StringComparer.Ordinal);
@@ -78,19 +79,25 @@ public sealed class Llama2C : ICheckpoint
         foreach ((string? name, Shape shape) in Layout(header))
             if (name is not null && (!byName.TryGetValue(name, out CheckpointEntry? entry) || entry.Shape != shape))
                 throw new CoppiceException($"{path}: tensor '{name}' is {(entry is null ? "missing" : entry.Shape.ToString())}, wanted {shape}");
-        AtomicFile.Write(path, stream =>
+        using WorkerPool own = new(1);
+        int vocabulary = header.Classifier == Classifier.Tied ? header.Vocabulary : -header.Vocabulary, table = 0;
+        List<PlacedTensor> placed = [];
+        long at = HeaderBytes, done = 0;
+        foreach ((string? name, Shape shape) in Layout(header))
         {
-            int vocabulary = header.Classifier == Classifier.Tied ? header.Vocabulary : -header.Vocabulary;
-            stream.Write(MemoryMarshal.AsBytes<int>([header.Width, header.HiddenWidth, header.Layers, header.Heads, header.KeyValueHeads, vocabulary, header.ContextLength]));
-            int table = 0;
-            foreach ((string? name, Shape shape) in Layout(header))
-                if (name is null)
-                    WriteRotary(stream, shape, table++ == 0 ? Math.Cos : Math.Sin);
-                else if (byName[name].Tensor is Tensor tensor)
-                    TensorSource.WriteFloats(stream, name, DType.F32, tensor.Data);
-                else
-                    TensorSource.Dense(name, DType.F32, byName[name].Weight!).WriteTo(stream);
-        });
+            Action<FileStream> write = stream => Source(byName[name!]).Write(stream, options.Pool ?? own);
+            if (name is null)
+            {
+                Func<double, double> wave = table++ == 0 ? Math.Cos : Math.Sin;
+                write = stream => WriteRotary(stream, shape, wave);
+            }
+            placed.Add(new PlacedTensor(name ?? $"rotary {table}", at, 4L * shape.Length, write));
+            at += 4L * shape.Length;
+        }
+        PlacedFile.Write(path, MemoryMarshal.AsBytes<int>([header.Width, header.HiddenWidth, header.Layers, header.Heads, header.KeyValueHeads, vocabulary, header.ContextLength]), at, placed, options,
+            tensor => options.Progress?.Report(new WriteProgress(tensor.Name, done += tensor.ByteCount, at - HeaderBytes)));
+
+        static TensorSource Source(CheckpointEntry entry) => entry.Weight is { } weight ? TensorSource.Dense(entry.Name, DType.F32, weight) : TensorSource.Floats(entry.Name, DType.F32, entry.Tensor!);
     }
 
     /// <inheritdoc/>
@@ -100,6 +107,13 @@ public sealed class Llama2C : ICheckpoint
     public Weight ReadWeight(string name) => Find(name).Shape.Rank == 2
         ? new DenseWeight(ReadTensor(name))
         : throw file.Error($"tensor '{name}' is {Find(name).Shape}, wanted a matrix");
+
+    /// <inheritdoc/>
+    public Weight OpenWeight(string name)
+    {
+        (long begin, Shape shape) = Find(name);
+        return shape.Rank == 2 ? new StoredWeight(file, name, begin, null, shape[0], shape[1]) : ReadWeight(name);
+    }
 
     /// <inheritdoc/>
     public Tensor ReadTensor(string name)

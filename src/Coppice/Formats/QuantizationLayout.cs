@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json.Nodes;
 using Coppice.Tensors;
+using Coppice.Weights;
 
 namespace Coppice.Formats;
 
@@ -38,6 +39,23 @@ public static class QuantizationLayouts
             default:
                 (tensors, CompressionConfig? compression) = CompressedTensors.Encode(entries, dense);
                 return (tensors, compression?.ToJson());
+        }
+    }
+
+    /// <summary>Why a layout cannot hold a packed matrix as it is; null where it can.</summary>
+    internal static string? Fault(this QuantizationLayout layout, string name, Weight weight)
+    {
+        try
+        {
+            if (IntegerMatrix.Find(new CheckpointEntry(name, weight), layout.ToString()) is { } matrix)
+                (layout switch { QuantizationLayout.Gptq => GptqTensors.Check, QuantizationLayout.Awq => AwqTensors.Check, _ => (Action<IntegerMatrix>)(integers => integers.CheckGroups("compressed-tensors")) })(matrix);
+            else if (layout != QuantizationLayout.CompressedTensors || weight is not (Float8Weight { Format: Float8Format.E4M3 } or SparseWeight or TwoFourWeight))
+                return $"{layout}: has no parts for {weight.Kind}";
+            return null;
+        }
+        catch (CoppiceException error)
+        {
+            return error.Message;
         }
     }
 }

@@ -52,7 +52,16 @@ public abstract class QuantizedCheckpoint : ICheckpoint
     public Weight ReadWeight(string name) => prefixes.TryGetValue(name, out string? prefix) ? ReadParts(prefix) : Tensors.ReadWeight(name);
 
     /// <inheritdoc/>
-    public Weight OpenWeight(string name) => prefixes.TryGetValue(name, out string? prefix) ? ReadParts(prefix) : Tensors.OpenWeight(name);
+    public Weight OpenWeight(string name)
+    {
+        if (!prefixes.TryGetValue(name, out string? prefix))
+            return Tensors.OpenWeight(name);
+        (int rows, int columns) = SizesOf(prefix);
+        return new DeferredWeight(rows, columns, () => ReadParts(prefix));
+    }
+
+    /// <inheritdoc/>
+    public TensorEntry? Entry(string name) => prefixes.ContainsKey(name) ? null : Tensors.Find(name);
 
     /// <inheritdoc/>
     public Tensor ReadTensor(string name)

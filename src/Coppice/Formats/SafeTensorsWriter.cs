@@ -8,42 +8,44 @@ namespace Coppice.Formats;
 /// <summary>Writes safetensors. The same tensors give the same bytes: wider types first (so that every tensor is aligned), then by name.</summary>
 public static class SafeTensorsWriter
 {
-    /// <summary>Above this a folder is sharded.</summary>
-    public const long DefaultShardBytes = 5_000_000_000;
-
     static readonly JsonWriterOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Writes one file, whole or not at all.</summary>
-    public static void WriteFile(string path, IEnumerable<TensorSource> tensors, IReadOnlyDictionary<string, string>? metadata = null) =>
-        AtomicFile.Write(path, stream => Write(stream, Sort(tensors), metadata));
+    public static void WriteFile(string path, IEnumerable<TensorSource> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    {
+        TensorSource[] given = [.. tensors];
+        Write(path, Sort(given), given, metadata, new WritingOptions(), _ => { });
+    }
 
     /// <summary>One file's bytes, for a message.</summary>
     public static byte[] ToBytes(IEnumerable<TensorSource> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
+        List<TensorSource> sorted = Sort(tensors);
         using MemoryStream stream = new();
-        Write(stream, Sort(tensors), metadata);
+        stream.Write(Header(sorted, metadata));
+        foreach (TensorSource tensor in sorted)
+            tensor.WriteTo(stream);
         return stream.ToArray();
     }
 
-    /// <summary>Writes <c>model.safetensors</c> into a folder or, past <paramref name="shardBytes"/>, shards and their index. For use inside <see cref="AtomicFolder"/>.</summary>
-    public static void WriteFolder(string folder, IEnumerable<TensorSource> tensors, IReadOnlyDictionary<string, string>? metadata = null, long shardBytes = DefaultShardBytes)
+    /// <summary>Writes <c>model.safetensors</c> into a folder or, past <see cref="WritingOptions.ShardBytes"/>, shards and their index. For use inside <see cref="AtomicFolder"/>.</summary>
+    /// <remarks>Within a file tensors are made in the order given, so that the parts of one matrix are made together wherever they lie.</remarks>
+    public static void WriteFolder(string folder, IEnumerable<TensorSource> tensors, IReadOnlyDictionary<string, string>? metadata = null, WritingOptions? options = null)
     {
-        List<List<TensorSource>> shards = Split(Sort(tensors), shardBytes);
-        if (shards.Count == 1)
-        {
-            WriteFile(Path.Combine(folder, SafeTensors.SingleName), shards[0], metadata);
-            return;
-        }
+        options ??= new WritingOptions();
+        TensorSource[] given = [.. tensors];
+        List<List<TensorSource>> shards = Split(Sort(given), options.ShardBytes);
+        long done = 0, totalSize = given.Sum(tensor => tensor.ByteCount);
         SortedDictionary<string, string> weightMap = new(StringComparer.Ordinal);
         for (int i = 0; i < shards.Count; i++)
         {
-            string name = $"model-{i + 1:D5}-of-{shards.Count:D5}.safetensors";
-            WriteFile(Path.Combine(folder, name), shards[i], metadata);
+            string name = shards.Count == 1 ? SafeTensors.SingleName : $"model-{i + 1:D5}-of-{shards.Count:D5}.safetensors";
+            Write(Path.Combine(folder, name), shards[i], given, metadata, options, tensor => options.Progress?.Report(new WriteProgress(tensor.Name, done += tensor.ByteCount, totalSize)));
             foreach (TensorSource tensor in shards[i])
                 weightMap.Add(tensor.Name, name);
         }
-        long totalSize = shards.Sum(shard => shard.Sum(tensor => tensor.ByteCount));
-        AtomicFile.Write(Path.Combine(folder, SafeTensors.IndexName), stream => WriteIndex(stream, weightMap, totalSize));
+        if (shards.Count > 1)
+            AtomicFile.Write(Path.Combine(folder, SafeTensors.IndexName), stream => WriteIndex(stream, weightMap, totalSize));
     }
 
     static List<TensorSource> Sort(IEnumerable<TensorSource> tensors)
@@ -74,27 +76,33 @@ public static class SafeTensorsWriter
         return shards;
     }
 
-    static void Write(Stream stream, List<TensorSource> tensors, IReadOnlyDictionary<string, string>? metadata)
+    static void Write(string path, List<TensorSource> tensors, TensorSource[] order, IReadOnlyDictionary<string, string>? metadata, WritingOptions options, Action<PlacedTensor> told)
     {
         byte[] header = Header(tensors, metadata);
-        // Spaces at the end bring the data to a multiple of 8.
-        int padding = -header.Length & 7;
-        Span<byte> length = stackalloc byte[8];
-        BinaryPrimitives.WriteInt64LittleEndian(length, header.Length + padding);
-        stream.Write(length);
-        stream.Write(header);
-        stream.Write("        "u8[..padding]);
-        long end = stream.Position;
+        long at = header.Length;
+        Dictionary<string, long> offsets = new(StringComparer.Ordinal);
         foreach (TensorSource tensor in tensors)
         {
-            tensor.WriteTo(stream);
-            end += tensor.ByteCount;
-            if (stream.Position != end)
-                throw new InvalidOperationException($"tensor '{tensor.Name}' wrote {tensor.ByteCount + stream.Position - end:N0} bytes, wanted {tensor.ByteCount:N0}");
+            offsets.Add(tensor.Name, at);
+            at += tensor.ByteCount;
         }
+        using WorkerPool own = new(1);
+        WorkerPool pool = options.Pool ?? own;
+        PlacedFile.Write(path, header, at, [.. order.Where(tensor => offsets.ContainsKey(tensor.Name)).Select(tensor => new PlacedTensor(tensor.Name, offsets[tensor.Name], tensor.ByteCount, stream => tensor.Write(stream, pool)))], options, told);
     }
 
+    // Length and JSON; spaces at its end bring the data to a multiple of 8.
     static byte[] Header(List<TensorSource> tensors, IReadOnlyDictionary<string, string>? metadata)
+    {
+        byte[] json = JsonHeader(tensors, metadata);
+        byte[] header = new byte[8 + (json.Length + 7 & ~7)];
+        BinaryPrimitives.WriteInt64LittleEndian(header, header.Length - 8);
+        header.AsSpan(8).Fill((byte)' ');
+        json.CopyTo(header, 8);
+        return header;
+    }
+
+    static byte[] JsonHeader(List<TensorSource> tensors, IReadOnlyDictionary<string, string>? metadata)
     {
         using MemoryStream buffer = new();
         using (Utf8JsonWriter json = new(buffer, Json))

@@ -24,6 +24,9 @@ public sealed class StoredWeight : Weight
     public HalfFormat? Format => half;
 
     /// <inheritdoc/>
+    public override bool IsInMemory => false;
+
+    /// <inheritdoc/>
     public override long ByteCount => (half is null ? 4L : 2L) * Rows * Columns;
 
     /// <inheritdoc/>

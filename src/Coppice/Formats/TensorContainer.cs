@@ -15,6 +15,12 @@ public abstract class TensorContainer : ICheckpoint
     /// <inheritdoc/>
     public string Path { get; }
 
+    /// <summary>How what is not read at once is read.</summary>
+    internal WeightReading Reading
+    {
+        set => files.ForEach(file => file.Reading = value);
+    }
+
     /// <summary>Every tensor by its name.</summary>
     public IReadOnlyDictionary<string, TensorEntry> Entries => entries;
 
@@ -32,6 +38,9 @@ public abstract class TensorContainer : ICheckpoint
 
     /// <inheritdoc/>
     public Tensor ReadTensor(string name) => Find(name).ReadTensor();
+
+    /// <inheritdoc/>
+    public TensorEntry? Entry(string name) => Find(name);
 
     /// <summary>A tensor by its name.</summary>
     /// <exception cref="CoppiceException">There is none.</exception>

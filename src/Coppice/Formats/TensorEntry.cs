@@ -56,6 +56,25 @@ public sealed class TensorEntry
         GC.KeepAlive(stored);
     }
 
+    /// <summary>Whether another tensor has the same bytes.</summary>
+    public bool HasBytesOf(TensorEntry other)
+    {
+        const int PartBytes = 1 << 20;
+        if (other.ByteCount != ByteCount)
+            return false;
+        int size = (int)Math.Min(PartBytes, ByteCount);
+        byte[] ours = new byte[size], theirs = new byte[size];
+        for (long at = 0; at < ByteCount; at += size)
+        {
+            int count = (int)Math.Min(size, ByteCount - at);
+            ReadBytes(at, ours.AsSpan(0, count));
+            other.ReadBytes(at, theirs.AsSpan(0, count));
+            if (!ours.AsSpan(0, count).SequenceEqual(theirs.AsSpan(0, count)))
+                return false;
+        }
+        return true;
+    }
+
     /// <summary>Numbers from the <paramref name="first"/> on, as float32. F64 is rounded to nearest.</summary>
     /// <exception cref="CoppiceException">The tensor holds no floating-point numbers that we read.</exception>
     public void ReadFloats(long first, Span<float> destination)
@@ -152,12 +171,14 @@ public sealed class TensorEntry
         return wrong < 0 ? new Float8Weight(Float8, (int)Shape[0], (int)Shape[1], bits, scales) : throw NotFinite(wrong);
     }
 
-    /// <summary>The matrix left in its file where it is F32, F16 or BF16; otherwise as <see cref="ReadWeight"/> gives it.</summary>
+    /// <summary>The matrix left in its file.</summary>
     public Weight OpenWeight()
     {
-        if (layout is not null || Shape.Length != 2 || DType is not (DType.F32 or DType.F16 or DType.BF16))
+        if (Shape.Length != 2)
             return ReadWeight();
         CheckLength();
+        if (layout is not null || DType is not (DType.F32 or DType.F16 or DType.BF16))
+            return new DeferredWeight((int)Shape[0], (int)Shape[1], ReadWeight);
         return new StoredWeight(file, Name, begin, DType == DType.F32 ? null : Half, (int)Shape[0], (int)Shape[1]);
     }
 

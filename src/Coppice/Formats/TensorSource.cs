@@ -12,6 +12,11 @@ namespace Coppice.Formats;
 /// <param name="WriteTo">Writes exactly the tensor's little-endian bytes.</param>
 public sealed record TensorSource(string Name, DType DType, ImmutableArray<long> Shape, Action<Stream> WriteTo)
 {
+    const int CopyBytes = 1 << 20;
+
+    // A matrix of plain numbers, which the threads of a pool can write.
+    Weight? Matrix { get; init; }
+
     /// <summary>Bytes that <see cref="WriteTo"/> writes.</summary>
     public long ByteCount => Shape.Aggregate((long)DType.Size(), (product, size) => checked(product * size));
 
@@ -23,6 +28,18 @@ public sealed record TensorSource(string Name, DType DType, ImmutableArray<long>
     public static TensorSource Made<T>(string name, DType type, ImmutableArray<long> shape, Func<T[]> make) where T : unmanaged =>
         new(name, type, shape, stream => stream.Write(MemoryMarshal.AsBytes(make().AsSpan())));
 
+    /// <summary>A tensor of a container as it lies there.</summary>
+    public static TensorSource Copy(TensorEntry entry) => new(entry.Name, entry.DType, entry.Shape, stream =>
+    {
+        byte[] buffer = new byte[(int)Math.Min(CopyBytes, entry.ByteCount)];
+        for (long at = 0; at < entry.ByteCount; at += buffer.Length)
+        {
+            Span<byte> part = buffer.AsSpan(0, (int)Math.Min(buffer.Length, entry.ByteCount - at));
+            entry.ReadBytes(at, part);
+            stream.Write(part);
+        }
+    });
+
     /// <summary>A float32 tensor, rounded to nearest even where <paramref name="type"/> (F32, F16, BF16, F8_E4M3, F8_E5M2) is narrower; in 8 bits, what is too large becomes the largest number.</summary>
     /// <exception cref="CoppiceException">While writing: a number that is finite in float32 is not in F16 or BF16.</exception>
     public static TensorSource Floats(string name, DType type, Tensor tensor) =>
@@ -32,24 +49,56 @@ public sealed record TensorSource(string Name, DType DType, ImmutableArray<long>
     /// <exception cref="CoppiceException">While writing: a number that is finite in float32 is not in <paramref name="type"/>.</exception>
     public static TensorSource Dense(string name, DType type, Weight weight) => new(name, type, [weight.Rows, weight.Columns], stream =>
     {
-        float[] row = new float[weight.Columns];
-        for (int i = 0; i < weight.Rows; i++)
+        Weight made = DeferredWeight.Made(weight);
+        float[] row = new float[made.Columns];
+        for (int i = 0; i < made.Rows; i++)
         {
-            weight.Unpack(i, row);
+            made.Unpack(i, row);
             WriteFloats(stream, name, type, row);
         }
-    });
+    })
+    {
+        Matrix = weight,
+    };
+
+    /// <summary>What a matrix is stored in. The parts of one that lies in a file are made to be looked at, and again when they are written.</summary>
+    /// <param name="weight">The matrix.</param>
+    /// <param name="parts">Its parts, in the same order every time.</param>
+    internal static IEnumerable<TensorSource> Parts(Weight weight, Func<Weight, IEnumerable<TensorSource>> parts) => weight is not DeferredWeight deferred
+        ? parts(weight)
+        : [.. parts(deferred.Make()).Select((part, i) => new TensorSource(part.Name, part.DType, part.Shape, stream => parts(deferred.Make()).ElementAt(i).WriteTo(stream)))];
+
+    /// <summary>Writes the bytes where a file stands, a matrix by all threads of a pool.</summary>
+    internal void Write(FileStream stream, WorkerPool pool)
+    {
+        GgmlType? type = DType switch { DType.F32 => GgmlType.F32, DType.F16 => GgmlType.F16, DType.BF16 => GgmlType.BF16, _ => null };
+        if (Matrix is not { } matrix || type is null)
+        {
+            WriteTo(stream);
+            return;
+        }
+        stream.Flush();
+        MatrixWriter.Write(pool, stream.SafeFileHandle, stream.Position, Name, DeferredWeight.Made(matrix), type);
+        stream.Seek(ByteCount, SeekOrigin.Current);
+    }
 
     /// <summary>A matrix of 16 or 8 bits a number in its own type, anything else in <paramref name="dense"/>.</summary>
     /// <exception cref="CoppiceException">While writing: a number that is finite in float32 is not in <paramref name="dense"/>.</exception>
     public static TensorSource Plain(CheckpointEntry entry, DType dense) => entry.Weight switch
     {
-        HalfWeight { Format: HalfFormat.Float16 } half => Dense(entry.Name, DType.F16, half),
-        HalfWeight half => Dense(entry.Name, DType.BF16, half),
+        DeferredWeight deferred => Plain(entry, deferred, dense),
+        HalfWeight { Format: HalfFormat.Float16 } or StoredWeight { Format: HalfFormat.Float16 } or SpreadWeight { Format: HalfFormat.Float16 } => Dense(entry.Name, DType.F16, entry.Weight),
+        HalfWeight or StoredWeight { Format: HalfFormat.BFloat16 } or SpreadWeight { Format: HalfFormat.BFloat16 } => Dense(entry.Name, DType.BF16, entry.Weight),
         Float8Weight { Scales.Length: 0 } narrow => Made(entry.Name, narrow.Format == Float8Format.E4M3 ? DType.F8_E4M3 : DType.F8_E5M2, [narrow.Rows, narrow.Columns], () => narrow.Bits.ToArray()),
         not null => Dense(entry.Name, dense, entry.Weight),
         null => Floats(entry.Name, dense, entry.Tensor!),
     };
+
+    static TensorSource Plain(CheckpointEntry entry, DeferredWeight deferred, DType dense)
+    {
+        TensorSource now = Plain(new CheckpointEntry(entry.Name, deferred.Make()), dense);
+        return now.Matrix is not null ? Dense(entry.Name, now.DType, deferred) : Parts(deferred, weight => [Plain(new CheckpointEntry(entry.Name, weight), dense)]).Single();
+    }
 
     internal static void WriteFloats(Stream stream, string name, DType type, ReadOnlySpan<float> values)
     {

@@ -93,7 +93,7 @@ static class DecoderCheckpoint
             {
                 entry = parts[0].Entry.Weight is null
                     ? new CheckpointEntry(group.Key, Vector(parts))
-                    : new CheckpointEntry(group.Key, Matrix([.. parts.Select(part => (exact(part.Entry.Weight!), part.At))]));
+                    : new CheckpointEntry(group.Key, Matrix([.. parts.Select(part => (DeferredWeight.Changed(part.Entry.Weight!, exact), part.At))]));
             }
             catch (CoppiceException error)
             {

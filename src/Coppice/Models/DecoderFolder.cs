@@ -23,7 +23,7 @@ static class DecoderFolder
     public static DecoderModel Open(string folder, out ICheckpoint checkpoint)
     {
         DecoderConfig config = ReadConfig(folder);
-        checkpoint = Checkpoint.Open(folder);
+        checkpoint = Checkpoint.Open(folder, WeightReading.OnDemand);
         return DecoderCheckpoint.Build(config, checkpoint, WeightReading.OnDemand);
     }
 

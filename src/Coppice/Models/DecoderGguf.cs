@@ -12,6 +12,9 @@ static class DecoderGguf
 {
     const string WeightSuffix = ".weight";
 
+    /// <summary>The key of a chat template.</summary>
+    public const string ChatTemplateKey = "tokenizer.chat_template";
+
     /// <summary>Reads a file: the model and the vocabulary that it carries.</summary>
     public static (DecoderModel Model, Tokenizer Tokenizer) Load(string path)
     {
@@ -60,7 +63,7 @@ static class DecoderGguf
     static Family FamilyOf(DecoderConfig config) => config.Family == "mistral" ? Family.Of(config with { Family = "llama" }) : Family.Of(config);
 
     /// <summary>Writes a file with each matrix, told by our name, in the type that <paramref name="typeOf"/> says; <paramref name="told"/> hears what that did to its numbers.</summary>
-    public static void Save(DecoderModel model, Tokenizer tokenizer, string path, string name, WorkerPool? pool, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null)
+    public static void Save(DecoderModel model, Tokenizer tokenizer, string path, string name, WritingOptions? options, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null, string? chatTemplate = null)
     {
         DecoderConfig config = model.Config;
         Family family = FamilyOf(config);
@@ -68,7 +71,7 @@ static class DecoderGguf
             throw new CoppiceException($"{path}: llama.cpp has no architecture for {config.Family} models");
         bool forgetsWindow = config.Window is not null && config.WindowPattern == 0;
         List<GgufWriter.Source> sources = [];
-        foreach ((CheckpointEntry entry, IReadOnlyList<string> ours) in DecoderCheckpoint.Stored(model, matrix => family.InGguf(matrix, config), GgufBlocks.Exact))
+        foreach ((CheckpointEntry entry, IReadOnlyList<string> ours) in DecoderCheckpoint.Stored(model, matrix => family.InGguf(matrix, config), GgufGrids.ToBlocks))
         {
             if (entry.Weight is not { } weight)
             {
@@ -104,8 +107,9 @@ static class DecoderGguf
             new(prefix + "attention.value_length", (uint)config.HeadWidth),
             .. family.Metadata(config),
             .. GgufVocabulary.Write(tokenizer, config.VocabularySize),
+            .. chatTemplate is null ? [] : (KeyValuePair<string, object>[])[new(ChatTemplateKey, chatTemplate)],
         ];
-        GgufWriter.Write(path, metadata, sources, pool);
+        GgufWriter.Write(path, metadata, sources, options);
     }
 
     static Tensor Divisors(DecoderConfig config)

@@ -12,6 +12,19 @@ static class DecoderLlama2C
     public static DecoderModel Load(string path)
     {
         using Llama2C file = Llama2C.Open(path);
+        return Read(file, WeightReading.Whole);
+    }
+
+    /// <summary>The same with matrices left in the file, which has to stay open.</summary>
+    public static DecoderModel Open(string path, out ICheckpoint checkpoint)
+    {
+        Llama2C file = Llama2C.Open(path);
+        checkpoint = file;
+        return Read(file, WeightReading.OnDemand);
+    }
+
+    static DecoderModel Read(Llama2C file, WeightReading reading)
+    {
         Llama2CHeader header = file.Header;
         DecoderConfig config = new()
         {
@@ -25,12 +38,12 @@ static class DecoderLlama2C
             ContextLength = header.ContextLength,
             Head = header.Classifier == Classifier.Tied ? HeadKind.Tied : HeadKind.Untied,
         };
-        config.Validate(path);
-        return DecoderCheckpoint.Build(config, file, name => Place(name, config), _ => false);
+        config.Validate(file.Path);
+        return DecoderCheckpoint.Build(config, file, name => Place(name, config), _ => false, reading);
     }
 
     /// <summary>Writes a file; every number as float32.</summary>
-    public static void Save(DecoderModel model, string path)
+    public static void Save(DecoderModel model, string path, WritingOptions? options = null)
     {
         DecoderConfig config = model.Config;
         if (config with { Family = "llama" } != Plain(config))
@@ -39,7 +52,7 @@ static class DecoderLlama2C
             throw new CoppiceException($"{path}: llama2.c computes with heads of width/heads numbers, rope_theta 10000 and epsilon 1e-5; this model has {config.HeadWidth}, {config.RopeTheta} and {config.NormEpsilon}");
         Llama2CHeader header = new(config.HiddenSize, config.IntermediateSize, config.LayerCount, config.HeadCount, config.KeyValueHeadCount, config.VocabularySize, config.ContextLength,
             config.Head == HeadKind.Tied ? Classifier.Tied : Classifier.Untied);
-        Llama2C.Write(path, header, [.. DecoderCheckpoint.Stored(model, name => Place(name, config), weight => weight).Select(tensor => tensor.Entry)]);
+        Llama2C.Write(path, header, [.. DecoderCheckpoint.Stored(model, name => Place(name, config), weight => weight).Select(tensor => tensor.Entry)], options);
     }
 
     static TensorPlace Place(string name, DecoderConfig config) => Families.Llama.Neighbours(new TensorPlace(TensorNames.Meta.Of(name)), name, config);

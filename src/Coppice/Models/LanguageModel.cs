@@ -26,7 +26,7 @@ public sealed record LanguageModel(Model Model, Tokenizer Tokenizer, string Sour
                 DecoderModel model = DecoderLlama2C.Load(path);
                 return Paired(model, tokenizer is null ? Beside(path, model.VocabularySize) : Tokenizer.Load(tokenizer), path);
             default:
-                throw new CoppiceException($"{path}: is no model that we read; wanted a folder with config.json, a .gguf or a llama2.c .bin");
+                throw Unknown(path);
         }
     }
 
@@ -51,7 +51,9 @@ public sealed record LanguageModel(Model Model, Tokenizer Tokenizer, string Sour
 
     DecoderModel Llama => (DecoderModel)Model;
 
-    static Tokenizer Beside(string model, int vocabulary)
+    internal static CoppiceException Unknown(string path) => new($"{path}: is no model that we read; wanted a folder with config.json, a .gguf or a llama2.c .bin");
+
+    internal static Tokenizer Beside(string model, int vocabulary)
     {
         string folder = Path.GetDirectoryName(Path.GetFullPath(model))!;
         string numbered = Path.Combine(folder, $"tok{vocabulary}.bin");

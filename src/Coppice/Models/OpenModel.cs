@@ -4,17 +4,20 @@ using Coppice.Text;
 
 namespace Coppice.Models;
 
-/// <summary>A model whose matrices stay in their file and are read row by row when asked for: for converting, where each is wanted once. Products with them are slow.</summary>
+/// <summary>A model whose matrices stay in their file and are read when asked for: for converting and inspecting, where each is wanted once. Products with them are slow.</summary>
 public sealed class OpenModel : IDisposable
 {
-    readonly IDisposable file;
+    readonly ICheckpoint file;
 
-    OpenModel(LanguageModel language, IDisposable file) => (Language, this.file) = (language, file);
+    OpenModel(LanguageModel language, ICheckpoint file) => (Language, this.file) = (language, file);
 
     /// <summary>The model; usable until this is disposed.</summary>
     public LanguageModel Language { get; }
 
-    /// <summary>Opens a Hugging Face folder or a .gguf; matrices of 16 or 32 bits a number stay there, others are read.</summary>
+    /// <summary>What it was opened from.</summary>
+    public ICheckpoint Checkpoint => file;
+
+    /// <summary>Opens a Hugging Face folder, a .gguf or llama2.c's .bin beside its tokenizer.</summary>
     /// <exception cref="CoppiceException">What is there cannot be read as a model; the message names file, tensor and reason.</exception>
     public static OpenModel Open(string path)
     {
@@ -23,12 +26,21 @@ public sealed class OpenModel : IDisposable
         {
             if (Directory.Exists(path))
                 return new OpenModel(LanguageModel.Paired(DecoderFolder.Open(path, out file), Tokenizer.Load(path), path), file);
-            if (!CanOpen(path))
-                throw new CoppiceException($"{path}: is no model that can be left in its file; wanted a folder with config.json or a .gguf");
-            Gguf gguf = Gguf.Open(path);
-            file = gguf;
-            (DecoderModel model, Tokenizer tokenizer) = DecoderGguf.Read(gguf, WeightReading.OnDemand);
-            return new OpenModel(LanguageModel.Paired(model, tokenizer, path), file);
+            if (!File.Exists(path))
+                throw new CoppiceException($"{path}: there is no such file or folder");
+            switch (Path.GetExtension(path).ToLowerInvariant())
+            {
+                case ".gguf":
+                    Gguf gguf = Gguf.Open(path, WeightReading.OnDemand);
+                    file = gguf;
+                    (DecoderModel model, Tokenizer tokenizer) = DecoderGguf.Read(gguf, WeightReading.OnDemand);
+                    return new OpenModel(LanguageModel.Paired(model, tokenizer, path), file);
+                case ".bin":
+                    DecoderModel plain = DecoderLlama2C.Open(path, out file);
+                    return new OpenModel(LanguageModel.Paired(plain, LanguageModel.Beside(path, plain.VocabularySize), path), file);
+                default:
+                    throw LanguageModel.Unknown(path);
+            }
         }
         catch
         {
@@ -36,9 +48,6 @@ public sealed class OpenModel : IDisposable
             throw;
         }
     }
-
-    /// <summary>Whether a path looks like one that <see cref="Open"/> takes.</summary>
-    public static bool CanOpen(string path) => Directory.Exists(path) || File.Exists(path) && Path.GetExtension(path).Equals(".gguf", StringComparison.OrdinalIgnoreCase);
 
     /// <inheritdoc/>
     public void Dispose() => file.Dispose();

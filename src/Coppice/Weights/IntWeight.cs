@@ -132,6 +132,28 @@ public sealed class IntWeight : PackedWeight
         }
     }
 
+    /// <inheritdoc/>
+    public override Weight Reorder(ReadOnlySpan<int> order)
+    {
+        uint[] codes = new uint[order.Length * wordsPerRow];
+        Half[] halves = new Half[scales.Length == 0 ? 0 : order.Length * GroupsPerRow];
+        float[] wide = new float[wideScales.Length == 0 ? 0 : order.Length * GroupsPerRow];
+        byte[]? points = zeros is null ? null : new byte[order.Length * GroupsPerRow];
+        for (int i = 0; i < order.Length; i++)
+        {
+            Row<uint>(words, order[i], wordsPerRow).CopyTo(codes.AsSpan(i * wordsPerRow));
+            if (halves.Length > 0)
+                Row<Half>(scales, order[i], GroupsPerRow).CopyTo(halves.AsSpan(i * GroupsPerRow));
+            if (wide.Length > 0)
+                Row<float>(wideScales, order[i], GroupsPerRow).CopyTo(wide.AsSpan(i * GroupsPerRow));
+            if (points is not null)
+                Row<byte>(zeros, order[i], GroupsPerRow).CopyTo(points.AsSpan(i * GroupsPerRow));
+        }
+        return new IntWeight(Bits, GroupSize, order.Length, Columns, codes, halves, wide, points);
+
+        static ReadOnlySpan<T> Row<T>(ReadOnlySpan<T> all, int row, int length) => all.Slice(row * length, length);
+    }
+
     internal override Weight? StackWith(IReadOnlyList<Weight> parts)
     {
         IntWeight[] all = [.. parts.Cast<IntWeight>()];

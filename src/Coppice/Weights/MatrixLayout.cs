@@ -2,7 +2,7 @@ using Coppice.Tensors;
 
 namespace Coppice.Weights;
 
-/// <summary>Matrices put together, or turned, without changing a number.</summary>
+/// <summary>Matrices put together, or turned, without changing a number. What lies in a file stays there until its numbers are asked for.</summary>
 static class MatrixLayout
 {
     /// <summary>The rows of all parts, one part below another. All are of one kind: plain numbers, integers in equal groups, or blocks.</summary>
@@ -11,6 +11,8 @@ static class MatrixLayout
     {
         if (parts.Count == 1)
             return parts[0];
+        if (parts.Any(part => !part.IsInMemory))
+            return new DeferredWeight(parts.Sum(part => part.Rows), parts[0].Columns, () => Stack([.. parts.Select(InMemory)]));
         Weight first = parts[0];
         if (parts.FirstOrDefault(part => part.Kind != first.Kind || part.Columns != first.Columns) is { } other)
             throw new CoppiceException($"matrices of kinds {first.Kind} and {other.Kind} are stored as one here, and have to be of one kind");
@@ -22,12 +24,20 @@ static class MatrixLayout
     /// <exception cref="CoppiceException">The matrix is no plain numbers.</exception>
     public static Weight Transpose(Weight weight)
     {
+        if (!weight.IsInMemory)
+            return new DeferredWeight(weight.Columns, weight.Rows, () => Transpose(InMemory(weight)));
         float[] from = weight.ToDense(), to = new float[from.Length];
         for (int row = 0; row < weight.Rows; row++)
             for (int column = 0; column < weight.Columns; column++)
                 to[column * weight.Rows + row] = from[row * weight.Columns + column];
         return Plain(weight.Kind, weight.Columns, weight.Rows, to)
             ?? throw new CoppiceException($"a matrix of kind {weight.Kind} is stored with inputs and outputs exchanged here, which this kind cannot be");
+    }
+
+    static Weight InMemory(Weight weight)
+    {
+        Weight made = DeferredWeight.Made(weight);
+        return made.IsInMemory ? made : Plain(made.Kind, made.Rows, made.Columns, made.ToDense())!;
     }
 
     static float[] Concat(IReadOnlyList<Weight> parts)

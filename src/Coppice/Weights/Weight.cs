@@ -23,6 +23,9 @@ public abstract class Weight(int rows, int columns)
     /// <summary>The storage by its short name: <c>f32</c>, <c>bf16</c>, <c>int4-g32</c>, <c>q8_0</c>, <c>sparse-f16</c> ...</summary>
     public abstract string Kind { get; }
 
+    /// <summary>Whether the numbers are at hand. Those of a matrix that lies in a file are read each time they are asked for.</summary>
+    public virtual bool IsInMemory => true;
+
     /// <summary>Stored bits a weight, scales and masks included.</summary>
     public double BitsPerWeight => 8.0 * ByteCount / ((long)Rows * Columns);
 

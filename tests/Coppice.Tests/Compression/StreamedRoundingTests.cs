@@ -70,7 +70,7 @@ public sealed class StreamedRoundingTests : IDisposable
         File.WriteAllBytes(path, bytes);
         using Gguf gguf = Gguf.Open(path);
         using WorkerPool pool = new(2);
-        CoppiceException error = Assert.Throws<CoppiceException>(() => GgufWriter.Write(output, [], [new(new("w", gguf.OpenWeight("w")), GgmlType.Q8_0)], pool));
+        CoppiceException error = Assert.Throws<CoppiceException>(() => GgufWriter.Write(output, [], [new(new("w", gguf.OpenWeight("w")), GgmlType.Q8_0)], new WritingOptions { Pool = pool }));
         Assert.Contains("tensor 'w'", error.Message, StringComparison.Ordinal);
         Assert.Contains(said, error.Message, StringComparison.Ordinal);
         Assert.False(File.Exists(output));

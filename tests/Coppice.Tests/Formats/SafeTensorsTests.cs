@@ -87,7 +87,7 @@ public sealed class SafeTensorsTests : IDisposable
     public void A_large_folder_is_sharded_and_read_back()
     {
         TensorSource[] sources = [.. Enumerable.Range(0, 5).Select(i => TensorSource.Floats($"t{i}", DType.F32, Tensor.From([10], Numbers(10, i))))];
-        SafeTensorsWriter.WriteFolder(folder.Path, sources, shardBytes: 80);
+        SafeTensorsWriter.WriteFolder(folder.Path, sources, options: new WritingOptions { ShardBytes = 80 });
         Assert.Equal(["model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors", "model-00003-of-00003.safetensors", "model.safetensors.index.json"],
             Directory.GetFiles(folder.Path).Select(Path.GetFileName).Order(StringComparer.Ordinal));
         using SafeTensors tensors = SafeTensors.Open(folder.Path);
@@ -260,7 +260,7 @@ public sealed class SafeTensorsTests : IDisposable
     [Fact]
     public void A_damaged_index_is_read_or_refused()
     {
-        SafeTensorsWriter.WriteFolder(folder.Path, [TensorSource.Floats("a", DType.F32, Tensor.From([10], Numbers(10, 1))), TensorSource.Floats("b", DType.F32, Tensor.From([10], Numbers(10, 2)))], shardBytes: 40);
+        SafeTensorsWriter.WriteFolder(folder.Path, [TensorSource.Floats("a", DType.F32, Tensor.From([10], Numbers(10, 1))), TensorSource.Floats("b", DType.F32, Tensor.From([10], Numbers(10, 2)))], options: new WritingOptions { ShardBytes = 40 });
         byte[] good = File.ReadAllBytes(folder["model.safetensors.index.json"]);
         Mutations.Check(good, folder["model.safetensors.index.json"], seed: 5, rounds: 500, _ => SafeTensors.Open(folder.Path).Dispose());
     }

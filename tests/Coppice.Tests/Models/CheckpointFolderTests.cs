@@ -32,7 +32,7 @@ public sealed class CheckpointFolderTests : IDisposable
         IReadOnlyList<CheckpointEntry> entries = DecoderCheckpoint.Entries(model);
         (var tensors, JsonObject? config) = layout.Encode(entries, DType.F32);
         WriteConfig(config);
-        SafeTensorsWriter.WriteFolder(folder.Path, tensors, shardBytes: 20_000);
+        SafeTensorsWriter.WriteFolder(folder.Path, tensors, options: new WritingOptions { ShardBytes = 20_000 });
         Assert.True(File.Exists(folder["model.safetensors.index.json"]));
         DecoderModel read = DecoderFolder.Load(folder.Path);
         Assert.Equal("int4-g32-asym", read.Matrices().First(part => part.Name.EndsWith("up_proj", StringComparison.Ordinal)).Layer.Weight.Kind);

@@ -1,0 +1,65 @@
+namespace Coppice.Weights;
+
+/// <summary>A matrix that is made when it is asked for and not kept, so that a model of any size can be gone through with memory for its largest matrix.</summary>
+/// <param name="rows">Outputs.</param>
+/// <param name="columns">Inputs.</param>
+/// <param name="make">Reads or computes the matrix, the same every time.</param>
+public sealed class DeferredWeight(int rows, int columns, Func<Weight> make) : Weight(rows, columns)
+{
+    readonly WeakReference<Weight?> last = new(null);
+    (string Kind, long ByteCount)? facts;
+
+    /// <summary>The matrix; made again once nobody holds the last one any more.</summary>
+    public Weight Make()
+    {
+        if (last.TryGetTarget(out Weight? made))
+            return made;
+        made = make();
+        if (made.Shape != Shape)
+            throw new InvalidOperationException($"DeferredWeight: {made.Shape} was made, wanted {Shape}");
+        last.SetTarget(made);
+        facts = (made.Kind, made.ByteCount);
+        return made;
+    }
+
+    /// <summary>What a matrix is once it is made; itself where nothing is deferred.</summary>
+    public static Weight Made(Weight weight) => weight is DeferredWeight deferred ? deferred.Make() : weight;
+
+    /// <summary>What <paramref name="change"/> makes of a matrix of the same shape, now or, where it lies in a file, when it is asked for.</summary>
+    public static Weight Changed(Weight weight, Func<Weight, Weight> change) =>
+        weight.IsInMemory ? change(weight) : new DeferredWeight(weight.Rows, weight.Columns, () => change(Made(weight)));
+
+    /// <inheritdoc/>
+    public override bool IsInMemory => false;
+
+    /// <inheritdoc/>
+    /// <remarks>The first time the matrix is made to be looked at.</remarks>
+    public override string Kind => Facts.Kind;
+
+    /// <inheritdoc/>
+    /// <remarks>The first time the matrix is made to be looked at.</remarks>
+    public override long ByteCount => Facts.ByteCount;
+
+    /// <inheritdoc/>
+    public override void Unpack(int firstRow, Span<float> dense) => Make().Unpack(firstRow, dense);
+
+    /// <inheritdoc/>
+    public override double Sparsity() => Make().Sparsity();
+
+    /// <inheritdoc/>
+    public override Weight Reorder(ReadOnlySpan<int> order)
+    {
+        int[] rows = order.ToArray();
+        return new DeferredWeight(rows.Length, Columns, () => Make().Reorder(rows));
+    }
+
+    (string Kind, long ByteCount) Facts
+    {
+        get
+        {
+            if (facts is null)
+                Make();
+            return facts!.Value;
+        }
+    }
+}
