@@ -15,6 +15,7 @@ static class Commands
             QuickstartCommand.Create(),
             InspectCommand.Create(),
             CompressCommand.Create(),
+            ConvertCommand.Create(),
             EvalCommand.Create(),
             ExplainCommand.Create(),
             RunCommand.Create(),

@@ -1,0 +1,60 @@
+using System.Buffers;
+using Coppice.Tensors;
+using Coppice.Weights;
+
+namespace Coppice.Export;
+
+/// <summary>How two sets of numbers differ.</summary>
+/// <param name="Changed">How many are not equal.</param>
+/// <param name="Largest">The largest |a - b|.</param>
+readonly record struct Difference(long Changed, double Largest)
+{
+    // Numbers that a thread compares at a time.
+    const int BandNumbers = 1 << 16;
+
+    /// <summary>Of two matrices of one shape, some rows at a time.</summary>
+    public static Difference Of(Weight a, Weight b, WorkerPool pool)
+    {
+        if (a.Shape != b.Shape)
+            throw new ArgumentException($"Difference: {a.Shape} and {b.Shape}");
+        (a, b) = (DeferredWeight.Made(a), DeferredWeight.Made(b));
+        int rows = Math.Max(1, BandNumbers / a.Columns), bands = (a.Rows + rows - 1) / rows;
+        Difference[] parts = new Difference[bands];
+        BandJob job = new(a, b, rows, parts);
+        pool.Run(bands, ref job);
+        return parts.Aggregate(default(Difference), (sum, part) => sum + part);
+    }
+
+    /// <summary>Of two lists of one length.</summary>
+    public static Difference Of(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
+    {
+        if (a.SequenceEqual(b))
+            return default;
+        long changed = 0;
+        double largest = 0;
+        for (int i = 0; i < a.Length; i++)
+            if (a[i] != b[i])
+            {
+                changed++;
+                largest = Math.Max(largest, Math.Abs((double)a[i] - b[i]));
+            }
+        return new Difference(changed, largest);
+    }
+
+    /// <summary>Of two parts together.</summary>
+    public static Difference operator +(Difference a, Difference b) => new(a.Changed + b.Changed, Math.Max(a.Largest, b.Largest));
+
+    readonly struct BandJob(Weight a, Weight b, int bandRows, Difference[] parts) : IJob
+    {
+        public void Execute(int part)
+        {
+            int first = part * bandRows, count = Math.Min(bandRows, a.Rows - first) * a.Columns;
+            float[] x = ArrayPool<float>.Shared.Rent(count), y = ArrayPool<float>.Shared.Rent(count);
+            a.Unpack(first, x.AsSpan(0, count));
+            b.Unpack(first, y.AsSpan(0, count));
+            parts[part] = Of(x.AsSpan(0, count), y.AsSpan(0, count));
+            ArrayPool<float>.Shared.Return(y);
+            ArrayPool<float>.Shared.Return(x);
+        }
+    }
+}
