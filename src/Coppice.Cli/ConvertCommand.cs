@@ -12,12 +12,12 @@ static class ConvertCommand
     static readonly (string Name, ModelFormat Format)[] formats =
     [
         ("gguf", ModelFormat.Gguf), ("safetensors", ModelFormat.Safetensors), ("compressed-tensors", ModelFormat.CompressedTensors),
-        ("gptq", ModelFormat.Gptq), ("awq", ModelFormat.Awq), ("llama2c", ModelFormat.Llama2C),
+        ("gptq", ModelFormat.Gptq), ("awq", ModelFormat.Awq), ("llama2c", ModelFormat.Llama2C), ("onnx", ModelFormat.Onnx),
     ];
 
     static readonly Option<string> Output = new("--output", "-o") { Description = "What to write: a file for gguf and llama2c, otherwise a folder", HelpName = "OUT", Required = true };
     static readonly Option<string?> Format = Options.Choice("--format", "The format; by default gguf for NAME.gguf, llama2c for NAME.bin, otherwise compressed-tensors", [.. formats.Select(format => format.Name)]);
-    static readonly Option<string?> Type = Options.Text("--type", "TYPE", "How to store numbers: f32, f16, bf16, or a type of GGUF; by default as they are");
+    static readonly Option<string?> Type = Options.Text("--type", "TYPE", "How to store numbers: f32, f16, bf16, a type of GGUF, or for onnx f32-qdq, f16-qdq; by default as they are");
     static readonly Option<bool> AllowRequantize = new("--allow-requantize") { Description = "Round again what the format cannot hold exactly, instead of failing" };
     static readonly Option<string?> ShardSize = Options.Text("--shard-size", "SIZE", "The largest file of a folder, such as 2GB; 5GB by default");
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Coppice.Export.Onnx;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -15,6 +16,7 @@ abstract class ConversionTarget
     {
         ModelFormat.Gguf => new GgufTarget(options),
         ModelFormat.Llama2C => new Llama2CTarget(options),
+        ModelFormat.Onnx => new OnnxTarget(options),
         _ => new FolderTarget(options),
     };
 

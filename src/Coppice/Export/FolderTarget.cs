@@ -1,11 +1,9 @@
 using System.Collections.Immutable;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Models.Families;
 using Coppice.Tensors;
-using Coppice.Text;
 using Coppice.Weights;
 
 namespace Coppice.Export;
@@ -42,8 +40,8 @@ sealed class FolderTarget(ConversionOptions options) : ConversionTarget
         if (layout is { } asked && asked != QuantizationLayout.CompressedTensors && quantization is null)
             throw new CoppiceException($"{source.Path}: has no matrix of integers for {asked}'s parts; compress it first");
         SafeTensorsWriter.WriteFolder(built, [.. parts, .. tensors], new Dictionary<string, string> { ["format"] = "pt" }, writing);
-        WriteConfig(source, built, quantization);
-        return source.Folder is null ? TokenizerFiles(source, built) : CopiedFiles(source.Path, built);
+        ModelFolder.WriteConfig(source, built, type, quantization);
+        return ModelFolder.Complete(source, built);
     }
 
     // Of a folder what is plain and keeps its type is no entry but the tensor itself.
@@ -86,59 +84,6 @@ sealed class FolderTarget(ConversionOptions options) : ConversionTarget
         foreach (string tensor in ours)
             refusal.Note(tensor, fault ?? $"{made.Kind} as plain {type}");
         return PlainForm.As(weight, type ?? DType.F16);
-    }
-
-    void WriteConfig(ConversionSource source, string built, JsonObject? quantization)
-    {
-        JsonObject config;
-        string path = Path.Combine(source.Path, Checkpoint.ConfigName);
-        if (source.Folder is null)
-        {
-            LanguageModel language = source.Model.Language;
-            config = DecoderFolder.Config(((DecoderModel)language.Model).Config, type ?? DType.F16, language.Tokenizer.BosId, language.Tokenizer.EosId);
-        }
-        else
-        {
-            using JsonDocument document = JsonFile.Read(path);
-            config = JsonObject.Create(document.RootElement.Clone()) ?? throw new CoppiceException($"{path}: holds a {document.RootElement.ValueKind}, wanted an object");
-            config.Remove(CompressionConfig.Key);
-            config.Remove(CompressionConfig.OldKey);
-            if (type is { } plain)
-                config[config.ContainsKey("dtype") ? "dtype" : "torch_dtype"] = plain switch { DType.F16 => "float16", DType.BF16 => "bfloat16", _ => "float32" };
-        }
-        if (quantization is not null)
-            config[CompressionConfig.Key] = quantization;
-        AtomicFile.Write(Path.Combine(built, Checkpoint.ConfigName), stream =>
-        {
-            using Utf8JsonWriter writer = new(stream, new JsonWriterOptions { Indented = true, NewLine = "\n" });
-            config.WriteTo(writer);
-        });
-    }
-
-    static (ImmutableArray<string>, ImmutableArray<string>) CopiedFiles(string folder, string built)
-    {
-        ImmutableArray<string> names = [.. SideFiles.Of(folder)];
-        foreach (string name in names)
-            SideFiles.Copy(folder, name, built);
-        return (names, [.. SideFiles.Folders(folder)]);
-    }
-
-    static (ImmutableArray<string>, ImmutableArray<string>) TokenizerFiles(ConversionSource source, string built)
-    {
-        Tokenizer tokenizer = source.Model.Language.Tokenizer;
-        tokenizer.Save(built);
-        List<string> files = [.. tokenizer.Files.Select(file => file.Name)];
-        if (source.ChatTemplate is { } template)
-        {
-            AtomicFile.WriteText(Path.Combine(built, "chat_template.jinja"), template);
-            files.Add("chat_template.jinja");
-        }
-        return ([.. files], source.Model.Checkpoint is Gguf gguf ? [.. gguf.Metadata.Keys.Where(IsForgotten).Order(StringComparer.Ordinal)] : []);
-
-        // Sizes are in config.json, the vocabulary in the tokenizer's files.
-        bool IsForgotten(string key) => key.StartsWith("general.", StringComparison.Ordinal)
-            ? key is not ("general.architecture" or "general.name" or "general.quantization_version" or "general.file_type" or "general.alignment")
-            : !key.StartsWith("tokenizer.", StringComparison.Ordinal) && !key.StartsWith(gguf.Get<string>("general.architecture") + ".", StringComparison.Ordinal);
     }
 
     /// <inheritdoc/>

@@ -94,6 +94,12 @@ public sealed record DecoderConfig
     /// <summary>Whether a layer's queries see only a window.</summary>
     public bool IsWindowed(int layer) => Window is not null && (WindowPattern == 0 || (layer + 1) % WindowPattern != 0);
 
+    /// <summary>Angles a position, one for each pair of a head's numbers that is turned.</summary>
+    /// <param name="isLocal">Whether of windowed layers that have frequencies of their own.</param>
+    internal double[] RotaryFrequencies(bool isLocal) => isLocal
+        ? RotaryTable.Frequencies(RotaryWidth ?? HeadWidth, LocalRopeTheta!.Value)
+        : [.. RotaryTable.Frequencies(RotaryWidth ?? HeadWidth, RopeTheta).Select((frequency, pair) => RopeScaling?.Scale(pair, frequency) ?? frequency)];
+
     /// <summary>Added to the mean square in every norm.</summary>
     public float NormEpsilon { get; init; } = 1e-5f;
 

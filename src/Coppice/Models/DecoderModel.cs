@@ -15,8 +15,8 @@ public sealed class DecoderModel : Model
         Config = config;
         int width = config.HiddenSize, inner = config.IntermediateSize;
         int queries = config.HeadCount * config.HeadWidth, keys = config.KeyValueHeadCount * config.HeadWidth;
-        RotaryTable? rotary = config.Positions == PositionKind.Rotary ? Rotary(config.RopeTheta, config.RopeScaling) : null;
-        RotaryTable? localRotary = config.LocalRopeTheta is { } theta ? Rotary(theta, null) : rotary;
+        RotaryTable? rotary = config.Positions == PositionKind.Rotary ? Rotary(isLocal: false) : null;
+        RotaryTable? localRotary = config.LocalRopeTheta is null ? rotary : Rotary(isLocal: true);
         Embedding = new Embedding(matrix("model.embed_tokens.weight", [config.VocabularySize, width]));
         if (config.Positions == PositionKind.Learned)
             Positions = new Embedding(matrix("model.embed_positions.weight", [config.ContextLength + config.FirstPosition, width]));
@@ -68,8 +68,7 @@ public sealed class DecoderModel : Model
             ? null
             : new RmsNorm(vector(name, [config.QueryKeyNorm == QueryKeyNorm.Head ? config.HeadWidth : all]), config.NormEpsilon);
 
-        RotaryTable Rotary(double theta, RopeScaling? scaling) => new(config.ContextLength, config.HeadWidth,
-            [.. RotaryTable.Frequencies(config.RotaryWidth ?? config.HeadWidth, theta).Select((frequency, pair) => scaling?.Scale(pair, frequency) ?? frequency)]);
+        RotaryTable Rotary(bool isLocal) => new(config.ContextLength, config.HeadWidth, config.RotaryFrequencies(isLocal));
     }
 
     /// <summary>The sizes.</summary>
