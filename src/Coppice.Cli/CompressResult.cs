@@ -56,6 +56,9 @@ sealed record CompressResult(Recipe Recipe, CompressionReport Report, Compressed
             json.WriteNumber("sparsity", layer.Sparsity);
             json.Number("weightError", layer.WeightError);
             json.Number("outputError", layer.OutputError);
+            json.Number("calibrationTokens", layer.Tokens);
+            if (!layer.Warnings.IsEmpty)
+                json.WriteString("warning", string.Join("; ", layer.Warnings));
         });
         json.WriteNumber("bytes", Output.Bytes);
         json.WriteNumber("bitsPerWeight", Report.BitsPerWeight);

@@ -36,14 +36,15 @@ internal sealed class Calibration
     /// <summary>Tokens in all sequences.</summary>
     public long Tokens { get; private set; }
 
-    /// <summary>Runs the block and gathers what enters the stage's matrices, which read one and the same input.</summary>
-    public InputStatistics Measure(TransformerBlock block, int index, Linear reader, Statistics kind, CancellationToken cancel)
+    /// <summary>Runs the block and gathers what enters each of <paramref name="readers"/>; an expert sees the tokens that were sent to it.</summary>
+    public InputStatistics[] Measure(TransformerBlock block, int index, IReadOnlyList<Linear> readers, Statistics kind, CancellationToken cancel)
     {
-        InputStatistics statistics = new(reader.Weight.Columns, kind);
+        InputStatistics[] statistics = [.. readers.Select(reader => new InputStatistics(reader.Weight.Columns, kind))];
         context.OnLinearInput = (linear, x) =>
         {
-            if (ReferenceEquals(linear, reader))
-                statistics.Add(context.Pool, x.Data);
+            for (int i = 0; i < readers.Count; i++)
+                if (ReferenceEquals(linear, readers[i]))
+                    statistics[i].Add(context.Pool, x.Data);
         };
         foreach ((Batch tokens, Tensor hidden) in batches)
         {

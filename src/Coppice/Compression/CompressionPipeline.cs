@@ -10,10 +10,16 @@ namespace Coppice.Compression;
 
 /// <summary>
 /// Runs a recipe over a model, block after block and, within one, stage after stage (q, k, v; o; gate, up; down): each stage's statistics are
-/// those of its inputs in the model as compressed so far. Embedding and head come last. Memory beside the model: one stage's statistics and the calibration's hidden states.
+/// those of its inputs in the model as compressed so far. Embedding and head come last. Memory beside the model: one stage's statistics (a mixture's experts in portions) and the calibration's hidden states.
+/// An expert that too few calibration tokens reach gets each step's form that needs none, with a warning.
 /// </summary>
 public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
 {
+    // Of fewer inputs than this neither norms nor products say much.
+    const int FewestTokens = 32;
+
+    const long MostStatistics = 1L << 30;
+
     /// <summary>Fixes every draw.</summary>
     public int Seed { get; init; }
 
@@ -43,7 +49,7 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
         {
             long start = Stopwatch.GetTimestamp(), bytesBefore = model.ByteCount;
             Dictionary<MatrixLayer, string> names = matrices.ToDictionary(matrix => matrix.Layer, matrix => matrix.Name);
-            HashSet<MatrixLayer> inBlocks = [.. model.Blocks.SelectMany(block => block.Stages).SelectMany(stage => stage)];
+            HashSet<MatrixLayer> inBlocks = [.. model.Blocks.SelectMany(block => block.Stages).SelectMany(stage => stage.Matrices)];
             List<(string Name, MatrixLayer Layer)> others = [.. matrices.Where(matrix => !inBlocks.Contains(matrix.Layer))];
             CheckFinite();
             CheckHead(others);
@@ -52,14 +58,15 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
             {
                 TransformerBlock block = model.Blocks[i];
                 int index = i;
-                Part(i, [.. block.Stages.SelectMany(stage => stage).Select(linear => (names[linear], (MatrixLayer)linear))], () =>
+                Part(i, [.. block.Stages.SelectMany(stage => stage.Matrices).Select(linear => (names[linear], (MatrixLayer)linear))], () =>
                 {
-                    foreach (IReadOnlyList<Linear> stage in block.Stages)
+                    foreach (IReadOnlyList<IReadOnlyList<Linear>> groups in block.Stages.SelectMany(Portions))
                     {
-                        bool wanted = calibration is not null && stage.Any(linear => plan.For(names[linear]).Count > 0);
-                        InputStatistics? inputs = wanted ? calibration!.Measure(block, index, stage[0], Statistics.Gram, cancel) : null;
-                        foreach (Linear linear in stage)
-                            Compress(names[linear], linear, inputs);
+                        IReadOnlyList<Linear>[] measured = [.. groups.Where(group => calibration is not null && group.Any(linear => plan.For(names[linear]).Count > 0))];
+                        InputStatistics[] inputs = measured.Length == 0 ? [] : calibration!.Measure(block, index, [.. measured.Select(group => group[0])], Statistics.Gram, cancel);
+                        foreach (IReadOnlyList<Linear> group in groups)
+                            foreach (Linear linear in group)
+                                Compress(names[linear], linear, Array.IndexOf(measured, group) is >= 0 and int at ? inputs[at] : null);
                     }
                 });
                 calibration?.Advance(block, i, cancel);
@@ -72,6 +79,25 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
             double zeros = results.Sum(layer => layer.Sparsity * layer.Rows * layer.Columns), all = results.Sum(layer => (double)layer.Rows * layer.Columns);
             return new CompressionReport(pipeline.Recipe.ToYaml(), [.. results], calibration?.Tokens ?? 0, bytesBefore, model.ByteCount, model.BitsPerWeight,
                 zeros / all, resumed, Stopwatch.GetElapsedTime(start).TotalSeconds);
+        }
+
+        // Groups whose statistics are gathered in one pass: as many as fit, a float and a double for each product of two channels.
+        static IEnumerable<IReadOnlyList<IReadOnlyList<Linear>>> Portions(Stage stage)
+        {
+            List<IReadOnlyList<Linear>> portion = [];
+            long bytes = 0;
+            foreach (IReadOnlyList<Linear> group in stage.Groups)
+            {
+                long more = 12L * group[0].Weight.Columns * group[0].Weight.Columns;
+                if (portion.Count > 0 && bytes + more > MostStatistics)
+                {
+                    yield return portion;
+                    (portion, bytes) = ([], 0);
+                }
+                portion.Add(group);
+                bytes += more;
+            }
+            yield return portion;
         }
 
         // One part of the journal: read if it is there, else done and written.
@@ -97,14 +123,19 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
             if (inputs?.FirstNonFinite() is >= 0 and int channel)
                 throw new CoppiceException($"{name}: calibration's activations are not finite in input channel {channel}; the model is damaged, or numbers in it are too large");
             IReadOnlyList<WeightStep> steps = plan.For(name);
+            bool isBlind = inputs is not null && inputs.Tokens < Math.Min(FewestTokens, calibration!.Tokens) && steps.Any(step => step.Needs != Statistics.None);
+            if (isBlind)
+                steps = [.. steps.Select(step => step.WithoutInputs ?? throw new CoppiceException($"{name}: {Reached(inputs!)}, and {step.Key} has no form that needs none; use more calibration text or 'ignore'"))];
             Weight before = layer.Weight;
             float[] original = before.ToDense();
             LayerWork work = new(name, before.Rows, before.Columns, original, pipeline.Pool)
             {
-                Inputs = inputs,
+                Inputs = isBlind ? null : inputs,
                 Random = new Random(SeedOf(name)),
                 Cancel = cancel,
             };
+            if (isBlind)
+                work.Warnings.Add($"{name}: {Reached(inputs!)}, fewer than {FewestTokens}: it got {string.Join(", ", steps.Select(step => step.Key))} in place of {string.Join(", ", plan.For(name).Select(step => step.Key))}");
             foreach (WeightStep step in steps)
                 step.Apply(work);
             layer.Weight = steps.Count == 0 && before is not DenseWeight ? before : Packing.Pack(work);
@@ -114,9 +145,12 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
             double norm = TensorPrimitives.SumOfSquares<float>(original), distance = TensorPrimitives.Distance<float>(original, stored);
             results.Add(new LayerResult(name, [.. steps.Select(step => step.Key)], layer.Weight.Kind, layer.Weight.Rows, layer.Weight.Columns, layer.Weight.ByteCount,
                 layer.Weight.BitsPerWeight, (double)stored.AsSpan().Count(0f) / stored.Length, norm == 0 ? 0 : distance * distance / norm,
-                inputs is null ? null : LayerObjective.Relative(pipeline.Pool, original, stored, inputs.Gram, before.Columns), seconds, [.. work.Warnings]));
+                inputs is not { Tokens: > 0 } ? null : LayerObjective.Relative(pipeline.Pool, original, stored, inputs.Gram, before.Columns), seconds, [.. work.Warnings])
+            { Tokens = inputs?.Tokens });
             progress?.Report(new CompressionProgress(name, results.Count, matrices.Count));
         }
+
+        string Reached(InputStatistics inputs) => $"{inputs.Tokens} of {calibration!.Tokens} calibration tokens reached it";
 
         // Past the largest f16 neither a stored number nor a scale could hold; before any work, so that hours are not lost.
         void CheckFinite()

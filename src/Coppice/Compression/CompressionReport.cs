@@ -16,7 +16,11 @@ namespace Coppice.Compression;
 /// <param name="Seconds">Time of its own steps, statistics not included.</param>
 /// <param name="Warnings">What the user should know.</param>
 public sealed record LayerResult(string Name, ImmutableArray<string> Steps, string Kind, int Rows, int Columns, long Bytes, double BitsPerWeight,
-    double Sparsity, double WeightError, double? OutputError, double Seconds, ImmutableArray<string> Warnings);
+    double Sparsity, double WeightError, double? OutputError, double Seconds, ImmutableArray<string> Warnings)
+{
+    /// <summary>Calibration tokens that its statistics are of: fewer than all for an expert; null where none were measured.</summary>
+    public long? Tokens { get; init; }
+}
 
 /// <summary>What a recipe did to a model.</summary>
 /// <param name="Recipe">The recipe's canonical YAML.</param>

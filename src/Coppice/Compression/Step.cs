@@ -9,7 +9,7 @@ public abstract record Step
     /// <summary>Its key in YAML: the method's name in lower camel case.</summary>
     public abstract string Key { get; }
 
-    /// <summary>Globs over the matrices' full names (<c>*.mlp.*</c>); none means every matrix of the blocks, but neither embedding nor head.</summary>
+    /// <summary>Globs over the matrices' full names (<c>*.mlp.*</c>); none means every matrix of the blocks, but neither embedding nor head nor what chooses experts.</summary>
     public ImmutableArray<string> Targets { get; init; } = [];
 
     /// <summary>Globs of what is left out.</summary>
@@ -27,6 +27,9 @@ public abstract record WeightStep : Step
 
     /// <summary>What it has to know about the inputs.</summary>
     public virtual Statistics Needs => Statistics.None;
+
+    /// <summary>What is done in its place to a matrix that too few calibration tokens reach; null where there is nothing like it.</summary>
+    public virtual WeightStep? WithoutInputs => Needs == Statistics.None ? this : null;
 
     /// <summary>Says why it cannot do a matrix of this size, or null where it can; asked before any work.</summary>
     public virtual string? Refuses(int rows, int columns) => null;

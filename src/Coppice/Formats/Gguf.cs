@@ -96,15 +96,13 @@ public sealed class Gguf : ICheckpoint
     public Weight ReadWeight(string name)
     {
         GgufTensor tensor = Find(name);
-        if (tensor.Shape.Length != 2)
-            throw Error(tensor, $"is {TensorEntry.Describe(tensor.Shape)}, wanted a matrix");
         CheckLength(tensor);
-        (int rows, int columns) = ((int)tensor.Shape[0], (int)tensor.Shape[1]);
+        (int rows, int columns) = RowsOf(tensor);
         if (tensor.Type.Blocks is { } blocks)
             return blocks.Read(rows, columns, new BlockTensor(this, tensor));
         return tensor.Type.Name switch
         {
-            "F32" => new DenseWeight(ReadTensor(name)),
+            "F32" => new DenseWeight(Tensor.From([rows, columns], ReadTensor(name).Data)),
             "F16" or "BF16" => new HalfWeight(Half(tensor), rows, columns, ReadHalves(tensor)),
             _ => throw Unsupported(tensor),
         };
@@ -114,12 +112,13 @@ public sealed class Gguf : ICheckpoint
     public Weight OpenWeight(string name)
     {
         GgufTensor tensor = Find(name);
-        if (tensor.Shape.Length != 2 || !tensor.Type.IsReadable)
-            return ReadWeight(name);
+        if (!tensor.Type.IsReadable)
+            throw Unsupported(tensor);
         CheckLength(tensor);
+        (int rows, int columns) = RowsOf(tensor);
         if (tensor.Type.BlockSize != 1)
-            return new DeferredWeight((int)tensor.Shape[0], (int)tensor.Shape[1], () => ReadWeight(name));
-        return new StoredWeight(file, name, begins[name], tensor.Type == GgmlType.F32 ? null : Half(tensor), (int)tensor.Shape[0], (int)tensor.Shape[1]);
+            return new DeferredWeight(rows, columns, () => ReadWeight(name));
+        return new StoredWeight(file, name, begins[name], tensor.Type == GgmlType.F32 ? null : Half(tensor), rows, columns);
     }
 
     /// <inheritdoc/>
@@ -137,15 +136,16 @@ public sealed class Gguf : ICheckpoint
         }
         else if (tensor.Type == GgmlType.F16 || tensor.Type == GgmlType.BF16)
             HalfConversion.ToSingle(Half(tensor), ReadHalves(tensor).Span, result.Data);
-        else if (tensor.Shape.Length == 2)
-            ReadWeight(name).Unpack(0, result.Data);
         else
-            throw Unsupported(tensor);
+            ReadWeight(name).Unpack(0, result.Data);
         return result;
     }
 
     /// <inheritdoc/>
     public void Dispose() => file.Dispose();
+
+    // A tensor of experts has one matrix below another.
+    static (int Rows, int Columns) RowsOf(GgufTensor tensor) => (tensor.Shape[..^1].Aggregate(1, (rows, size) => rows * (int)size), (int)tensor.Shape[^1]);
 
     GgufTensor Find(string name) => tensors.TryGetValue(name, out GgufTensor? tensor) ? tensor : throw file.Error($"has no tensor '{name}' among its {tensors.Count}");
 

@@ -17,7 +17,7 @@ public interface ICheckpoint : IDisposable
     /// <exception cref="CoppiceException">There is no such tensor.</exception>
     ImmutableArray<long> ShapeOf(string name);
 
-    /// <summary>A matrix as it is stored, nothing converted.</summary>
+    /// <summary>A matrix as it is stored, nothing converted. A GGUF tensor of other than two axes is the matrix of all its rows.</summary>
     /// <exception cref="CoppiceException">There is no such tensor, it is no matrix, or it holds a number that is not finite.</exception>
     Weight ReadWeight(string name);
 
@@ -50,6 +50,8 @@ public enum WeightReading
 /// <summary>One named tensor to be written: a matrix as a <see cref="Weights.Weight"/>, anything else (a norm, a bias) as a float32 <see cref="Tensors.Tensor"/>.</summary>
 public sealed record CheckpointEntry
 {
+    Shape? shape;
+
     /// <summary>A matrix.</summary>
     public CheckpointEntry(string name, Weight weight) => (Name, Weight) = (name, weight);
 
@@ -69,5 +71,8 @@ public sealed record CheckpointEntry
     public Tensor? Tensor { get; }
 
     /// <summary>The sizes of its axes, outermost first.</summary>
-    public Shape Shape => Weight?.Shape ?? Tensor!.Shape;
+    public Shape Shape => shape ?? Weight?.Shape ?? Tensor!.Shape;
+
+    /// <summary>The same numbers, in the same order, with other axes; the last may not change where rows are stored in blocks.</summary>
+    public CheckpointEntry Shaped(Shape shape) => shape.Length == Shape.Length ? this with { shape = shape } : throw new ArgumentException($"CheckpointEntry: {Shape} as {shape}, sizes differ");
 }

@@ -29,6 +29,14 @@ sealed class JsonFields
     public IReadOnlyList<string> Texts(string name) =>
         [.. Find(name, JsonValueKind.Array).EnumerateArray().Select(item => item.ValueKind == JsonValueKind.String ? item.GetString()! : throw Error($"'{name}' holds a {item.ValueKind}, wanted texts"))];
 
+    /// <summary>A list of whole numbers of 32 bits.</summary>
+    public IReadOnlyList<int> Integers(string name) =>
+        [.. Find(name, JsonValueKind.Array).EnumerateArray().Select(item => item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out int number) ? number : throw Error($"'{name}' holds {item.GetRawText()}, wanted whole numbers"))];
+
+    /// <summary>A list of numbers.</summary>
+    public IReadOnlyList<double> Numbers(string name) =>
+        [.. Find(name, JsonValueKind.Array).EnumerateArray().Select(item => item.ValueKind == JsonValueKind.Number ? item.GetDouble() : throw Error($"'{name}' holds a {item.ValueKind}, wanted numbers"))];
+
     /// <summary>A text.</summary>
     public string Text(string name, string? absent = null)
     {

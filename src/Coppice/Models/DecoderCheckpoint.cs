@@ -62,8 +62,8 @@ static class DecoderCheckpoint
             if (!stored.Contains(at.Name))
                 throw new CoppiceException($"{checkpoint.Path}: tensor '{at.Name}' is missing; a {config.Family} model of {config.LayerCount} layers needs it");
             unused.Remove(at.Name);
-            long[] wanted = [.. shape.Select(size => (long)size)];
-            if (at.Rows is not null)
+            long[] wanted = [.. (at.StoredShape ?? shape.ToArray()).Select(size => (long)size)];
+            if (at.Rows is not null && at.StoredShape is null)
                 wanted[0] = at.StoredRows;
             if (at.IsTransposed)
                 Array.Reverse(wanted);
@@ -94,6 +94,8 @@ static class DecoderCheckpoint
                 entry = parts[0].Entry.Weight is null
                     ? new CheckpointEntry(group.Key, Vector(parts))
                     : new CheckpointEntry(group.Key, Matrix([.. parts.Select(part => (DeferredWeight.Changed(part.Entry.Weight!, exact), part.At))]));
+                if (parts[0].At.StoredShape is { } shape)
+                    entry = entry.Shaped(Shape.Create(shape));
             }
             catch (CoppiceException error)
             {

@@ -79,6 +79,9 @@ public sealed record DecoderConfig
     /// <summary>Whether the feed-forward part has a gate.</summary>
     public Gating Gating { get; init; }
 
+    /// <summary>What stands in place of feed-forward parts, and where; none where null.</summary>
+    public ExpertOptions? Experts { get; init; }
+
     /// <summary>What products of queries and keys are multiplied by; 1 / sqrt(head width) where null.</summary>
     public float? AttentionScale { get; init; }
 
@@ -121,6 +124,7 @@ public sealed record DecoderConfig
             throw new CoppiceException($"{source}: num_hidden_layers is {LayerCount}, wanted at most {MostLayers}");
         if (HeadCount % KeyValueHeadCount != 0)
             throw new CoppiceException($"{source}: num_attention_heads {HeadCount} is not a multiple of num_key_value_heads {KeyValueHeadCount}");
+        Experts?.Validate(source);
         int turned = RotaryWidth ?? HeadWidth;
         if (Positions == PositionKind.Rotary && (turned % 2 != 0 || turned < 2 || turned > HeadWidth))
             throw new CoppiceException($"{source}: {turned} of a head's {HeadWidth} numbers are to be turned by positions, which takes pairs");
@@ -128,7 +132,7 @@ public sealed record DecoderConfig
             throw new CoppiceException($"{source}: a window of {Window} tokens, every {WindowPattern} layers, and {FirstPosition} unused positions cannot be");
         foreach ((string name, long rows, long columns) in new[]
         {
-            ("the embedding", (long)VocabularySize, (long)HiddenSize), ("a feed-forward matrix", IntermediateSize, HiddenSize), ("an attention matrix", (long)HeadCount * HeadWidth, HiddenSize),
+            ("the embedding", (long)VocabularySize, (long)HiddenSize), ("a feed-forward matrix", Math.Max(IntermediateSize, Math.Max(Experts?.Width ?? 0, Experts?.SharedWidth ?? 0)), HiddenSize), ("an attention matrix", (long)HeadCount * HeadWidth, HiddenSize),
         })
             if (rows > int.MaxValue || rows * columns > Array.MaxLength)
                 throw new CoppiceException($"{source}: {name} would be [{rows}, {columns}], more than the {Array.MaxLength:N0} numbers that fit one tensor");

@@ -43,7 +43,7 @@ static class DecoderGguf
         {
             GgmlType chosen = type ?? GgufBlocks.TypeOf(weight);
             if (!GgufBlocks.IsExact(weight, chosen))
-                rounded.Add(new GgufRounding(TensorNames.Gguf.Of(matrix + WeightSuffix), kinds[matrix], chosen));
+                rounded.Add(new GgufRounding(FamilyOf(model.Config).InGguf(matrix + WeightSuffix, model.Config).Name, kinds[matrix], chosen));
             return chosen;
         });
         return rounded;
@@ -78,9 +78,9 @@ static class DecoderGguf
                 sources.Add(new GgufWriter.Source(entry, GgmlType.F32));
                 continue;
             }
-            // Of matrices that are stored as one the first says how. llama.cpp adds positions as float32.
+            // Of matrices that are stored as one the first says how. llama.cpp adds positions, and chooses experts, by float32.
             string matrix = ours[0][..^WeightSuffix.Length];
-            GgmlType type = matrix == "model.embed_positions" ? GgmlType.F32 : typeOf(matrix, weight);
+            GgmlType type = matrix == "model.embed_positions" || Experts.IsRouter(matrix) ? GgmlType.F32 : typeOf(matrix, weight);
             sources.Add(new GgufWriter.Source(entry, type, told is null ? null : numbers =>
             {
                 foreach (string part in ours)

@@ -22,13 +22,15 @@ public sealed class DecoderModel : Model
             Positions = new Embedding(matrix("model.embed_positions.weight", [config.ContextLength + config.FirstPosition, width]));
         blocks = new TransformerBlock[config.LayerCount];
         for (int i = 0; i < blocks.Length; i++)
-            blocks[i] = Block($"model.layers.{i}.", config.IsWindowed(i));
+            blocks[i] = Block(i);
         FinalNorm = Norm("model.norm");
         Output = config.Head == HeadKind.Tied ? new Linear(Embedding) : Product("lm_head", config.VocabularySize, width, BiasedParts.None);
         trunk = new Trunk(this);
 
-        TransformerBlock Block(string name, bool isWindowed)
+        TransformerBlock Block(int layer)
         {
+            string name = $"model.layers.{layer}.";
+            bool isWindowed = config.IsWindowed(layer);
             bool before = config.NormPlacement != NormPlacement.After, after = config.NormPlacement != NormPlacement.Before;
             Normalization? first = before ? Norm(name + "input_layernorm") : null;
             Attention attention = new(
@@ -50,11 +52,26 @@ public sealed class DecoderModel : Model
                 });
             Normalization? behindAttention = after ? Norm(name + "post_attention_layernorm") : null;
             Normalization? second = before ? Norm(name + (after ? "pre_feedforward_layernorm" : "post_attention_layernorm")) : null;
-            FeedForward feedForward = new(
-                config.Gating == Gating.Gated ? Product(name + "mlp.gate_proj", inner, width, BiasedParts.FeedForward) : null,
-                Product(name + "mlp.up_proj", inner, width, BiasedParts.FeedForward),
-                Product(name + "mlp.down_proj", width, inner, BiasedParts.FeedForward), config.Activation);
+            ChannelMixer feedForward = config.Experts is { } experts && experts.Has(layer) ? Mixture(name + "mlp.", experts) : FeedForwards([name + "mlp."], inner)[0];
             return new TransformerBlock(new BlockNorms(first, behindAttention, second, after ? Norm(name + "post_feedforward_layernorm") : null), attention, feedForward, config.Residual);
+        }
+
+        MixtureOfExperts Mixture(string name, ExpertOptions experts)
+        {
+            Linear router = Product(name + "gate", experts.Count, width, BiasedParts.None);
+            FeedForward[] all = FeedForwards([.. Enumerable.Range(0, experts.Count).Select(e => $"{name}experts.{e}.")], experts.Width);
+            return experts.SharedWidth is { } sharedWidth
+                ? new MixtureOfExperts(router, all, FeedForwards([name + "shared_expert."], sharedWidth)[0], Product(name + "shared_expert_gate", 1, width, BiasedParts.None), experts)
+                : new MixtureOfExperts(router, all, null, null, experts);
+        }
+
+        // All gates, then all that goes up, then down: containers keep experts' matrices of a kind together.
+        FeedForward[] FeedForwards(string[] names, int inner)
+        {
+            Linear?[] gates = [.. names.Select(name => config.Gating == Gating.Gated ? Product(name + "gate_proj", inner, width, BiasedParts.FeedForward) : null)];
+            Linear[] ups = [.. names.Select(name => Product(name + "up_proj", inner, width, BiasedParts.FeedForward))];
+            Linear[] downs = [.. names.Select(name => Product(name + "down_proj", width, inner, BiasedParts.FeedForward))];
+            return [.. gates.Select((gate, e) => new FeedForward(gate, ups[e], downs[e], config.Activation))];
         }
 
         Linear Product(string name, int outputs, int inputs, BiasedParts part) =>

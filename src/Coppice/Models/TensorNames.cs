@@ -10,7 +10,9 @@ sealed partial class TensorNames(string block, params (string Ours, string Their
         ("model.embed_tokens.", "token_embd."), ("model.embed_positions.", "position_embd."), ("model.norm.", "output_norm."), ("lm_head.", "output."), ("input_layernorm.", "attn_norm."),
         ("self_attn.q_proj.", "attn_q."), ("self_attn.k_proj.", "attn_k."), ("self_attn.v_proj.", "attn_v."), ("self_attn.o_proj.", "attn_output."),
         ("self_attn.q_norm.", "attn_q_norm."), ("self_attn.k_norm.", "attn_k_norm."),
-        ("post_attention_layernorm.", "ffn_norm."), ("mlp.gate_proj.", "ffn_gate."), ("mlp.up_proj.", "ffn_up."), ("mlp.down_proj.", "ffn_down."));
+        ("post_attention_layernorm.", "ffn_norm."), ("mlp.gate_proj.", "ffn_gate."), ("mlp.up_proj.", "ffn_up."), ("mlp.down_proj.", "ffn_down."),
+        ("mlp.gate.", "ffn_gate_inp."), ("mlp.shared_expert.gate_proj.", "ffn_gate_shexp."), ("mlp.shared_expert.up_proj.", "ffn_up_shexp."), ("mlp.shared_expert.down_proj.", "ffn_down_shexp."),
+        ("mlp.shared_expert_gate.", "ffn_gate_inp_shexp."));
 
     /// <summary>Those of Meta's checkpoints, which llama2.c follows.</summary>
     public static TensorNames Meta { get; } = new("layers.",

@@ -20,7 +20,7 @@ public enum Residual
 }
 
 /// <summary>Attention and a feed-forward part, each added to what it read, with norms around them.</summary>
-public sealed class TransformerBlock(BlockNorms norms, Attention attention, FeedForward feedForward, Residual residual) : Layer
+public sealed class TransformerBlock(BlockNorms norms, Attention attention, ChannelMixer feedForward, Residual residual) : Layer
 {
     /// <summary>The norms.</summary>
     public BlockNorms Norms => norms;
@@ -29,7 +29,7 @@ public sealed class TransformerBlock(BlockNorms norms, Attention attention, Feed
     public Attention Attention { get; } = attention;
 
     /// <summary>Mixes channels.</summary>
-    public FeedForward FeedForward { get; } = feedForward;
+    public ChannelMixer FeedForward { get; } = feedForward;
 
     /// <inheritdoc/>
     public override IEnumerable<(string Name, Layer Layer)> Children
@@ -50,14 +50,8 @@ public sealed class TransformerBlock(BlockNorms norms, Attention attention, Feed
         }
     }
 
-    /// <summary>The matrices in groups that read the same input, in the order in which they compute: the stages of compression.</summary>
-    public IReadOnlyList<IReadOnlyList<Linear>> Stages =>
-    [
-        [Attention.Query, Attention.Key, Attention.Value],
-        [Attention.Output],
-        FeedForward.Gate is { } gate ? [gate, FeedForward.Up] : [FeedForward.Up],
-        [FeedForward.Down],
-    ];
+    /// <summary>The matrices in the order in which they compute: the stages of compression.</summary>
+    public IReadOnlyList<Stage> Stages => [new([Attention.Query, Attention.Key, Attention.Value]), new([Attention.Output]), .. FeedForward.Stages];
 
     /// <summary>x [tokens, width] to the same; <paramref name="index"/> is the block's place in the model.</summary>
     public Tensor Forward(Tensor x, Batch batch, int index, ForwardContext context)

@@ -4,8 +4,9 @@ namespace Coppice.Tensors;
 public sealed class Arena
 {
     readonly List<Tensor> tensors = [], results = [];
+    readonly List<(int[] Numbers, int Mark)> lists = [];
     readonly FreeList memory = new();
-    int next, nextResult;
+    int next, nextResult, nextList;
 
     /// <summary>A tensor whose content is whatever was there; it is the caller's until <see cref="Release"/> or <see cref="Reset"/>.</summary>
     public Tensor Rent(Shape shape)
@@ -29,6 +30,16 @@ public sealed class Arena
         return result;
     }
 
+    /// <summary>Row numbers whose content is whatever was there; the caller's as long as a tensor rented now would be.</summary>
+    internal Memory<int> RentRows(int count)
+    {
+        if (nextList == lists.Count)
+            lists.Add((new int[count], next));
+        else
+            lists[nextList] = (lists[nextList].Numbers.Length < count ? new int[count] : lists[nextList].Numbers, next);
+        return lists[nextList++].Numbers.AsMemory(0, count);
+    }
+
     /// <summary>Grows whenever something is taken back: a tensor holds what it held as long as this stays the same.</summary>
     internal long Generation { get; private set; }
 
@@ -41,6 +52,8 @@ public sealed class Arena
         if ((uint)mark > (uint)next)
             throw new ArgumentOutOfRangeException(nameof(mark), $"Arena: mark {mark} lies past the {next} tensors that are lent");
         (next, Generation) = (mark, Generation + 1);
+        while (nextList > 0 && lists[nextList - 1].Mark >= mark)
+            nextList--;
     }
 
     /// <summary>Takes everything back.</summary>
@@ -50,7 +63,8 @@ public sealed class Arena
             results[i].GiveBack();
         if (nextResult > 0)
             memory.EndPass();
-        (next, nextResult, Generation) = (0, 0, Generation + 1);
+        nextResult = 0;
+        Release(0);
     }
 
     /// <summary>Bytes held, lent or not.</summary>

@@ -60,7 +60,7 @@ public sealed class BadInputTests : IDisposable
     [Fact]
     public void Weights_that_are_not_numbers_are_told_with_their_place()
     {
-        string model = tiny.Changed("nan", llama => TinyFolder.Values(llama.Blocks[1].FeedForward.Gate!)[70] = float.NaN);
+        string model = tiny.Changed("nan", llama => TinyFolder.Values(((FeedForward)llama.Blocks[1].FeedForward).Gate!)[70] = float.NaN);
         EveryCommandFails(model, "model.layers.1.mlp.gate_proj.weight", "not finite");
     }
 

@@ -30,7 +30,7 @@ public sealed class InspectTests
     public void Zeros_are_counted()
     {
         using TinyFolder tiny = new();
-        string model = tiny.Changed("zeros", llama => TinyFolder.Values(llama.Blocks[0].FeedForward.Up)[..(96 * 16)].Clear());
+        string model = tiny.Changed("zeros", llama => TinyFolder.Values(((FeedForward)llama.Blocks[0].FeedForward).Up)[..(96 * 16)].Clear());
         JsonElement up = CommandLine.Json("inspect", model).GetProperty("weights").EnumerateArray().Single(weight => weight.GetProperty("name").GetString() == "model.layers.0.mlp.up_proj");
         Assert.Equal(0.25, up.GetProperty("sparsity").GetDouble());
     }

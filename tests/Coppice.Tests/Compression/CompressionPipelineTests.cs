@@ -22,7 +22,7 @@ public class CompressionPipelineTests
         DecoderModel model = Samples.Model();
         CompressionReport report = Compress(model, Presets.Get(preset));
         foreach (TransformerBlock block in model.Blocks)
-            foreach (Linear linear in block.Stages.SelectMany(stage => stage))
+            foreach (Linear linear in block.Stages.SelectMany(stage => stage.Matrices))
             {
                 Assert.StartsWith(blocks[..3], linear.Weight.Kind);
                 Assert.Equal(bits, linear.Weight.BitsPerWeight, 0.8);
@@ -44,7 +44,7 @@ public class CompressionPipelineTests
     {
         DecoderModel model = Samples.Model();
         Compress(model, Presets.Get(preset));
-        Assert.All(model.Blocks.SelectMany(block => block.Stages).SelectMany(stage => stage), linear => Assert.InRange(linear.Weight.Sparsity(), 0.499, 0.7));
+        Assert.All(model.Blocks.SelectMany(block => block.Stages).SelectMany(stage => stage.Matrices), linear => Assert.InRange(linear.Weight.Sparsity(), 0.499, 0.7));
     }
 
     [Fact]
@@ -119,7 +119,7 @@ public class CompressionPipelineTests
     public void A_weight_that_cannot_be_stored_is_named_before_any_work(float value)
     {
         DecoderModel model = Samples.Model();
-        ((DenseWeight)model.Blocks[1].FeedForward.Up.Weight).Values.Data[3 * 32 + 7] = value;
+        ((DenseWeight)((FeedForward)model.Blocks[1].FeedForward).Up.Weight).Values.Data[3 * 32 + 7] = value;
         string message = Assert.Throws<CoppiceException>(() => Compress(model, Presets.Get("int4"))).Message;
         Assert.StartsWith("model.layers.1.mlp.up_proj: the weight at row 3, column 7 is ", message);
         Assert.IsType<DenseWeight>(model.Blocks[0].Attention.Query.Weight);

@@ -12,6 +12,9 @@ public sealed record Wanda : PruneStep
     public override Statistics Needs => Statistics.ColumnNorms;
 
     /// <inheritdoc/>
+    public override WeightStep WithoutInputs => new Magnitude { Sparsity = Sparsity, Pattern = Pattern, Scope = PruneScope.Row };
+
+    /// <inheritdoc/>
     public override void Apply(LayerWork work)
     {
         InputStatistics inputs = InputsOf(work);

@@ -33,6 +33,9 @@ public sealed record Gptq : QuantizeStep
     ];
 
     /// <inheritdoc/>
+    public override WeightStep WithoutInputs => new RoundToNearest { Bits = Bits, GroupSize = GroupSize, Symmetric = Symmetric, Range = Range };
+
+    /// <inheritdoc/>
     public override void Apply(LayerWork work)
     {
         InputStatistics inputs = InputsOf(work);

@@ -7,7 +7,7 @@ namespace Coppice.Models.Families;
 /// <summary>What stands between a family's checkpoints and <see cref="DecoderModel"/>: its settings, and the names and layouts of its tensors.</summary>
 abstract class Family
 {
-    static readonly Family[] all = [new Llama(), new Mistral(), new Qwen2(), new Qwen3(), new Phi3(), new Gemma2(), new Gemma3(), new Olmo2(), new Gpt2(), new Opt(), new GptNeoX()];
+    static readonly Family[] all = [new Llama(), new Mistral(), new Mixtral(), new Qwen2(), new Qwen2Moe(), new Qwen3(), new Qwen3Moe(), new Phi3(), new Gemma2(), new Gemma3(), new Olmo2(), new Gpt2(), new Opt(), new GptNeoX()];
 
     /// <summary>Hugging Face's <c>model_type</c>.</summary>
     public abstract string Name { get; }
@@ -17,6 +17,9 @@ abstract class Family
 
     /// <summary>llama.cpp's architecture, or null where it has none.</summary>
     public virtual string? GgufArchitecture => null;
+
+    /// <summary>Whether a GGUF file holds a model of the family.</summary>
+    public virtual bool Reads(Gguf file) => GgufArchitecture == file.Get<string>("general.architecture");
 
     /// <summary>The families, by <c>model_type</c>.</summary>
     public static IEnumerable<string> Names => all.Select(family => family.Name);
@@ -38,7 +41,7 @@ abstract class Family
     public static Family Of(Gguf file)
     {
         string architecture = file.Get<string>("general.architecture");
-        return all.FirstOrDefault(family => family.GgufArchitecture == architecture)
+        return all.FirstOrDefault(family => family.Reads(file))
             ?? throw new CoppiceException($"{file.Path}: the architecture is '{architecture}', wanted one of {string.Join(", ", all.Select(family => family.GgufArchitecture).OfType<string>().Distinct())}");
     }
 

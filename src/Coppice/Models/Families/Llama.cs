@@ -17,6 +17,9 @@ sealed class Llama : LlamaLike
     public override string GgufArchitecture => "llama";
 
     /// <inheritdoc/>
+    public override bool Reads(Gguf file) => base.Reads(file) && Experts.Count(file, "llama.") == 0;
+
+    /// <inheritdoc/>
     public override DecoderConfig Read(JsonFields json) => Sizes(json) with
     {
         Biases = (json.Flag("attention_bias", false) ? BiasedParts.QueryKeyValue | BiasedParts.AttentionOutput : 0) | (json.Flag("mlp_bias", false) ? BiasedParts.FeedForward : 0),

@@ -16,6 +16,9 @@ readonly record struct TensorPlace(string Name)
     /// <summary>What our numbers are larger by than those stored: 1 for gains that are kept as distances from one.</summary>
     public float Added { get; init; }
 
+    /// <summary>The stored tensor's shape where it does not follow from ours: matrices stacked along an axis of their own, a row that is a vector.</summary>
+    public int[]? StoredShape { get; init; }
+
     /// <summary>Rows <paramref name="first"/> to <paramref name="first"/> + <paramref name="count"/> - 1 of a tensor that holds several of ours.</summary>
     public TensorPlace Part(int first, int count, int of) => this with { Rows = [.. Enumerable.Range(first, count)], StoredRows = of };
 }

@@ -24,7 +24,7 @@ sealed class RandomCheckpoint
 
     public static IReadOnlyList<string> Families =>
     [
-        "llama", "llama-biased", "llama-3.1", "llama-linear", "mistral", "qwen2", "qwen3", "phi3", "phi3-window", "gemma2", "gemma3_text", "olmo2", "gpt2", "opt", "gpt_neox", "gpt_neox-sequential",
+        "llama", "llama-biased", "llama-3.1", "llama-linear", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen2_moe-mixed", "qwen3", "qwen3_moe", "phi3", "phi3-window", "gemma2", "gemma3_text", "olmo2", "gpt2", "opt", "gpt_neox", "gpt_neox-sequential",
     ];
 
     public RandomCheckpoint(string kind, int seed = 1)
@@ -50,6 +50,31 @@ sealed class RandomCheckpoint
             "mistral" => Llama(new() { ["model_type"] = "mistral", ["sliding_window"] = 5 }, window: 5),
             "qwen2" => Llama(new() { ["model_type"] = "qwen2", ["use_sliding_window"] = false, ["rope_theta"] = 1_000_000.0 }, biases: ["q", "k", "v"], frequency: i => Math.Pow(1_000_000, -2.0 * i / 8)),
             "qwen3" => Llama(new() { ["model_type"] = "qwen3", ["head_dim"] = 8 }, headNorms: true),
+            "mixtral" => Llama(new() { ["model_type"] = "mixtral", ["num_local_experts"] = 5, ["num_experts_per_tok"] = 2, ["rope_theta"] = 10_000.0 }, mixture: _ => new("block_sparse_moe.", "w1", "w3", "w2", 5, 2, 48, null, isNormalized: true)),
+            "qwen2_moe" => Llama(
+                new()
+                {
+                    ["model_type"] = "qwen2_moe",
+                    ["num_experts"] = 6,
+                    ["num_experts_per_tok"] = 3,
+                    ["moe_intermediate_size"] = 24,
+                    ["shared_expert_intermediate_size"] = 40,
+                    ["norm_topk_prob"] = false,
+                }, biases: ["q", "k", "v"], mixture: _ => new("mlp.", "gate_proj", "up_proj", "down_proj", 6, 3, 24, 40, isNormalized: false)),
+            "qwen2_moe-mixed" => Llama(
+                new()
+                {
+                    ["model_type"] = "qwen2_moe",
+                    ["num_experts"] = 4,
+                    ["num_experts_per_tok"] = 2,
+                    ["moe_intermediate_size"] = 24,
+                    ["shared_expert_intermediate_size"] = 40,
+                    ["norm_topk_prob"] = true,
+                    ["decoder_sparse_step"] = 1,
+                    ["mlp_only_layers"] = new JsonArray(1),
+                }, biases: ["q", "k", "v"], mixture: l => l == 1 ? null : new("mlp.", "gate_proj", "up_proj", "down_proj", 4, 2, 24, 40, isNormalized: true)),
+            "qwen3_moe" => Llama(new() { ["model_type"] = "qwen3_moe", ["head_dim"] = 8, ["num_experts"] = 6, ["num_experts_per_tok"] = 2, ["moe_intermediate_size"] = 24, ["norm_topk_prob"] = true },
+                headNorms: true, mixture: _ => new("mlp.", "gate_proj", "up_proj", "down_proj", 6, 2, 24, null, isNormalized: true)),
             "phi3" => Phi3(null),
             "phi3-window" => Phi3(6),
             "gemma2" => Gemma(isThree: false),
@@ -110,7 +135,7 @@ sealed class RandomCheckpoint
         return json;
     }
 
-    (JsonObject, ReferenceDecoder) Llama(JsonObject more, string[]? biases = null, Func<int, double>? frequency = null, int? window = null, bool headNorms = false)
+    (JsonObject, ReferenceDecoder) Llama(JsonObject more, string[]? biases = null, Func<int, double>? frequency = null, int? window = null, bool headNorms = false, Func<int, ReferenceMixture?>? mixture = null)
     {
         biases ??= [];
         frequency ??= i => Math.Pow(10_000, -2.0 * i / 8);
@@ -128,6 +153,12 @@ sealed class RandomCheckpoint
             {
                 Make(name + "self_attn.q_norm.weight", 8);
                 Make(name + "self_attn.k_norm.weight", 8);
+            }
+            if (mixture?.Invoke(l) is { } experts)
+            {
+                foreach ((string matrix, int outputs, int inputs) in experts.Matrices(32))
+                    Linear(name + matrix, outputs, inputs, false);
+                continue;
             }
             Linear(name + "mlp.gate_proj", 48, 32, biases.Contains("mlp"));
             Linear(name + "mlp.up_proj", 48, 32, biases.Contains("mlp"));
@@ -155,6 +186,8 @@ sealed class RandomCheckpoint
                 return [.. x.Select((row, t) =>
                 {
                     double[] y = Add(row, r.Linear(attention + "o_proj", mixed[t])), n = r.Rms(name + "post_attention_layernorm", y);
+                    if (mixture?.Invoke(l) is { } experts)
+                        return Add(y, experts.Mix(r, name, n));
                     return Add(y, r.Linear(name + "mlp.down_proj", [.. r.Linear(name + "mlp.gate_proj", n).Zip(r.Linear(name + "mlp.up_proj", n), (g, u) => Silu(g) * u)]));
                 })];
             },
