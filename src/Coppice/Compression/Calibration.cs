@@ -71,7 +71,10 @@ internal sealed class Calibration
             return null;
         InputStatistics statistics = new(layer.Weight.Columns, kind);
         // A few rows at a time: logits are as wide as the vocabulary.
-        foreach ((Batch _, Tensor hidden) in batches)
+        foreach ((Batch tokens, Tensor states) in batches)
+        {
+            Tensor read = model.HeadInput(states, tokens, context), hidden = Tensor.From(read.Shape, read.Data);
+            context.Reset();
             for (int row = 0; row < hidden.Shape.Rows; row += HeadRows)
             {
                 cancel.ThrowIfCancellationRequested();
@@ -81,6 +84,7 @@ internal sealed class Calibration
                         statistics.Add(context.Pool, x.Data);
                 });
             }
+        }
         return statistics;
     }
 

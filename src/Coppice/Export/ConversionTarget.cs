@@ -31,10 +31,10 @@ abstract class ConversionTarget
     public abstract IEnumerable<ConvertedTensor> Compare(ConversionSource source, string built, Refusal refusal, WorkerPool pool);
 
     /// <summary>The parameters of a model before and after, by our names.</summary>
-    protected static IEnumerable<ConvertedTensor> Compare(DecoderModel before, DecoderModel after, Refusal refusal, WorkerPool pool)
+    protected static IEnumerable<ConvertedTensor> Compare(Model before, Model after, Refusal refusal, WorkerPool pool)
     {
-        Dictionary<string, CheckpointEntry> written = DecoderCheckpoint.Entries(after).ToDictionary(entry => entry.Name, StringComparer.Ordinal);
-        foreach (CheckpointEntry entry in DecoderCheckpoint.Entries(before))
+        Dictionary<string, CheckpointEntry> written = ModelCheckpoint.Entries(after).ToDictionary(entry => entry.Name, StringComparer.Ordinal);
+        foreach (CheckpointEntry entry in ModelCheckpoint.Entries(before))
             yield return Compare(entry, written[entry.Name], refusal.Of(entry.Name), pool);
     }
 

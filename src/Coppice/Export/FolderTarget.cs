@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using System.Text.Json.Nodes;
 using Coppice.Formats;
 using Coppice.Models;
-using Coppice.Models.Families;
 using Coppice.Tensors;
 using Coppice.Weights;
 
@@ -40,8 +39,8 @@ sealed class FolderTarget(ConversionOptions options) : ConversionTarget
         if (layout is { } asked && asked != QuantizationLayout.CompressedTensors && quantization is null)
             throw new CoppiceException($"{source.Path}: has no matrix of integers for {asked}'s parts; compress it first");
         SafeTensorsWriter.WriteFolder(built, [.. parts, .. tensors], new Dictionary<string, string> { ["format"] = "pt" }, writing);
-        ModelFolder.WriteConfig(source, built, type, quantization);
-        return ModelFolder.Complete(source, built);
+        FolderFiles.WriteConfig(source, built, type, quantization);
+        return FolderFiles.Complete(source, built);
     }
 
     // Of a folder what is plain and keeps its type is no entry but the tensor itself.
@@ -49,9 +48,7 @@ sealed class FolderTarget(ConversionOptions options) : ConversionTarget
     {
         if (source.Folder is not { } folder)
         {
-            DecoderModel model = (DecoderModel)source.Model.Language.Model;
-            Family family = Family.Of(model.Config);
-            foreach ((CheckpointEntry entry, IReadOnlyList<string> ours) in DecoderCheckpoint.Stored(model, tensor => family.InFolder(tensor, model.Config), layout is null ? weight => weight : GgufGrids.ToIntegers))
+            foreach ((CheckpointEntry entry, IReadOnlyList<string> ours) in ModelFolder.Stored(source.Model.Language.Model, layout is null ? weight => weight : GgufGrids.ToIntegers))
                 yield return (entry, null, ours);
             yield break;
         }
@@ -94,8 +91,8 @@ sealed class FolderTarget(ConversionOptions options) : ConversionTarget
             ICheckpoint? checkpoint = null;
             try
             {
-                DecoderModel after = DecoderFolder.Open(built, out checkpoint);
-                foreach (ConvertedTensor tensor in Compare((DecoderModel)source.Model.Language.Model, after, refusal, pool))
+                Model after = ModelFolder.Open(built, out checkpoint);
+                foreach (ConvertedTensor tensor in Compare(source.Model.Language.Model, after, refusal, pool))
                     yield return tensor;
             }
             finally

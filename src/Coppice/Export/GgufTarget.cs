@@ -19,7 +19,7 @@ sealed class GgufTarget(ConversionOptions options) : ConversionTarget
     public override (ImmutableArray<string> Files, ImmutableArray<string> LeftOut) Write(ConversionSource source, string built, string name, WritingOptions writing, Refusal refusal)
     {
         LanguageModel language = source.Model.Language;
-        DecoderGguf.Save((DecoderModel)language.Model, language.Tokenizer, built, name, writing, (matrix, weight) => TypeOf(matrix + ".weight", DeferredWeight.Made(weight), refusal), chatTemplate: source.ChatTemplate);
+        ModelGguf.Save(language.Model, language.Tokenizer, built, name, writing, (matrix, weight) => TypeOf(matrix + ".weight", DeferredWeight.Made(weight), refusal), chatTemplate: source.ChatTemplate);
         return ([], LeftOut(source, "tokenizer.json", "chat_template.jinja"));
     }
 
@@ -43,7 +43,7 @@ sealed class GgufTarget(ConversionOptions options) : ConversionTarget
     public override IEnumerable<ConvertedTensor> Compare(ConversionSource source, string built, Refusal refusal, WorkerPool pool)
     {
         using OpenModel written = OpenModel.Open(built);
-        foreach (ConvertedTensor tensor in Compare((DecoderModel)source.Model.Language.Model, (DecoderModel)written.Language.Model, refusal, pool))
+        foreach (ConvertedTensor tensor in Compare(source.Model.Language.Model, written.Language.Model, refusal, pool))
             yield return tensor;
     }
 }

@@ -20,7 +20,7 @@ sealed class Llama2CTarget : ConversionTarget
     /// <inheritdoc/>
     public override (ImmutableArray<string> Files, ImmutableArray<string> LeftOut) Write(ConversionSource source, string built, string name, WritingOptions writing, Refusal refusal)
     {
-        DecoderLlama2C.Save((DecoderModel)source.Model.Language.Model, built, writing);
+        DecoderLlama2C.Save(source.Model.Language.Model as DecoderModel ?? throw new CoppiceException($"{source.Path}: llama2.c computes plain Llama models, and this is a {source.Model.Language.Model.Family}"), built, writing);
         return ([], source.Folder is null ? ["tokenizer"] : LeftOut(source));
     }
 
@@ -31,7 +31,7 @@ sealed class Llama2CTarget : ConversionTarget
         try
         {
             DecoderModel after = DecoderLlama2C.Open(built, out written);
-            foreach (ConvertedTensor tensor in Compare((DecoderModel)source.Model.Language.Model, after, refusal, pool))
+            foreach (ConvertedTensor tensor in Compare(source.Model.Language.Model, after, refusal, pool))
                 yield return tensor;
         }
         finally

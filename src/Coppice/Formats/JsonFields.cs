@@ -19,6 +19,9 @@ sealed class JsonFields
     /// <summary>The file.</summary>
     public string Path { get; }
 
+    /// <summary>How many fields there are.</summary>
+    public int Count => element.EnumerateObject().Count();
+
     /// <summary>Whether a field is there.</summary>
     public bool Has(string name) => element.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null;
 

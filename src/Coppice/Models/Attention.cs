@@ -2,7 +2,7 @@ using Coppice.Tensors;
 
 namespace Coppice.Models;
 
-/// <summary>Causal self-attention; query heads share key-value heads in equal groups (Ainslie et al. 2023).</summary>
+/// <summary>Self-attention; query heads share key-value heads in equal groups (Ainslie et al. 2023).</summary>
 public sealed class Attention(Linear query, Linear key, Linear value, Linear output, AttentionOptions options) : Layer
 {
     /// <summary>[heads * head width, width].</summary>

@@ -27,11 +27,14 @@ public sealed record AttentionOptions
     /// <summary>What products of queries and keys are multiplied by; 1 / sqrt(head width) where null.</summary>
     public float? Scale { get; init; }
 
+    /// <summary>Whether a query sees the tokens behind it too.</summary>
+    public Sight Sight { get; init; }
+
     /// <summary>How many keys a query sees, its own and those before it; all where null.</summary>
     public int? Window { get; init; }
 
     /// <summary>c where scores s become c tanh(s / c).</summary>
     public float? Softcap { get; init; }
 
-    internal AttentionShape Shape => new(Heads, KeyValueHeads, HeadWidth) { Scale = Scale ?? 1 / MathF.Sqrt(HeadWidth), Window = Window ?? 0, Softcap = Softcap ?? 0 };
+    internal AttentionShape Shape => new(Heads, KeyValueHeads, HeadWidth) { Scale = Scale ?? 1 / MathF.Sqrt(HeadWidth), Sight = Sight, Window = Window ?? 0, Softcap = Softcap ?? 0 };
 }

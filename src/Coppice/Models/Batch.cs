@@ -17,6 +17,7 @@ public sealed class Batch
     int[] tokens = [];
     int[] positions = [];
     int[] shifted = [];
+    int[] types = [];
     int sequenceCount, cacheCount;
 
     /// <summary>An empty batch.</summary>
@@ -33,6 +34,9 @@ public sealed class Batch
 
     /// <summary>Each token's place in its text.</summary>
     internal ReadOnlyMemory<int> Positions => positions.AsMemory(0, Count);
+
+    /// <summary>Which part of its sequence each token belongs to: 0, or 1 for the second text of a pair.</summary>
+    internal ReadOnlyMemory<int> Types => types.AsMemory(0, Count);
 
     /// <summary>Each token's place in its text plus <paramref name="first"/>, to be kept until the next change.</summary>
     internal ReadOnlyMemory<int> PositionsFrom(int first)
@@ -85,6 +89,13 @@ public sealed class Batch
         Append(sequence, past: 0, wanted: 1);
     }
 
+    /// <summary>Appends a pair of texts, of which the second begins at id <paramref name="second"/>, for models that tell them apart.</summary>
+    public void AddPair(ReadOnlySpan<int> sequence, int second)
+    {
+        Add(sequence);
+        types.AsSpan(Count - sequence.Length + second, sequence.Length - second).Fill(1);
+    }
+
     /// <summary>Appends at least one id that continues what <paramref name="cache"/> holds. The next pass must be this batch's: it adds the ids to the cache.</summary>
     /// <param name="sequence">The ids.</param>
     /// <param name="cache">What came before; a cache stands in a batch once.</param>
@@ -118,6 +129,7 @@ public sealed class Batch
         {
             Array.Resize(ref tokens, Math.Max(Count + sequence.Length, 2 * tokens.Length));
             Array.Resize(ref positions, tokens.Length);
+            Array.Resize(ref types, tokens.Length);
         }
         if (sequenceCount == sequences.Length)
         {
@@ -125,6 +137,7 @@ public sealed class Batch
             Array.Resize(ref logits, sequences.Length);
         }
         sequence.CopyTo(tokens.AsSpan(Count));
+        types.AsSpan(Count, sequence.Length).Clear();
         for (int t = 0; t < sequence.Length; t++)
             positions[Count + t] = past + t;
         logits[sequenceCount] = wanted;

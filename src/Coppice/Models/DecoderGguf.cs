@@ -1,4 +1,3 @@
-using System.Globalization;
 using Coppice.Formats;
 using Coppice.Models.Families;
 using Coppice.Tensors;
@@ -15,13 +14,6 @@ static class DecoderGguf
     /// <summary>The key of a chat template.</summary>
     public const string ChatTemplateKey = "tokenizer.chat_template";
 
-    /// <summary>Reads a file: the model and the vocabulary that it carries.</summary>
-    public static (DecoderModel Model, Tokenizer Tokenizer) Load(string path)
-    {
-        using Gguf file = Gguf.Open(path);
-        return Read(file, WeightReading.Whole);
-    }
-
     /// <summary>Reads an open file, its matrices at once or on demand.</summary>
     public static (DecoderModel Model, Tokenizer Tokenizer) Read(Gguf file, WeightReading reading)
     {
@@ -30,23 +22,6 @@ static class DecoderGguf
         config.Validate(file.Path);
         Tokenizer tokenizer = GgufVocabulary.Read(file);
         return (DecoderCheckpoint.Build(config, file, name => family.InGguf(name, config), name => name == LlamaLike.RopeFrequencies, reading), tokenizer);
-    }
-
-    /// <summary>Writes a file. Each matrix gets the type that holds its numbers exactly where there is one; <paramref name="type"/>, where given, is every matrix's. Vectors are F32.</summary>
-    /// <returns>What was not stored exactly, by tensor.</returns>
-    public static IReadOnlyList<GgufRounding> Save(DecoderModel model, Tokenizer tokenizer, string path, string name, GgmlType? type)
-    {
-        // Kinds as the model has them: putting rows in llama.cpp's order makes some weights dense.
-        Dictionary<string, string> kinds = model.Matrices().ToDictionary(matrix => matrix.Name, matrix => matrix.Layer.Weight.Kind);
-        List<GgufRounding> rounded = [];
-        Save(model, tokenizer, path, name, null, (matrix, weight) =>
-        {
-            GgmlType chosen = type ?? GgufBlocks.TypeOf(weight);
-            if (!GgufBlocks.IsExact(weight, chosen))
-                rounded.Add(new GgufRounding(FamilyOf(model.Config).InGguf(matrix + WeightSuffix, model.Config).Name, kinds[matrix], chosen));
-            return chosen;
-        });
-        return rounded;
     }
 
     /// <summary>llama.cpp's name for the tensor that holds a matrix of ours.</summary>
@@ -60,7 +35,7 @@ static class DecoderGguf
     }
 
     // llama.cpp knows Mistral as Llama, without a window: within one it computes the same.
-    static Family FamilyOf(DecoderConfig config) => config.Family == "mistral" ? Family.Of(config with { Family = "llama" }) : Family.Of(config);
+    static Family FamilyOf(DecoderConfig config) => Family.Of(config.Family == "mistral" ? config with { Family = "llama" } : config);
 
     /// <summary>Writes a file with each matrix, told by our name, in the type that <paramref name="typeOf"/> says; <paramref name="told"/> hears what that did to its numbers.</summary>
     public static void Save(DecoderModel model, Tokenizer tokenizer, string path, string name, WritingOptions? options, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null, string? chatTemplate = null)
@@ -71,7 +46,7 @@ static class DecoderGguf
             throw new CoppiceException($"{path}: llama.cpp has no architecture for {config.Family} models");
         bool forgetsWindow = config.Window is not null && config.WindowPattern == 0;
         List<GgufWriter.Source> sources = [];
-        foreach ((CheckpointEntry entry, IReadOnlyList<string> ours) in DecoderCheckpoint.Stored(model, matrix => family.InGguf(matrix, config), GgufGrids.ToBlocks))
+        foreach ((CheckpointEntry entry, IReadOnlyList<string> ours) in ModelCheckpoint.Stored(model, matrix => family.InGguf(matrix, config), GgufGrids.ToBlocks))
         {
             if (entry.Weight is not { } weight)
             {
@@ -95,7 +70,7 @@ static class DecoderGguf
             new("general.architecture", architecture),
             new("general.name", name),
             new("general.quantization_version", 2u),
-            new("general.file_type", FileType(sources)),
+            new("general.file_type", ModelGguf.FileType(sources)),
             new(prefix + "vocab_size", (uint)config.VocabularySize),
             new(prefix + "context_length", (uint)(forgetsWindow ? Math.Min(config.ContextLength, config.Window!.Value) : config.ContextLength)),
             new(prefix + "embedding_length", (uint)config.HiddenSize),
@@ -117,29 +92,4 @@ static class DecoderGguf
         double[] frequencies = RotaryTable.Frequencies(config.RotaryWidth ?? config.HeadWidth, config.RopeTheta);
         return Tensor.From([frequencies.Length], [.. frequencies.Select((frequency, pair) => (float)(frequency / config.RopeScaling!.Scale(pair, frequency)))]);
     }
-
-    // llama.cpp's llama_ftype: the type of most matrices.
-    static uint FileType(IEnumerable<GgufWriter.Source> sources) =>
-        sources.Where(source => source.Entry.Weight is not null).GroupBy(source => source.Type).MaxBy(group => group.Count())!.Key.Name switch
-        {
-            "F32" => 0u,
-            "F16" => 1u,
-            "Q4_0" => 2u,
-            "Q4_1" => 3u,
-            "Q8_0" => 7u,
-            "Q5_0" => 8u,
-            "Q5_1" => 9u,
-            "Q2_K" => 10u,
-            "Q3_K" => 12u,
-            "Q4_K" => 15u,
-            "Q5_K" => 17u,
-            "Q6_K" => 18u,
-            "IQ4_NL" => 25u,
-            "IQ4_XS" => 30u,
-            "BF16" => 32u,
-            string other => throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"DecoderGguf: {other} has no file type")),
-        };
 }
-
-/// <summary>A matrix whose numbers a GGUF file holds rounded: <paramref name="Tensor"/> was <paramref name="From"/> and became <paramref name="To"/>.</summary>
-public sealed record GgufRounding(string Tensor, string From, GgmlType To);

@@ -52,7 +52,7 @@ static class DecoderLlama2C
             throw new CoppiceException($"{path}: llama2.c computes with heads of width/heads numbers, rope_theta 10000 and epsilon 1e-5; this model has {config.HeadWidth}, {config.RopeTheta} and {config.NormEpsilon}");
         Llama2CHeader header = new(config.HiddenSize, config.IntermediateSize, config.LayerCount, config.HeadCount, config.KeyValueHeadCount, config.VocabularySize, config.ContextLength,
             config.Head == HeadKind.Tied ? Classifier.Tied : Classifier.Untied);
-        Llama2C.Write(path, header, [.. DecoderCheckpoint.Stored(model, name => Place(name, config), weight => weight).Select(tensor => tensor.Entry)], options);
+        Llama2C.Write(path, header, [.. ModelCheckpoint.Stored(model, name => Place(name, config), weight => weight).Select(tensor => tensor.Entry)], options);
     }
 
     static TensorPlace Place(string name, DecoderConfig config) => Families.Llama.Neighbours(new TensorPlace(TensorNames.Meta.Of(name)), name, config);

@@ -12,6 +12,8 @@ public sealed class KvCache
     /// <exception cref="CoppiceException">One block's part is more than an array can hold.</exception>
     public KvCache(Model model, int capacity, KeyValueFormat format = KeyValueFormat.Float16)
     {
+        if (!model.IsCausal)
+            throw new CoppiceException($"a {model.Family} model reads whole texts and continues none");
         if (capacity < 1 || capacity > model.ContextLength)
             throw new ArgumentOutOfRangeException(nameof(capacity), $"KvCache: {capacity} tokens, the model holds 1 to {model.ContextLength}");
         (Format, BytesPerToken, tokens) = (format, PerToken(model, format), new int[capacity]);

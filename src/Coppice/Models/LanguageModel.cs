@@ -14,13 +14,13 @@ public sealed record LanguageModel(Model Model, Tokenizer Tokenizer, string Sour
     public static LanguageModel Load(string path, string? tokenizer = null)
     {
         if (Directory.Exists(path))
-            return Paired(DecoderFolder.Load(path), Tokenizer.Load(tokenizer ?? path), path);
+            return Paired(ModelFolder.Load(path), Tokenizer.Load(tokenizer ?? path), path);
         if (!File.Exists(path))
             throw new CoppiceException($"{path}: there is no such file or folder");
         switch (Path.GetExtension(path).ToLowerInvariant())
         {
             case ".gguf":
-                (DecoderModel gguf, Tokenizer own) = DecoderGguf.Load(path);
+                (Model gguf, Tokenizer own) = ModelGguf.Load(path);
                 return Paired(gguf, tokenizer is null ? own : Tokenizer.Load(tokenizer), path);
             case ".bin":
                 DecoderModel model = DecoderLlama2C.Load(path);
@@ -35,7 +35,7 @@ public sealed record LanguageModel(Model Model, Tokenizer Tokenizer, string Sour
     public void Save(string folder, DType dtype = DType.F16, ExistingFolder existing = ExistingFolder.ReplaceOurs, Action<string>? alongside = null) =>
         AtomicFolder.Write(folder, existing, partial =>
         {
-            DecoderFolder.Save(Llama, partial, dtype, Tokenizer.BosId, Tokenizer.EosId);
+            ModelFolder.Save(Model, partial, dtype, Tokenizer.BosId, Tokenizer.EosId);
             Tokenizer.Save(partial);
             alongside?.Invoke(partial);
         });
@@ -43,13 +43,11 @@ public sealed record LanguageModel(Model Model, Tokenizer Tokenizer, string Sour
     /// <summary>Writes a .gguf, each matrix in the type that holds its numbers exactly where GGUF has one, or all in <paramref name="type"/>; returns what had to be rounded.</summary>
     /// <exception cref="CoppiceException">A matrix does not fit its type, or the file system refused.</exception>
     public IReadOnlyList<GgufRounding> SaveGguf(string path, GgmlType? type = null) =>
-        DecoderGguf.Save(Llama, Tokenizer, path, Path.GetFileNameWithoutExtension(path), type);
+        ModelGguf.Save(Model, Tokenizer, path, Path.GetFileNameWithoutExtension(path), type);
 
     /// <summary>Writes llama2.c's .bin, all numbers as float32; its tokenizer has a file of its own.</summary>
     /// <exception cref="CoppiceException">llama2.c does not compute this model, or the file system refused.</exception>
-    public void SaveLlama2C(string path) => DecoderLlama2C.Save(Llama, path);
-
-    DecoderModel Llama => (DecoderModel)Model;
+    public void SaveLlama2C(string path) => DecoderLlama2C.Save(Model as DecoderModel ?? throw new CoppiceException($"{path}: llama2.c computes plain Llama models, and this is a {Model.Family}"), path);
 
     internal static CoppiceException Unknown(string path) => new($"{path}: is no model that we read; wanted a folder with config.json, a .gguf or a llama2.c .bin");
 

@@ -23,11 +23,17 @@ public abstract class Model : Layer
     /// <summary>Ids to the hidden states [tokens, width] that enter the first block.</summary>
     public abstract Tensor Embed(Batch batch, ForwardContext context);
 
+    /// <summary>Whether a token's logits depend on no later token, so that texts can be continued.</summary>
+    public virtual bool IsCausal => true;
+
+    /// <summary>What the head reads of the hidden states [tokens, width] of the last block: all, unless it looks at one token of each sequence.</summary>
+    public virtual Tensor HeadInput(Tensor hidden, Batch batch, ForwardContext context) => hidden;
+
     /// <summary>Hidden states [tokens, width] of the last block to logits [tokens, vocabulary].</summary>
     public abstract Tensor Head(Tensor hidden, ForwardContext context);
 
-    /// <summary>Logits [tokens, vocabulary].</summary>
-    public Tensor Forward(Batch batch, ForwardContext context) => Head(Hidden(batch, context), context);
+    /// <summary>Logits [tokens, vocabulary]; of a classifier [sequences, classes].</summary>
+    public Tensor Forward(Batch batch, ForwardContext context) => Head(HeadInput(Hidden(batch, context), batch, context), context);
 
     /// <summary>Logits of the last tokens of each sequence, as many as <see cref="Batch.Logits"/> says (one unless told otherwise), the rest of the head's work spared.</summary>
     /// <returns>[sum of <see cref="Batch.Logits"/>, vocabulary] in the order of the sequences; null where none are wanted.</returns>
@@ -88,7 +94,7 @@ public abstract class Model : Layer
     /// <summary>Stored bits a parameter, everything included.</summary>
     public double BitsPerWeight => 8.0 * ByteCount / ParameterCount;
 
-    Tensor Hidden(Batch batch, ForwardContext context)
+    private protected Tensor Hidden(Batch batch, ForwardContext context)
     {
         Check(batch);
         return Blockwise(Embed(batch, context), batch, context);

@@ -25,7 +25,7 @@ public sealed class OpenModel : IDisposable
         try
         {
             if (Directory.Exists(path))
-                return new OpenModel(LanguageModel.Paired(DecoderFolder.Open(path, out file), Tokenizer.Load(path), path), file);
+                return new OpenModel(LanguageModel.Paired(ModelFolder.Open(path, out file), Tokenizer.Load(path), path), file);
             if (!File.Exists(path))
                 throw new CoppiceException($"{path}: there is no such file or folder");
             switch (Path.GetExtension(path).ToLowerInvariant())
@@ -33,7 +33,7 @@ public sealed class OpenModel : IDisposable
                 case ".gguf":
                     Gguf gguf = Gguf.Open(path, WeightReading.OnDemand);
                     file = gguf;
-                    (DecoderModel model, Tokenizer tokenizer) = DecoderGguf.Read(gguf, WeightReading.OnDemand);
+                    (Model model, Tokenizer tokenizer) = ModelGguf.Read(gguf, WeightReading.OnDemand);
                     return new OpenModel(LanguageModel.Paired(model, tokenizer, path), file);
                 case ".bin":
                     DecoderModel plain = DecoderLlama2C.Open(path, out file);

@@ -17,6 +17,9 @@ public enum Residual
 
     /// <summary>x + attention(x) + feedForward(x).</summary>
     Parallel,
+
+    /// <summary>norm(x + attention(x)), then the norm of that plus feedForward of it (Vaswani et al. 2017): the norms behind are those of sums.</summary>
+    Normed,
 }
 
 /// <summary>Attention and a feed-forward part, each added to what it read, with norms around them.</summary>
@@ -57,7 +60,13 @@ public sealed class TransformerBlock(BlockNorms norms, Attention attention, Chan
     public Tensor Forward(Tensor x, Batch batch, int index, ForwardContext context)
     {
         Tensor read = Normed(norms.BeforeAttention, x);
-        Tensor y = Joined(x, Normed(norms.AfterAttention, Attention.Forward(read, batch, index, context)), read, norms.BeforeAttention);
+        Tensor attended = Attention.Forward(read, batch, index, context);
+        if (residual == Residual.Normed)
+        {
+            Tensor middle = Normed(norms.AfterAttention, Joined(x, attended, read, norms.BeforeAttention));
+            return Normed(norms.AfterFeedForward, Joined(middle, FeedForward.Forward(middle, context), middle, norms.BeforeFeedForward));
+        }
+        Tensor y = Joined(x, Normed(norms.AfterAttention, attended), read, norms.BeforeAttention);
         read = Normed(norms.BeforeFeedForward, residual == Residual.Parallel ? x : y);
         return Joined(y, Normed(norms.AfterFeedForward, FeedForward.Forward(read, context)), read, norms.BeforeFeedForward);
 

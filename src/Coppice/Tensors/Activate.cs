@@ -15,7 +15,8 @@ internal static class Activate
             Activation.Silu => Gated<Silu>(context, gate, up),
             Activation.GeluTanh => Gated<GeluTanh>(context, gate, up),
             Activation.Gelu => Gated<Gelu>(context, gate, up),
-            _ => Gated<Relu>(context, gate, up),
+            Activation.Relu => Gated<Relu>(context, gate, up),
+            _ => Gated<Tanh>(context, gate, up),
         };
     }
 
@@ -25,7 +26,8 @@ internal static class Activate
         Activation.Silu => Plain<Silu>(context, x),
         Activation.GeluTanh => Plain<GeluTanh>(context, x),
         Activation.Gelu => Plain<Gelu>(context, x),
-        _ => Plain<Relu>(context, x),
+        Activation.Relu => Plain<Relu>(context, x),
+        _ => Plain<Tanh>(context, x),
     };
 
     static Tensor Gated<T>(ComputeContext context, Tensor gate, Tensor up) where T : struct, IActivation

@@ -29,15 +29,15 @@ public sealed class CheckpointFolderTests : IDisposable
     {
         DecoderModel model = Quantized();
         float[] wanted = Logits(model);
-        IReadOnlyList<CheckpointEntry> entries = DecoderCheckpoint.Entries(model);
+        IReadOnlyList<CheckpointEntry> entries = ModelCheckpoint.Entries(model);
         (var tensors, JsonObject? config) = layout.Encode(entries, DType.F32);
         WriteConfig(config);
         SafeTensorsWriter.WriteFolder(folder.Path, tensors, options: new WritingOptions { ShardBytes = 20_000 });
         Assert.True(File.Exists(folder["model.safetensors.index.json"]));
-        DecoderModel read = DecoderFolder.Load(folder.Path);
+        DecoderModel read = (DecoderModel)ModelFolder.Load(folder.Path);
         Assert.Equal("int4-g32-asym", read.Matrices().First(part => part.Name.EndsWith("up_proj", StringComparison.Ordinal)).Layer.Weight.Kind);
         Assert.Equal(wanted, Logits(read));
-        DecoderModel open = DecoderFolder.Open(folder.Path, out ICheckpoint checkpoint);
+        DecoderModel open = (DecoderModel)ModelFolder.Open(folder.Path, out ICheckpoint checkpoint);
         using (checkpoint)
             Assert.All(open.Matrices().Zip(model.Matrices()), pair => Assert.Equal(pair.Second.Layer.Weight.ToDense(), pair.First.Layer.Weight.ToDense()));
     }
@@ -47,13 +47,13 @@ public sealed class CheckpointFolderTests : IDisposable
     public void Biases_of_zero_that_AutoGPTQ_added_are_passed_over(float last, string? said)
     {
         DecoderModel model = Quantized();
-        (var tensors, GptqConfig? config) = GptqTensors.Encode(DecoderCheckpoint.Entries(model), DType.F32);
+        (var tensors, GptqConfig? config) = GptqTensors.Encode(ModelCheckpoint.Entries(model), DType.F32);
         SafeTensorsWriter.WriteFolder(folder.Path, tensors.Add(TensorSource.Floats("model.layers.0.mlp.up_proj.bias", DType.F32, Tensor.From([3], [0, 0, last]))));
         WriteConfig(config!.ToJson());
         if (said is null)
-            Assert.Equal(Logits(model), Logits(DecoderFolder.Load(folder.Path)));
+            Assert.Equal(Logits(model), Logits((DecoderModel)ModelFolder.Load(folder.Path)));
         else
-            Assert.Contains(said, Assert.Throws<CoppiceException>(() => DecoderFolder.Load(folder.Path)).Message, StringComparison.Ordinal);
+            Assert.Contains(said, Assert.Throws<CoppiceException>(() => (DecoderModel)ModelFolder.Load(folder.Path)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -62,7 +62,7 @@ public sealed class CheckpointFolderTests : IDisposable
         DecoderModel model = Coppice.Training.Initialization.Random(Config, seed: 3);
         PickleWriter writer = new PickleWriter().Raw('}', '(');
         Dictionary<string, byte[]> storages = [];
-        foreach (CheckpointEntry entry in DecoderCheckpoint.Entries(model))
+        foreach (CheckpointEntry entry in ModelCheckpoint.Entries(model))
         {
             float[] numbers = entry.Weight?.ToDense() ?? entry.Tensor!.Data.ToArray();
             // Matrices turned around their diagonals, so that they have to be turned back.
@@ -80,7 +80,7 @@ public sealed class CheckpointFolderTests : IDisposable
         }
         PickleWriter.Zip(folder["pytorch_model.bin"], writer.Raw('u').Done(), storages);
         WriteConfig(null);
-        Assert.Equal(Logits(model), Logits(DecoderFolder.Load(folder.Path)));
+        Assert.Equal(Logits(model), Logits((DecoderModel)ModelFolder.Load(folder.Path)));
     }
 
     static DecoderModel Quantized()

@@ -40,7 +40,7 @@ sealed class OnnxTarget : ConversionTarget
     /// <inheritdoc/>
     public override (ImmutableArray<string> Files, ImmutableArray<string> LeftOut) Write(ConversionSource source, string built, string name, WritingOptions writing, Refusal refusal)
     {
-        DecoderModel model = (DecoderModel)source.Model.Language.Model;
+        DecoderModel model = source.Model.Language.Model as DecoderModel ?? throw new CoppiceException($"{source.Path}: is a {source.Model.Language.Model.Family}, and only decoders are written as ONNX");
         OnnxGraph graph = new();
         OnnxMatrices matrices = new(graph, model, precision, integers, refusal);
         OnnxDecoder.Build(model, graph, matrices);
@@ -56,8 +56,8 @@ sealed class OnnxTarget : ConversionTarget
             OpsetImport = { new OperatorSetIdProto { Version = OpsetVersion }, new OperatorSetIdProto { Domain = "com.microsoft", Version = 1 } },
         };
         AtomicFile.Write(Path.Combine(folder, GraphName), file.WriteTo);
-        ModelFolder.WriteConfig(source, built, precision == OnnxPrecision.Float16 ? DType.F16 : DType.F32, null);
-        return ModelFolder.Complete(source, built);
+        FolderFiles.WriteConfig(source, built, precision == OnnxPrecision.Float16 ? DType.F16 : DType.F32, null);
+        return FolderFiles.Complete(source, built);
     }
 
     static void WriteData(string path, GraphProto graph, IReadOnlyList<OnnxTensor> tensors, WritingOptions writing)
@@ -87,7 +87,7 @@ sealed class OnnxTarget : ConversionTarget
     public override IEnumerable<ConvertedTensor> Compare(ConversionSource source, string built, Refusal refusal, WorkerPool pool)
     {
         using OnnxFile written = new(Path.Combine(built, FolderName, GraphName));
-        foreach (CheckpointEntry entry in DecoderCheckpoint.Entries((DecoderModel)source.Model.Language.Model))
+        foreach (CheckpointEntry entry in ModelCheckpoint.Entries(source.Model.Language.Model))
             yield return Compare(entry, entry.Weight is null ? new CheckpointEntry(entry.Name, written.Vector(entry.Name)) : new CheckpointEntry(entry.Name, written.Matrix(entry.Name[..^".weight".Length], entry.Shape)), refusal.Of(entry.Name), pool);
     }
 }

@@ -33,7 +33,7 @@ abstract class Family
     {
         string type = json.Text("model_type", "");
         return all.FirstOrDefault(family => family.Name == type)
-            ?? throw json.Error($"model_type is '{type}', wanted one of {string.Join(", ", Names)}");
+            ?? throw json.Error($"model_type is '{type}', wanted one of {string.Join(", ", Names.Concat(EncoderFamily.Names))}");
     }
 
     /// <summary>The family that a GGUF file names.</summary>
@@ -78,7 +78,7 @@ abstract class Family
     }
 
     /// <summary>The activation that a config.json names.</summary>
-    protected static Activation ReadActivation(JsonFields json, string field, string absent) => json.Text(field, absent) switch
+    internal static Activation ReadActivation(JsonFields json, string field, string absent) => json.Text(field, absent) switch
     {
         "silu" or "swish" => Activation.Silu,
         "gelu_new" or "gelu_pytorch_tanh" or "gelu_fast" => Activation.GeluTanh,
@@ -88,11 +88,12 @@ abstract class Family
     };
 
     /// <summary>How a config.json names an activation.</summary>
-    protected static string WriteActivation(Activation activation) => activation switch
+    internal static string WriteActivation(Activation activation) => activation switch
     {
         Activation.Silu => "silu",
         Activation.GeluTanh => "gelu_pytorch_tanh",
         Activation.Gelu => "gelu",
+        Activation.Tanh => "tanh",
         _ => "relu",
     };
 

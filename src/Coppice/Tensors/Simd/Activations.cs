@@ -76,3 +76,17 @@ internal readonly struct Relu : IActivation
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Slope<TL, TV>(TV x) where TL : struct, ILanes<TV> where TV : struct => TL.ZeroBelow(x, TL.Broadcast(float.Epsilon), TL.Broadcast(1f));
 }
+
+/// <summary>The hyperbolic tangent.</summary>
+internal readonly struct Tanh : IActivation
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Value<TL, TV>(TV x) where TL : struct, ILanes<TV> where TV : struct => Exponential.Tanh<TL, TV>(x);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV Slope<TL, TV>(TV x) where TL : struct, ILanes<TV> where TV : struct
+    {
+        TV y = Exponential.Tanh<TL, TV>(x);
+        return TL.Subtract(TL.Broadcast(1f), TL.Multiply(y, y));
+    }
+}

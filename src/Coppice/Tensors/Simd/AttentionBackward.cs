@@ -11,7 +11,7 @@ internal unsafe struct AttentionBackward : IAttentionJob
     const int Rows = AttentionBlock.Rows;
 
     public float* Q, K, V, Y, Dy, LogSums, Dq, Dk, Dv;
-    public Sequence* Sequences;
+    public Sequence* Sequences, Keys;
     public AttentionAhead Ahead;
     public AttentionModes Modes;
 
@@ -19,8 +19,9 @@ internal unsafe struct AttentionBackward : IAttentionJob
 
     public readonly void Execute<TL, TV>(int index, int keyValueHead) where TL : struct, ILanes<TV> where TV : struct
     {
-        var sequence = Sequences[index];
-        int width = Shape.Width, all = sequence.Length, padded = AttentionBlock.Padded(all), queryStride = Shape.QueryStride, keyStride = Shape.KeyStride;
+        Sequence sequence = Sequences[index], seen = Keys[index];
+        bool seesAll = Shape.Sight == Sight.All;
+        int width = Shape.Width, all = seen.Length, padded = AttentionBlock.Padded(all), queryStride = Shape.QueryStride, keyStride = Shape.KeyStride;
         if (all == 0)
             return;
         bool looksAhead = Ahead.Next(index, keyValueHead, Shape.KeyValueHeads, out int nextIndex, out int nextHead);
@@ -34,7 +35,7 @@ internal unsafe struct AttentionBackward : IAttentionJob
         float* logSums = edge + StridedTile.Rows * StridedTile.Columns, dots = logSums + Rows;
         float* wideKeys = dots + Rows, wideQueries = wideKeys + keyRoom, wideOutGradients = wideQueries + queryRoom, slopes = wideOutGradients + queryRoom;
 
-        nint keyStart = (nint)sequence.Start * keyStride + keyValueHead * width;
+        nint keyStart = (nint)seen.Start * keyStride + keyValueHead * width;
         Packing.Rows(K + keyStart, keyStride, all, width, Rows, keys);
         Packing.Rows(V + keyStart, keyStride, all, width, Rows, values);
         int wideKeyStride = keyStride;
@@ -43,9 +44,9 @@ internal unsafe struct AttentionBackward : IAttentionJob
         float scale = Shape.Scale;
         for (int head = keyValueHead * Shape.Group; head < (keyValueHead + 1) * Shape.Group; head++)
         {
-            for (int first = 0; first < all; first += Rows)
+            for (int first = 0; first < sequence.Length; first += Rows)
             {
-                int rows = Math.Min(Rows, all - first), visible = first + 1, count = first + rows, wideStride = queryStride, wideDyStride = queryStride;
+                int rows = Math.Min(Rows, sequence.Length - first), visible = seesAll ? all : first + 1, count = seesAll ? all : first + rows, wideStride = queryStride, wideDyStride = queryStride;
                 nint at = (nint)(sequence.Start + first) * queryStride + head * width;
                 if (looksAhead && head % Shape.Group == 0)
                     Prefetch(Sequences[nextIndex], nextHead, first);
@@ -73,11 +74,12 @@ internal unsafe struct AttentionBackward : IAttentionJob
                 if (Shape.Softcap != 0)
                     Elementwise.Run(new SlopeOp { Slopes = slopes, Gradients = gradients }, 0, count * Rows);
 
-                AttentionBlock.GatherKeys<TL, TV>(gradients, wideKeys, wideKeyStride, rows, visible, width, Modes.Queries, Dq + at, queryStride, edge);
+                AttentionBlock.GatherKeys<TL, TV>(gradients, wideKeys, wideKeyStride, rows, visible, count, width, Modes.Queries, Dq + at, queryStride, edge);
                 // A key's gradient begins with the block that sees it first.
+                int fresh = !seesAll ? first : first == 0 ? 0 : count;
                 Accumulate keyMode = head % Shape.Group == 0 ? Modes.Keys : Accumulate.Add, valueMode = head % Shape.Group == 0 ? Modes.Values : Accumulate.Add;
-                AttentionBlock.GatherQueries<TL, TV>(scores, dy, wideDyStride, rows, visible, width, valueMode, Dv + keyStart, keyStride, edge);
-                AttentionBlock.GatherQueries<TL, TV>(gradients, q, wideStride, rows, visible, width, keyMode, Dk + keyStart, keyStride, edge);
+                AttentionBlock.GatherQueries<TL, TV>(scores, dy, wideDyStride, rows, visible, count, fresh, width, valueMode, Dv + keyStart, keyStride, edge);
+                AttentionBlock.GatherQueries<TL, TV>(gradients, q, wideStride, rows, visible, count, fresh, width, keyMode, Dk + keyStart, keyStride, edge);
             }
         }
     }

@@ -49,14 +49,13 @@ internal static unsafe class AttentionBlock
 
     /// <summary>
     /// Rows of queries = or += weights^T x rows of keys, [rows, width] from [keys][32] and [keys, width]. Row r sees keys below <paramref name="visible"/> + r,
-    /// the rest have weight zero: eight rows end together.
+    /// at most <paramref name="keys"/>; the rest have weight zero: eight rows end together.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void GatherKeys<TL, TV>(
-        float* weights, float* source, int sourceStride, int rows, int visible, int width, Accumulate mode, float* destination, int stride, float* edge)
+        float* weights, float* source, int sourceStride, int rows, int visible, int keys, int width, Accumulate mode, float* destination, int stride, float* edge)
         where TL : struct, ILanes<TV> where TV : struct
     {
-        int keys = visible + rows - 1;
         for (int row = 0; row < rows; row += StridedTile.Rows)
             for (int column = 0; column < width; column += StridedTile.Columns)
                 StridedTile.Multiply<RowsInLanes, TL, TV>(
@@ -66,21 +65,20 @@ internal static unsafe class AttentionBlock
 
     /// <summary>
     /// Rows of keys += weights x rows of queries, [keys, width] from [keys][32] and [rows, width]. A key is seen from row key - <paramref name="visible"/> + 1 on:
-    /// eight keys begin together. The mode is that of the keys which no earlier block saw.
+    /// eight keys begin together. The mode is that of the keys from <paramref name="fresh"/> on, which no earlier block saw.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void GatherQueries<TL, TV>(
-        float* weights, float* source, int sourceStride, int rows, int visible, int width, Accumulate mode, float* destination, int stride, float* edge)
+        float* weights, float* source, int sourceStride, int rows, int visible, int keys, int fresh, int width, Accumulate mode, float* destination, int stride, float* edge)
         where TL : struct, ILanes<TV> where TV : struct
     {
-        int keys = visible + rows - 1;
         for (int key = 0; key < keys; key += StridedTile.Rows)
         {
             int first = Math.Max(0, key - visible + 1);
             for (int column = 0; column < width; column += StridedTile.Columns)
                 StridedTile.Multiply<StepsInLanes, TL, TV>(
                     rows - first, weights + (nint)key * Rows + first, source + (nint)first * sourceStride + column, sourceStride,
-                    destination + (nint)key * stride + column, stride, key < visible - 1 ? Accumulate.Add : mode, keys - key, width - column, edge);
+                    destination + (nint)key * stride + column, stride, key < fresh ? Accumulate.Add : mode, keys - key, width - column, edge);
         }
     }
 

@@ -9,21 +9,19 @@ internal unsafe struct AttentionForward : IAttentionJob
     const int Lane = AttentionBlock.Lane, Rows = AttentionBlock.Rows;
 
     public float* Q, K, V, Y, LogSums;
-    public Sequence* Sequences;
+    public Sequence* Sequences, Keys;
     public AttentionAhead Ahead;
-
-    /// <summary>Tokens before the first query.</summary>
-    public int Past;
 
     public AttentionShape Shape { get; set; }
 
     public readonly void Execute<TL, TV>(int index, int keyValueHead) where TL : struct, ILanes<TV> where TV : struct
     {
-        var sequence = Sequences[index];
-        int width = Shape.Width, all = Past + sequence.Length, padded = AttentionBlock.Padded(all), queryStride = Shape.QueryStride, valueStride = Shape.KeyStride;
+        Sequence sequence = Sequences[index], seen = Keys[index];
+        bool seesAll = Shape.Sight == Sight.All;
+        int width = Shape.Width, all = seen.Length, padded = AttentionBlock.Padded(all), queryStride = Shape.QueryStride, valueStride = Shape.KeyStride;
         if (all == 0)
             return;
-        nint keyStart = (nint)sequence.Start * Shape.KeyStride + keyValueHead * width;
+        nint keyStart = (nint)seen.Start * Shape.KeyStride + keyValueHead * width;
         bool looksAhead = Ahead.Next(index, keyValueHead, Shape.KeyValueHeads, out int nextIndex, out int nextHead);
 
         int room = AttentionBlock.RoomToWiden(all, width);
@@ -38,7 +36,7 @@ internal unsafe struct AttentionForward : IAttentionJob
         {
             for (int first = 0; first < sequence.Length; first += Rows)
             {
-                int rows = Math.Min(Rows, sequence.Length - first), visible = Past + first + 1, count = visible + rows - 1;
+                int rows = Math.Min(Rows, sequence.Length - first), visible = seesAll ? all : first + 1, count = seesAll ? all : first + rows;
                 nint at = (nint)(sequence.Start + first) * queryStride + head * width;
                 if (looksAhead && head % Shape.Group == 0)
                     Prefetch(Sequences[nextIndex], nextHead, first);
@@ -51,7 +49,7 @@ internal unsafe struct AttentionForward : IAttentionJob
                     AttentionBlock.MaskBefore(scores, visible - Shape.Window, rows, count);
                 AttentionBlock.Softmax<TL, TV>(scores, count, scale, maxima, sums, Rows);
                 AttentionBlock.Softmax<TL, TV>(scores + Lane, count, scale, maxima + Lane, sums + Lane, Rows);
-                AttentionBlock.GatherKeys<TL, TV>(scores, values, valueStride, rows, visible, width, Accumulate.Overwrite, Y + at, queryStride, edge);
+                AttentionBlock.GatherKeys<TL, TV>(scores, values, valueStride, rows, visible, count, width, Accumulate.Overwrite, Y + at, queryStride, edge);
                 for (int r = 0; r < rows; r++)
                 {
                     if (LogSums is not null)

@@ -14,6 +14,9 @@ internal readonly record struct AttentionShape(int Heads, int KeyValueHeads, int
     /// <summary>How many keys a query sees, itself and those before it; 0 for all.</summary>
     public int Window { get; init; }
 
+    /// <summary>Which keys of its sequence a query sees.</summary>
+    public Sight Sight { get; init; }
+
     /// <summary>c where scaled scores s become c tanh(s / c); 0 where they stay.</summary>
     public float Softcap { get; init; }
 
@@ -27,38 +30,59 @@ internal readonly record struct AttentionShape(int Heads, int KeyValueHeads, int
     public int KeyStride => KeyValueHeads * Width;
 }
 
+/// <summary>Which keys of its sequence a query sees.</summary>
+public enum Sight
+{
+    /// <summary>Its own and those before it.</summary>
+    Past,
+
+    /// <summary>All.</summary>
+    All,
+}
+
 /// <summary>
-/// softmax(scale q k^T) v, where query i of a sequence sees keys 0 to i, or the last of them in a window. A score takes its products in the order of the head's
+/// softmax(scale q k^T) v, where query i of a sequence sees keys 0 to i, or the last of them in a window, or all keys of a sequence that may be another. A score takes its products in the order of the head's
 /// numbers, an output those of the keys, with one rounding each, so that the result depends neither on the number of queries at a time nor on threads.
 /// </summary>
 internal static unsafe class CausalAttention
 {
     const int WorthSharing = 1 << 15;
 
-    /// <summary>Whole sequences side by side, each seeing itself alone; keeps log(sum(e^score)) [tokens, heads] for the backward pass.</summary>
+    /// <summary>Whole sequences side by side, each seeing itself alone.</summary>
     public static void Forward(
         WorkerPool pool, ReadOnlySpan<float> q, ReadOnlySpan<float> k, ReadOnlySpan<float> v, ReadOnlySpan<Sequence> sequences, AttentionShape shape,
+        Span<float> y, Span<float> logSums) => Forward(pool, q, k, v, sequences, sequences, shape, y, logSums);
+
+    /// <summary>Whole sequences side by side, the queries of each seeing one sequence of keys alone: their own, or with <see cref="Sight.All"/> any; keeps log(sum(e^score)) [tokens, heads] for the backward pass.</summary>
+    public static void Forward(
+        WorkerPool pool, ReadOnlySpan<float> q, ReadOnlySpan<float> k, ReadOnlySpan<float> v, ReadOnlySpan<Sequence> sequences, ReadOnlySpan<Sequence> keys, AttentionShape shape,
         Span<float> y, Span<float> logSums)
     {
-        long pairs = Check(q.Length, k.Length, v.Length, sequences, shape, y.Length, logSums.Length);
+        long pairs = Check(q.Length, k.Length, v.Length, sequences, keys, shape, y.Length, logSums.Length);
         fixed (float* pq = q, pk = k, pv = v, py = y, pl = logSums)
-        fixed (Sequence* ps = sequences)
-            Run(pool, new AttentionForward { Q = pq, K = pk, V = pv, Y = py, LogSums = pl, Sequences = ps, Ahead = new(sequences.Length, pool.Threads), Shape = shape }, sequences.Length, pairs);
+        fixed (Sequence* ps = sequences, pks = keys)
+            Run(pool, new AttentionForward { Q = pq, K = pk, V = pv, Y = py, LogSums = pl, Sequences = ps, Keys = pks, Ahead = new(sequences.Length, pool.Threads), Shape = shape }, sequences.Length, pairs);
     }
+
+    /// <summary>The gradients of <see cref="Forward(WorkerPool, ReadOnlySpan{float}, ReadOnlySpan{float}, ReadOnlySpan{float}, ReadOnlySpan{Sequence}, AttentionShape, Span{float}, Span{float})"/>.</summary>
+    public static void Backward(
+        WorkerPool pool, ReadOnlySpan<float> q, ReadOnlySpan<float> k, ReadOnlySpan<float> v, ReadOnlySpan<float> y, ReadOnlySpan<float> dy,
+        ReadOnlySpan<float> logSums, ReadOnlySpan<Sequence> sequences, AttentionShape shape, Span<float> dq, Span<float> dk, Span<float> dv,
+        AttentionModes modes) => Backward(pool, q, k, v, y, dy, logSums, sequences, sequences, shape, dq, dk, dv, modes);
 
     /// <summary>Writes or adds the gradients of q, k and v of the sequences' tokens, computing scores again from <paramref name="logSums"/> (Dao et al. 2022).</summary>
     public static void Backward(
         WorkerPool pool, ReadOnlySpan<float> q, ReadOnlySpan<float> k, ReadOnlySpan<float> v, ReadOnlySpan<float> y, ReadOnlySpan<float> dy,
-        ReadOnlySpan<float> logSums, ReadOnlySpan<Sequence> sequences, AttentionShape shape, Span<float> dq, Span<float> dk, Span<float> dv,
+        ReadOnlySpan<float> logSums, ReadOnlySpan<Sequence> sequences, ReadOnlySpan<Sequence> keys, AttentionShape shape, Span<float> dq, Span<float> dk, Span<float> dv,
         AttentionModes modes)
     {
-        long pairs = Check(q.Length, k.Length, v.Length, sequences, shape, y.Length, logSums.Length);
+        long pairs = Check(q.Length, k.Length, v.Length, sequences, keys, shape, y.Length, logSums.Length);
         Vectors.SameLength(dy.Length, y.Length);
         Vectors.SameLength(dq.Length, q.Length);
         Vectors.SameLength(dk.Length, k.Length);
         Vectors.SameLength(dv.Length, v.Length);
         fixed (float* pq = q, pk = k, pv = v, py = y, pdy = dy, pl = logSums, pdq = dq, pdk = dk, pdv = dv)
-        fixed (Sequence* ps = sequences)
+        fixed (Sequence* ps = sequences, pks = keys)
         {
             var job = new AttentionBackward
             {
@@ -73,6 +97,7 @@ internal static unsafe class CausalAttention
                 Dv = pdv,
                 Modes = modes,
                 Sequences = ps,
+                Keys = pks,
                 Ahead = new(sequences.Length, pool.Threads),
                 Shape = shape,
             };
@@ -87,27 +112,29 @@ internal static unsafe class CausalAttention
         pool.Run(parts.Threads, ref parts);
     }
 
-    static void Check(int q, int k, int v, int queries, int keys, AttentionShape shape, int y)
+    static long Check(int q, int k, int v, ReadOnlySpan<Sequence> sequences, ReadOnlySpan<Sequence> keys, AttentionShape shape, int y, int logSums)
     {
         if (shape.Heads <= 0 || shape.KeyValueHeads <= 0 || shape.Width <= 0 || shape.Heads % shape.KeyValueHeads != 0)
             throw new ArgumentException($"attention: {shape}, wanted positive sizes and heads that fall into groups");
-        if (queries < 0 || keys < queries || q != (long)queries * shape.QueryStride || y != q || k < (long)keys * shape.KeyStride || v < (long)keys * shape.KeyStride)
-            throw new ArgumentException($"attention: q {q}, k {k}, v {v}, y {y} numbers for {queries} queries, {keys} keys, {shape}");
-    }
-
-    static long Check(int q, int k, int v, ReadOnlySpan<Sequence> sequences, AttentionShape shape, int y, int logSums)
-    {
-        int tokens = shape.QueryStride > 0 ? q / shape.QueryStride : 0;
-        Check(q, k, v, tokens, tokens, shape, y);
-        Vectors.SameLength(logSums, tokens * shape.Heads, nameof(CausalAttention));
+        if (q % shape.QueryStride != 0 || k % shape.KeyStride != 0 || y != q || v != k || keys.Length != sequences.Length)
+            throw new ArgumentException($"attention: q {q}, k {k}, v {v}, y {y} numbers, {sequences.Length} and {keys.Length} sequences, {shape}");
+        Vectors.SameLength(logSums, q / shape.QueryStride * shape.Heads, nameof(CausalAttention));
         long pairs = 0;
-        foreach (var sequence in sequences)
+        for (int i = 0; i < sequences.Length; i++)
         {
-            if (sequence.Start < 0 || sequence.Length < 0 || sequence.Length > tokens - sequence.Start)
-                throw new ArgumentException($"attention: {sequence} of {tokens} tokens");
-            pairs += (long)sequence.Length * sequence.Length;
+            CheckWithin(sequences[i], q / shape.QueryStride);
+            CheckWithin(keys[i], k / shape.KeyStride);
+            if (shape.Sight == Sight.Past && sequences[i] != keys[i])
+                throw new ArgumentException($"attention: queries {sequences[i]} to keys {keys[i]}, of which they see the past");
+            pairs += (long)sequences[i].Length * keys[i].Length;
         }
         return pairs;
+    }
+
+    static void CheckWithin(Sequence sequence, int tokens)
+    {
+        if (sequence.Start < 0 || sequence.Length < 0 || sequence.Length > tokens - sequence.Start)
+            throw new ArgumentException($"attention: {sequence} of {tokens} tokens");
     }
 
     struct Parts<TJob> : IJob where TJob : struct, IAttentionJob

@@ -29,7 +29,7 @@ public sealed class FamilyTests : IDisposable
     public void Logits_are_those_of_plain_loops_in_double(string kind)
     {
         RandomCheckpoint checkpoint = Write(kind);
-        Close(checkpoint.Reference.Logits(tokens), Logits(DecoderFolder.Load(folder.Path)), 2e-5);
+        Close(checkpoint.Reference.Logits(tokens), Logits((DecoderModel)ModelFolder.Load(folder.Path)), 2e-5);
     }
 
     [Theory]
@@ -37,7 +37,7 @@ public sealed class FamilyTests : IDisposable
     public void Generation_with_a_cache_gives_the_logits_of_the_whole_text(string kind)
     {
         Write(kind);
-        DecoderModel model = DecoderFolder.Load(folder.Path);
+        DecoderModel model = (DecoderModel)ModelFolder.Load(folder.Path);
         float[] whole = Logits(model);
         KvCache cache = new(model, model.ContextLength, KeyValueFormat.Float32);
         ForwardContext context = new(pool);
@@ -60,7 +60,7 @@ public sealed class FamilyTests : IDisposable
     public void Gradients_are_those_of_small_steps(string kind)
     {
         Write(kind);
-        DecoderModel model = DecoderFolder.Load(folder.Path);
+        DecoderModel model = (DecoderModel)ModelFolder.Load(folder.Path);
         Parameter[] parameters = [.. Parameter.Of(model)];
         Tape tape = new();
         ForwardContext context = new(pool, tape);
@@ -106,9 +106,9 @@ public sealed class FamilyTests : IDisposable
     public void A_folder_that_is_written_is_the_one_that_was_read(string kind)
     {
         RandomCheckpoint checkpoint = Write(kind);
-        DecoderModel model = DecoderFolder.Load(folder.Path);
+        DecoderModel model = (DecoderModel)ModelFolder.Load(folder.Path);
         using TemporaryFolder copy = new();
-        DecoderFolder.Save(model, copy.Path, DType.F32, 1, 2);
+        ModelFolder.Save(model, copy.Path, DType.F32, 1, 2);
         using ICheckpoint before = Checkpoint.Open(folder.Path), after = Checkpoint.Open(copy.Path);
         Assert.Equal(before.Names.Where(name => !name.EndsWith("inv_freq", StringComparison.Ordinal)).Order(), after.Names.Order());
         foreach (string name in after.Names)
@@ -118,7 +118,7 @@ public sealed class FamilyTests : IDisposable
             float[] a = before.ReadTensor(name).Data.ToArray(), b = after.ReadTensor(name).Data.ToArray();
             Assert.True(a.Zip(b).All(pair => Math.Abs(pair.First - pair.Second) <= (kind.StartsWith("gemma", StringComparison.Ordinal) ? 1.2e-7f : 0)), name);
         }
-        DecoderModel again = DecoderFolder.Load(copy.Path);
+        DecoderModel again = (DecoderModel)ModelFolder.Load(copy.Path);
         Assert.Equal(model.Config, again.Config);
         if (!kind.StartsWith("gemma", StringComparison.Ordinal))
             Assert.Equal(Logits(model), Logits(again));
@@ -133,10 +133,10 @@ public sealed class FamilyTests : IDisposable
         if (kind == "gemma2-even")
             checkpoint.Config["query_pre_attn_scalar"] = 10;
         checkpoint.Write(folder.Path);
-        DecoderModel model = DecoderFolder.Load(folder.Path);
+        DecoderModel model = (DecoderModel)ModelFolder.Load(folder.Path);
         string path = folder["model.gguf"];
-        DecoderGguf.Save(model, BpeTrainer.Train(["a"], new BpeTraining { VocabularySize = RandomCheckpoint.Vocabulary }), path, "tiny", GgmlType.F32);
-        (DecoderModel again, _) = DecoderGguf.Load(path);
+        ModelGguf.Save(model, BpeTrainer.Train(["a"], new BpeTraining { VocabularySize = RandomCheckpoint.Vocabulary }), path, "tiny", GgmlType.F32);
+        DecoderModel again = (DecoderModel)ModelGguf.Load(path).Model;
         Assert.Equal(model.Config.Family, again.Config.Family);
         Close(Rows(Logits(model), model.VocabularySize), Logits(again), 1e-5);
     }
@@ -149,7 +149,7 @@ public sealed class FamilyTests : IDisposable
         File.WriteAllText(folder["config.json"], File.ReadAllText(folder["config.json"]).Replace("\"norm_topk_prob\":true", "\"norm_topk_prob\":false", StringComparison.Ordinal));
         Assert.Contains("experts in every layer of a qwen2_moe model, this model none in layer 1", Refusal(), StringComparison.Ordinal);
 
-        string Refusal() => Assert.Throws<CoppiceException>(() => DecoderGguf.Save(DecoderFolder.Load(folder.Path), BpeTrainer.Train(["a"], new BpeTraining { VocabularySize = RandomCheckpoint.Vocabulary }), folder["model.gguf"], "tiny", GgmlType.F32)).Message;
+        string Refusal() => Assert.Throws<CoppiceException>(() => ModelGguf.Save((DecoderModel)ModelFolder.Load(folder.Path), BpeTrainer.Train(["a"], new BpeTraining { VocabularySize = RandomCheckpoint.Vocabulary }), folder["model.gguf"], "tiny", GgmlType.F32)).Message;
     }
 
     [Fact]
@@ -162,7 +162,7 @@ public sealed class FamilyTests : IDisposable
             string before = json.ToJsonString();
             change(json);
             File.WriteAllText(folder["config.json"], json.ToJsonString());
-            Assert.Contains(said, Assert.Throws<CoppiceException>(() => DecoderFolder.Load(folder.Path)).Message, StringComparison.Ordinal);
+            Assert.Contains(said, Assert.Throws<CoppiceException>(() => (DecoderModel)ModelFolder.Load(folder.Path)).Message, StringComparison.Ordinal);
             File.WriteAllText(folder["config.json"], before);
         }
         Refused("model_type is 'mamba', wanted one of llama, mistral, mixtral, qwen2", json => json["model_type"] = "mamba");

@@ -9,7 +9,7 @@ using Coppice.Text;
 namespace Coppice.Export;
 
 /// <summary>What a Hugging Face folder holds besides weights: config.json, tokenizer, and whatever else came with the source.</summary>
-static class ModelFolder
+static class FolderFiles
 {
     /// <summary>Writes config.json: a folder's own, but for what it says of types and quantization.</summary>
     /// <param name="source">What is converted.</param>
@@ -22,7 +22,7 @@ static class ModelFolder
         if (source.Folder is null)
         {
             LanguageModel language = source.Model.Language;
-            config = DecoderFolder.Config(((DecoderModel)language.Model).Config, type ?? DType.F16, language.Tokenizer.BosId, language.Tokenizer.EosId);
+            config = ModelFolder.Config(language.Model, type ?? DType.F16, language.Tokenizer.BosId, language.Tokenizer.EosId);
         }
         else
         {

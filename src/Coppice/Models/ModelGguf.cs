@@ -1,0 +1,75 @@
+using System.Globalization;
+using Coppice.Formats;
+using Coppice.Tensors;
+using Coppice.Text;
+using Coppice.Weights;
+
+namespace Coppice.Models;
+
+/// <summary>A model as llama.cpp reads it, whatever its kind.</summary>
+static class ModelGguf
+{
+    /// <summary>Reads a file: the model and the vocabulary that it carries.</summary>
+    public static (Model Model, Tokenizer Tokenizer) Load(string path)
+    {
+        using Gguf file = Gguf.Open(path);
+        return Read(file, WeightReading.Whole);
+    }
+
+    /// <summary>Reads an open file, its matrices at once or on demand.</summary>
+    public static (Model Model, Tokenizer Tokenizer) Read(Gguf file, WeightReading reading) => EncoderGguf.Reads(file) ? EncoderGguf.Read(file, reading) : DecoderGguf.Read(file, reading);
+
+    /// <summary>Writes a file. Each matrix gets the type that holds its numbers exactly where there is one; <paramref name="type"/>, where given, is every matrix's. Vectors are F32.</summary>
+    /// <returns>What was not stored exactly, by tensor.</returns>
+    public static IReadOnlyList<GgufRounding> Save(Model model, Tokenizer tokenizer, string path, string name, GgmlType? type)
+    {
+        // Kinds as the model has them: putting rows in llama.cpp's order makes some weights dense.
+        Dictionary<string, string> kinds = model.Matrices().ToDictionary(matrix => matrix.Name, matrix => matrix.Layer.Weight.Kind);
+        List<GgufRounding> rounded = [];
+        Save(model, tokenizer, path, name, null, (matrix, weight) =>
+        {
+            GgmlType chosen = type ?? GgufBlocks.TypeOf(weight);
+            if (!GgufBlocks.IsExact(weight, chosen))
+                rounded.Add(new GgufRounding(NameOf(model, matrix), kinds[matrix], chosen));
+            return chosen;
+        });
+        return rounded;
+    }
+
+    /// <summary>Writes a file with each matrix, told by our name, in the type that <paramref name="typeOf"/> says; <paramref name="told"/> hears what that did to its numbers.</summary>
+    public static void Save(Model model, Tokenizer tokenizer, string path, string name, WritingOptions? options, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null, string? chatTemplate = null)
+    {
+        if (model is EncoderModel encoder)
+            EncoderGguf.Save(encoder, tokenizer, path, name, options, typeOf, told);
+        else
+            DecoderGguf.Save((DecoderModel)model, tokenizer, path, name, options, typeOf, told, chatTemplate);
+    }
+
+    /// <summary>llama.cpp's name for the tensor that holds a matrix of ours.</summary>
+    public static string NameOf(Model model, string matrix) => model is EncoderModel ? EncoderGguf.NameOf(matrix) : DecoderGguf.NameOf((DecoderModel)model, matrix);
+
+    // llama.cpp's llama_ftype: the type of most matrices.
+    public static uint FileType(IEnumerable<GgufWriter.Source> sources) =>
+        sources.Where(source => source.Entry.Weight is not null).GroupBy(source => source.Type).MaxBy(group => group.Count())!.Key.Name switch
+        {
+            "F32" => 0u,
+            "F16" => 1u,
+            "Q4_0" => 2u,
+            "Q4_1" => 3u,
+            "Q8_0" => 7u,
+            "Q5_0" => 8u,
+            "Q5_1" => 9u,
+            "Q2_K" => 10u,
+            "Q3_K" => 12u,
+            "Q4_K" => 15u,
+            "Q5_K" => 17u,
+            "Q6_K" => 18u,
+            "IQ4_NL" => 25u,
+            "IQ4_XS" => 30u,
+            "BF16" => 32u,
+            string other => throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"ModelGguf: {other} has no file type")),
+        };
+}
+
+/// <summary>A matrix whose numbers a GGUF file holds rounded: <paramref name="Tensor"/> was <paramref name="From"/> and became <paramref name="To"/>.</summary>
+public sealed record GgufRounding(string Tensor, string From, GgmlType To);
