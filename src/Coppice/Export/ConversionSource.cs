@@ -1,6 +1,5 @@
 using System.Security.Cryptography;
 using System.Text;
-using System.Text.Json;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -31,10 +30,6 @@ sealed class ConversionSource : IDisposable
     /// <summary>The model, where a family knows it.</summary>
     public OpenModel Model => model.Value;
 
-    /// <summary>The chat template that comes with the model, or null.</summary>
-    public string? ChatTemplate => checkpoint is not null ? FolderTemplate()
-        : Model.Checkpoint is Gguf gguf && gguf.Metadata.ContainsKey(DecoderGguf.ChatTemplateKey) ? gguf.Get<string>(DecoderGguf.ChatTemplateKey) : null;
-
     /// <summary>Names, sizes and times of what is read: with the options, what tells one run's bytes from another's.</summary>
     public string Signature(ConversionOptions options)
     {
@@ -50,24 +45,5 @@ sealed class ConversionSource : IDisposable
         checkpoint?.Dispose();
         if (model.IsValueCreated)
             model.Value.Dispose();
-    }
-
-    // A file of its own, or a field of the tokenizer's settings: one text, or several by name.
-    string? FolderTemplate()
-    {
-        string file = System.IO.Path.Combine(Path, "chat_template.jinja"), settings = System.IO.Path.Combine(Path, "tokenizer_config.json");
-        if (File.Exists(file))
-            return File.ReadAllText(file);
-        if (!File.Exists(settings))
-            return null;
-        using JsonDocument json = JsonFile.Read(settings);
-        if (json.RootElement.ValueKind != JsonValueKind.Object || !json.RootElement.TryGetProperty("chat_template", out JsonElement template))
-            return null;
-        if (template.ValueKind == JsonValueKind.String)
-            return template.GetString();
-        return template.ValueKind == JsonValueKind.Array
-            ? template.EnumerateArray().Where(item => item.ValueKind == JsonValueKind.Object && new JsonFields(settings, item).Text("name", "") == "default")
-                .Select(item => new JsonFields(settings, item).Text("template")).FirstOrDefault()
-            : null;
     }
 }

@@ -43,7 +43,7 @@ static class FolderFiles
         });
     }
 
-    /// <summary>Copies a folder's other files, or writes the tokenizer and chat template of a file.</summary>
+    /// <summary>Copies a folder's other files, or writes the tokenizer of a file.</summary>
     /// <returns>The files, and what has no place.</returns>
     public static (ImmutableArray<string> Files, ImmutableArray<string> LeftOut) Complete(ConversionSource source, string built)
     {
@@ -56,13 +56,7 @@ static class FolderFiles
         }
         Tokenizer tokenizer = source.Model.Language.Tokenizer;
         tokenizer.Save(built);
-        List<string> files = [.. tokenizer.Files.Select(file => file.Name)];
-        if (source.ChatTemplate is { } template)
-        {
-            AtomicFile.WriteText(Path.Combine(built, "chat_template.jinja"), template);
-            files.Add("chat_template.jinja");
-        }
-        return ([.. files], source.Model.Checkpoint is Gguf gguf ? [.. gguf.Metadata.Keys.Where(key => IsForgotten(key, gguf)).Order(StringComparer.Ordinal)] : []);
+        return ([.. tokenizer.Files.Select(file => file.Name)], source.Model.Checkpoint is Gguf gguf ? [.. gguf.Metadata.Keys.Where(key => IsForgotten(key, gguf)).Order(StringComparer.Ordinal)] : []);
     }
 
     // Sizes are in config.json, the vocabulary in the tokenizer's files.

@@ -19,7 +19,7 @@ sealed class GgufTarget(ConversionOptions options) : ConversionTarget
     public override (ImmutableArray<string> Files, ImmutableArray<string> LeftOut) Write(ConversionSource source, string built, string name, WritingOptions writing, Refusal refusal)
     {
         LanguageModel language = source.Model.Language;
-        ModelGguf.Save(language.Model, language.Tokenizer, built, name, writing, (matrix, weight) => TypeOf(matrix + ".weight", DeferredWeight.Made(weight), refusal), chatTemplate: source.ChatTemplate);
+        ModelGguf.Save(language.Model, language.Tokenizer, built, name, writing, (matrix, weight) => TypeOf(matrix + ".weight", DeferredWeight.Made(weight), refusal));
         return ([], LeftOut(source, "tokenizer.json", "chat_template.jinja"));
     }
 

@@ -33,7 +33,7 @@ static class MatrixWriter
             byte[] encoded = ArrayPool<byte>.Shared.Rent(bytes);
             weight.Unpack(first, numbers.AsSpan(0, count));
             Encode(numbers.AsSpan(0, count), encoded.AsSpan(0, bytes), stored.AsSpan(0, count));
-            CheckFinite(numbers.AsSpan(0, count), stored.AsSpan(0, count));
+            CheckFinite(first, numbers.AsSpan(0, count), stored.AsSpan(0, count));
             sums[part] = StoredNumbers.Of(numbers.AsSpan(0, count), stored.AsSpan(0, count));
             RandomAccess.Write(file, encoded.AsSpan(0, bytes), begin + (long)part * bandRows * weight.Columns / type.BlockSize * type.BlockBytes);
             ArrayPool<byte>.Shared.Return(encoded);
@@ -62,9 +62,11 @@ static class MatrixWriter
             }
         }
 
-        void CheckFinite(ReadOnlySpan<float> numbers, ReadOnlySpan<float> stored)
+        void CheckFinite(int firstRow, ReadOnlySpan<float> numbers, ReadOnlySpan<float> stored)
         {
-            int wrong = HalfConversion.IndexOfNonFinite(stored);
+            int wrong = HalfConversion.IndexOfNonFinite(stored), given = wrong < 0 ? -1 : HalfConversion.IndexOfNonFinite(numbers);
+            if (given >= 0)
+                throw new CoppiceException($"tensor '{name}' holds {numbers[given]} at [{firstRow + given / weight.Columns}, {given % weight.Columns}], which is not finite");
             if (wrong >= 0)
                 throw new CoppiceException($"tensor '{name}' holds {numbers[wrong]} or a neighbour too large for {type}; write it as F32 or BF16");
         }

@@ -11,9 +11,6 @@ static class DecoderGguf
 {
     const string WeightSuffix = ".weight";
 
-    /// <summary>The key of a chat template.</summary>
-    public const string ChatTemplateKey = "tokenizer.chat_template";
-
     /// <summary>Reads an open file, its matrices at once or on demand.</summary>
     public static (DecoderModel Model, Tokenizer Tokenizer) Read(Gguf file, WeightReading reading)
     {
@@ -38,7 +35,7 @@ static class DecoderGguf
     static Family FamilyOf(DecoderConfig config) => Family.Of(config.Family == "mistral" ? config with { Family = "llama" } : config);
 
     /// <summary>Writes a file with each matrix, told by our name, in the type that <paramref name="typeOf"/> says; <paramref name="told"/> hears what that did to its numbers.</summary>
-    public static void Save(DecoderModel model, Tokenizer tokenizer, string path, string name, WritingOptions? options, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null, string? chatTemplate = null)
+    public static void Save(DecoderModel model, Tokenizer tokenizer, string path, string name, WritingOptions? options, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null)
     {
         DecoderConfig config = model.Config;
         Family family = FamilyOf(config);
@@ -82,7 +79,6 @@ static class DecoderGguf
             new(prefix + "attention.value_length", (uint)config.HeadWidth),
             .. family.Metadata(config),
             .. GgufVocabulary.Write(tokenizer, config.VocabularySize),
-            .. chatTemplate is null ? [] : (KeyValuePair<string, object>[])[new(ChatTemplateKey, chatTemplate)],
         ];
         GgufWriter.Write(path, metadata, sources, options);
     }

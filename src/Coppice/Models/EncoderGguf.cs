@@ -46,7 +46,7 @@ static class EncoderGguf
         return (ModelCheckpoint.Build(config.Family, file, (matrix, vector) => new EncoderModel(config, matrix, vector), name => new TensorPlace(names.Of(name)), _ => false, reading), tokenizer);
     }
 
-    /// <summary>Writes a file; see <see cref="ModelGguf.Save(Model, Tokenizer, string, string, WritingOptions?, Func{string, Weight, GgmlType}, Action{string, StoredNumbers}?, string?)"/>.</summary>
+    /// <summary>Writes a file; see <see cref="ModelGguf.Save(Model, Tokenizer, string, string, WritingOptions?, Func{string, Weight, GgmlType}, Action{string, StoredNumbers}?)"/>.</summary>
     /// <exception cref="CoppiceException">llama.cpp does not compute this model.</exception>
     public static void Save(EncoderModel model, Tokenizer tokenizer, string path, string name, WritingOptions? options, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null)
     {

@@ -37,12 +37,12 @@ static class ModelGguf
     }
 
     /// <summary>Writes a file with each matrix, told by our name, in the type that <paramref name="typeOf"/> says; <paramref name="told"/> hears what that did to its numbers.</summary>
-    public static void Save(Model model, Tokenizer tokenizer, string path, string name, WritingOptions? options, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null, string? chatTemplate = null)
+    public static void Save(Model model, Tokenizer tokenizer, string path, string name, WritingOptions? options, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null)
     {
         if (model is EncoderModel encoder)
             EncoderGguf.Save(encoder, tokenizer, path, name, options, typeOf, told);
         else
-            DecoderGguf.Save((DecoderModel)model, tokenizer, path, name, options, typeOf, told, chatTemplate);
+            DecoderGguf.Save((DecoderModel)model, tokenizer, path, name, options, typeOf, told);
     }
 
     /// <summary>llama.cpp's name for the tensor that holds a matrix of ours.</summary>

@@ -103,7 +103,7 @@ public sealed class ConversionTests : IDisposable
             Assert.Equal("{{ messages }}", gguf.Get<string>("tokenizer.chat_template"));
         Assert.Equal(["generation_config.json", "tokenizer_config.json", "onnx/"], Convert(tiny.Model, file, ModelFormat.Gguf).LeftOut.ToArray());
         Assert.True(Convert(file, tiny["back"], ModelFormat.Safetensors).IsLossless);
-        Assert.Equal("{{ messages }}", File.ReadAllText(Path.Combine(tiny["back"], "chat_template.jinja")));
+        Assert.Contains("{{ messages }}", File.ReadAllText(Path.Combine(tiny["back"], "tokenizer_config.json")), StringComparison.Ordinal);
         Same(tiny.Model, tiny["back"], _ => { });
     }
 

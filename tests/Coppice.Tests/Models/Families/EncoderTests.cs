@@ -93,7 +93,7 @@ public sealed class EncoderTests : IDisposable
         int compared = 0;
         for (int i = 0; i < parameters.Length; i++)
         {
-            double length = Math.Sqrt(gradients[i].Sum(g => (double)g * g)), step = 1e-3;
+            double length = Math.Sqrt(gradients[i].Sum(g => (double)g * g)), step = 2.5e-4;
             if (length < 1e-4)
                 continue;
             double rise = (Moved(parameters[i].Tensor, gradients[i], step / length) - Moved(parameters[i].Tensor, gradients[i], -step / length)) / (2 * step);
