@@ -1,11 +1,16 @@
 using BenchmarkDotNet.Running;
 using Coppice.Bench;
+using Coppice.Bench.Fuzz;
 using Coppice.Bench.Kernels;
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
 
 // Single kernels, by BenchmarkDotNet:  dotnet run -c Release --project bench/Coppice.Bench -- --filter '*RmsNorm*'
 // What has a peer program beside it:   dotnet run -c Release --project bench/Coppice.Bench -- NAME ...
+// Readers against damaged files:       dotnet run -c Release --project bench/Coppice.Bench -- fuzz SECONDS [SEED]
+if (args is ["fuzz", .. string[] fuzzing])
+    return FuzzLoop.Run(fuzzing);
+
 (string Name, Action<WorkerPool> Run)[] benches =
 [
     ("train", TrainBench.Run),

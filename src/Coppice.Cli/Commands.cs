@@ -16,6 +16,7 @@ static class Commands
             InspectCommand.Create(),
             CompressCommand.Create(),
             ConvertCommand.Create(),
+            ImatrixCommand.Create(),
             EvalCommand.Create(),
             ExplainCommand.Create(),
             RunCommand.Create(),

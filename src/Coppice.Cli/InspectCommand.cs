@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Coppice.Evaluation;
+using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Text;
@@ -12,7 +13,7 @@ static class InspectCommand
 {
     public static Command Create()
     {
-        Command command = new("inspect", "Shows a model's family, sizes and tokenizer, and how each of its weights is stored") { ModelArgument.Model };
+        Command command = new("inspect", "Shows a model's family, sizes and tokenizer, and how each of its weights is stored; or an importance matrix") { ModelArgument.Model };
         command.SetAction((parsed, _) => Task.FromResult(Run(parsed)));
         return command;
     }
@@ -20,7 +21,13 @@ static class InspectCommand
     static int Run(ParseResult parsed)
     {
         using Session session = new(parsed);
-        LanguageModel language = ModelArgument.Load(parsed.GetRequiredValue(ModelArgument.Model));
+        string path = parsed.GetRequiredValue(ModelArgument.Model);
+        if (ImportanceMatrix.Is(path))
+        {
+            ImportanceTable.Print(session, path, ImportanceMatrix.Read(path));
+            return ExitCode.Done;
+        }
+        LanguageModel language = ModelArgument.Load(path);
         Model model = language.Model;
         Tokenizer tokenizer = language.Tokenizer;
         IReadOnlyList<Row> rows = [.. model.Matrices().Select(part => Row.Of(part.Name, part.Layer)), .. model.AllVectors().Select(part => Row.Of(part.Name, part.Vector))];

@@ -99,6 +99,21 @@ internal sealed class Calibration
         }
     }
 
+    /// <summary>The same, gathering the mean squares of what enters each matrix of the block on the way.</summary>
+    public IReadOnlyDictionary<Linear, InputStatistics> AdvanceMeasuring(TransformerBlock block, int index, CancellationToken cancel)
+    {
+        Dictionary<Linear, InputStatistics> inputs = [];
+        context.OnLinearInput = (linear, x) =>
+        {
+            if (!inputs.TryGetValue(linear, out InputStatistics? statistics))
+                inputs.Add(linear, statistics = new InputStatistics(linear.Weight.Columns, Statistics.ColumnNorms));
+            statistics.Add(context.Pool, x.Data);
+        };
+        Advance(block, index, cancel);
+        context.OnLinearInput = null;
+        return inputs;
+    }
+
     void RunHead(Tensor hidden, Sequence rows, Action<Linear, Tensor> see)
     {
         context.OnLinearInput = see;

@@ -73,6 +73,11 @@ public static class RecipeReader
         {
             throw new CoppiceException($"{source}:{error.Start.Line}: not YAML: {OneLine(error.Message)}", error);
         }
+        catch (Exception error) when (error is InvalidOperationException or ArgumentException)
+        {
+            // What YamlDotNet's scanner throws for some plain scalars and tags that break off.
+            throw new CoppiceException($"{source}: not YAML: {OneLine(error.Message)}", error);
+        }
     }
 
     // The tree is built by recursion, so that its depth is looked at first.

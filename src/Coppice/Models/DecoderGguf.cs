@@ -21,13 +21,13 @@ static class DecoderGguf
         return (DecoderCheckpoint.Build(config, file, name => family.InGguf(name, config), name => name == LlamaLike.RopeFrequencies, reading), tokenizer);
     }
 
-    /// <summary>llama.cpp's name for the tensor that holds a matrix of ours.</summary>
+    /// <summary>The tensor of llama.cpp's that holds a matrix of ours.</summary>
     /// <exception cref="CoppiceException">It has no architecture for the model.</exception>
-    public static string NameOf(DecoderModel model, string matrix)
+    public static TensorPlace PlaceOf(DecoderModel model, string matrix)
     {
         Family family = FamilyOf(model.Config);
         return family.GgufArchitecture is not null
-            ? family.InGguf(matrix + WeightSuffix, model.Config).Name
+            ? family.InGguf(matrix + WeightSuffix, model.Config)
             : throw new CoppiceException($"{matrix}: llama.cpp has no architecture for {model.Config.Family} models");
     }
 

@@ -46,7 +46,7 @@ static class ModelGguf
     }
 
     /// <summary>llama.cpp's name for the tensor that holds a matrix of ours.</summary>
-    public static string NameOf(Model model, string matrix) => model is EncoderModel ? EncoderGguf.NameOf(matrix) : DecoderGguf.NameOf((DecoderModel)model, matrix);
+    public static string NameOf(Model model, string matrix) => model is EncoderModel ? EncoderGguf.NameOf(matrix) : DecoderGguf.PlaceOf((DecoderModel)model, matrix).Name;
 
     // llama.cpp's llama_ftype: the type of most matrices.
     public static uint FileType(IEnumerable<GgufWriter.Source> sources) =>

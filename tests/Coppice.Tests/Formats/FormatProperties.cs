@@ -4,6 +4,7 @@ using Coppice.Formats;
 using Coppice.Formats.PyTorch;
 using Coppice.Tensors;
 using Coppice.Tests.Formats.PyTorch;
+using Coppice.Tests.Weights;
 using Coppice.Weights;
 using FsCheck;
 using FsCheck.Fluent;
@@ -73,6 +74,35 @@ public sealed class FormatProperties : IDisposable
         File.WriteAllText(folder["config.json"], new JsonObject { ["quantization_config"] = config }.ToJsonString());
         using ICheckpoint read = Checkpoint.Open(folder.Path);
         return read.ReadWeight("a.weight").ToDense().AsSpan().SequenceEqual(sizes.Make().ToDense());
+    }
+
+    /// <summary>A matrix of any bytes in some block type: its name, rows, blocks a row.</summary>
+    public sealed record Blocks(string Type, int Rows, int BlocksPerRow);
+
+    [Fact]
+    public void Any_blocks_survive_GGUF() => Prop.ForAll((
+        from type in Gen.Elements(BlockFormat.All.ToArray())
+        from rows in Gen.Choose(1, 5)
+        from blocks in Gen.Choose(1, 5)
+        select new Blocks(type.Name, rows, blocks)).ToArbitrary(), sizes =>
+    {
+        BlockWeight weight = BlockFormatTests.Any(sizes.Type, sizes.Rows, sizes.BlocksPerRow * BlockFormat.Find(sizes.Type)!.Size);
+        GgufWriter.Write(folder["a.gguf"], [], [new(new("before", Tensor.From([3], [1f, 2f, 3f])), GgmlType.F32), new(new("w", weight), GgmlType.Of(weight.Format))]);
+        using Gguf read = Gguf.Open(folder["a.gguf"]);
+        return ((BlockWeight)read.ReadWeight("w")).Bytes.SequenceEqual(weight.Bytes) && read.ReadTensor("w").Data.SequenceEqual(weight.ToDense());
+    }).Check(Tests(100));
+
+    [Fact]
+    public void Damaged_blocks_are_read_or_refused()
+    {
+        DenseWeight matrix = new(Tensor.From([1, 256], [.. Enumerable.Range(0, 256).Select(i => MathF.Sin(i))]));
+        GgufWriter.Write(folder["good.gguf"], [new("general.architecture", "none")], [.. BlockFormat.All.Select(format => new GgufWriter.Source(new(format.Name, matrix), GgmlType.Of(format)))]);
+        Mutations.Check(File.ReadAllBytes(folder["good.gguf"]), folder["a.gguf"], seed: 3, rounds: 600, path =>
+        {
+            using Gguf gguf = Gguf.Open(path);
+            foreach (string name in gguf.Names)
+                gguf.ReadTensor(name);
+        });
     }
 
     /// <summary>A view of a storage of 0, 1, 2 ...</summary>

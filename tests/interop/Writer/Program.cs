@@ -18,15 +18,21 @@ Directory.CreateDirectory(output);
 LanguageModel given = LanguageModel.Load(source);
 given.Save(Path.Combine(output, "given"));
 
-(string Name, LanguageModel Model)[] models = [("given", given), ("grouped", GroupedModel.Create(given.Tokenizer, seed: 1))];
+// The common types thoroughly, the others by one text: their files differ in nothing but the blocks. Rows of the random model hold no blocks of 256.
+GgmlType[] common = [GgmlType.F16, GgmlType.Q8_0, GgmlType.Q4_0];
+(string Name, LanguageModel Model, GgmlType[] Others)[] models =
+[
+    ("given", given, [GgmlType.BF16, .. GgmlType.All.Where(type => type.Blocks is not null).Except(common)]),
+    ("grouped", GroupedModel.Create(given.Tokenizer, seed: 1), []),
+];
 List<Run> runs = [];
-foreach ((string name, LanguageModel model) in models)
-    foreach (GgmlType type in (GgmlType[])[GgmlType.F16, GgmlType.Q8_0, GgmlType.Q4_0])
+foreach ((string name, LanguageModel model, GgmlType[] others) in models)
+    foreach (GgmlType type in (GgmlType[])[.. common, .. others])
     {
         string file = $"{name}-{type}.gguf";
         model.SaveGguf(Path.Combine(output, file), type);
         // Read back, so that both programs compute from the same rounded numbers.
-        runs.AddRange(Run.Record(LanguageModel.Load(Path.Combine(output, file)), output, file, type, pool));
+        runs.AddRange(Run.Record(LanguageModel.Load(Path.Combine(output, file)), output, file, type, common.Contains(type) ? 3 : 1, pool));
     }
 
 Reference reference = new("given", given.Model.VocabularySize, [.. Lines.Of(given.Tokenizer)], [.. runs]);

@@ -18,10 +18,10 @@ sealed record Run(string File, string Type, string Logits, int[] Prompt, int[] G
 
     static readonly string[] Prompts = ["Gets or sets the", "Returns a value that indicates whether", "The exception that is thrown when"];
 
-    /// <summary>One run a prompt; logits go to files beside the model.</summary>
-    public static IEnumerable<Run> Record(LanguageModel language, string output, string file, GgmlType type, WorkerPool pool)
+    /// <summary>One run for each of the first <paramref name="prompts"/>; logits go to files beside the model.</summary>
+    public static IEnumerable<Run> Record(LanguageModel language, string output, string file, GgmlType type, int prompts, WorkerPool pool)
     {
-        for (int i = 0; i < Prompts.Length; i++)
+        for (int i = 0; i < prompts; i++)
         {
             int[] prompt = [.. language.Tokenizer.BosId is { } bos ? (int[])[bos] : [], .. language.Tokenizer.Encode(Prompts[i])];
             Generator generator = new(language.Model, new Sampler(), pool, capacity: prompt.Length + Tokens);
