@@ -45,4 +45,24 @@ public sealed class InspectTests
         foreach ((string name, _) in tiny.Language.Model.Matrices())
             Assert.Contains("f32", Assert.Single(lines, line => line.Contains(name + " ", StringComparison.Ordinal)), StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void An_importance_matrix_that_was_gathered_is_shown()
+    {
+        using TinyFolder tiny = new();
+        JsonElement gathered = CommandLine.Json("imatrix", tiny.Model, "--calibrate", tiny.Text, "--documents", "line", "--calibration-tokens", "500", "-o", tiny["i.gguf"]);
+        JsonElement shown = CommandLine.Json("inspect", tiny["i.gguf"]);
+        Assert.Equal(gathered.GetRawText(), shown.GetRawText());
+        JsonElement[] tensors = [.. shown.GetProperty("tensors").EnumerateArray()];
+        Assert.Equal(2 * 7 + 1, tensors.Length);
+        Assert.All(tensors, tensor => Assert.Equal(500, tensor.GetProperty("counted").GetInt64()));
+        Assert.Equal(96, tensors.Single(tensor => tensor.GetProperty("name").GetString() == "blk.1.ffn_down.weight").GetProperty("inputs").GetInt32());
+    }
+
+    [Fact]
+    public void An_importance_matrix_is_written_as_GGUF_only()
+    {
+        using TinyFolder tiny = new();
+        Assert.Contains("--output is 'i.dat', wanted NAME.gguf", CommandLine.Run("imatrix", tiny.Model, "--calibrate", tiny.Text, "-o", "i.dat").FailsInOneLine(2), StringComparison.Ordinal);
+    }
 }
