@@ -10,12 +10,12 @@ export const at = (...names) => join(folder, ...names);
 export const readJson = (...names) => JSON.parse(readFileSync(at(...names), "utf8"));
 export const reference = readJson("reference.json");
 
-/** The logits that chose each token of a run's greedy text, as Coppice computed them. */
-export function logitsOf(run) {
+/** Rows of a run's logits, as Coppice computed them: those that chose each token of its greedy text, or as many as asked for. */
+export function logitsOf(run, rows = run.greedy.length) {
   const bytes = readFileSync(at(run.logits));
   const all = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-  const vocabulary = all.length / run.greedy.length;
-  return run.greedy.map((_, step) => all.subarray(step * vocabulary, (step + 1) * vocabulary));
+  const vocabulary = all.length / rows;
+  return Array.from({ length: rows }, (_, row) => all.subarray(row * vocabulary, (row + 1) * vocabulary));
 }
 
 if (reference.lines.length < 2000 || reference.runs.length === 0)

@@ -35,7 +35,7 @@ foreach ((string name, LanguageModel model, GgmlType[] others) in models)
         runs.AddRange(Run.Record(LanguageModel.Load(Path.Combine(output, file)), output, file, type, common.Contains(type) ? 3 : 1, pool));
     }
 
-Reference reference = new("given", given.Model.VocabularySize, [.. Lines.Of(given.Tokenizer)], [.. runs]);
+Reference reference = new("given", given.Model.VocabularySize, [.. Lines.Of(given.Tokenizer)], [.. runs], [.. OnnxRun.Record(output, pool)]);
 using FileStream json = File.Create(Path.Combine(output, "reference.json"));
 JsonSerializer.Serialize(json, reference, JsonSerializerOptions.Web);
 return 0;

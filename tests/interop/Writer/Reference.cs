@@ -5,7 +5,8 @@ namespace Coppice.Interop;
 /// <param name="VocabularySize">Ids of the model in it.</param>
 /// <param name="Lines">Texts with their ids.</param>
 /// <param name="Runs">Greedy texts with their logits.</param>
-sealed record Reference(string Folder, int VocabularySize, Line[] Lines, Run[] Runs);
+/// <param name="Onnx">Models as ONNX, each with a text and its logits.</param>
+sealed record Reference(string Folder, int VocabularySize, Line[] Lines, Run[] Runs, OnnxRun[] Onnx);
 
 /// <summary>A text as Coppice encodes it.</summary>
 /// <param name="Text">Any characters, no lone surrogate.</param>
