@@ -12,6 +12,12 @@ static class BitPacking
     public static void Pack(ReadOnlySpan<byte> codes, int bits, Span<uint> words)
     {
         words = words[..Words(codes.Length, bits)];
+        if (bits == 8)
+        {
+            words[(codes.Length / 4)..].Clear();
+            codes.CopyTo(MemoryMarshal.AsBytes(words));
+            return;
+        }
         ulong buffer = 0;
         int filled = 0, word = 0;
         foreach (byte code in codes)

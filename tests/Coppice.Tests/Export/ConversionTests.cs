@@ -53,6 +53,26 @@ public sealed class ConversionTests : IDisposable
         Same(start, back, weight => Assert.Equal(kind == "q4_0" ? "int4-g32" : "int8-g32", weight.Kind));
     }
 
+    [Fact]
+    public void Grids_whose_smallest_numbers_are_halves_come_into_q4_1_and_back()
+    {
+        LanguageModel copy = LanguageModel.Load(tiny.Model);
+        Random random = new(1);
+        foreach ((_, MatrixLayer layer) in copy.Model.Matrices().Where(matrix => matrix.Name.EndsWith("up_proj", StringComparison.Ordinal)))
+        {
+            byte[] Codes(int count) => [.. Enumerable.Range(0, count).Select(_ => (byte)random.Next(16))];
+            int groups = layer.Weight.Shape.Length / 32;
+            // Scales of seven bits, so that 15 times one is a half still.
+            Half[] scales = [.. Enumerable.Range(0, groups).Select(_ => (Half)((64 + random.Next(64)) / 4096.0))];
+            layer.Weight = new IntWeight(4, 32, layer.Weight.Rows, layer.Weight.Columns, Codes(layer.Weight.Shape.Length), scales, Codes(groups));
+        }
+        copy.Save(tiny["start"], DType.F16);
+        Assert.True(Convert(tiny["start"], tiny["m.gguf"], ModelFormat.Gguf).IsLossless);
+        Same(tiny["start"], tiny["m.gguf"], weight => Assert.Equal("q4_1", weight.Kind));
+        Assert.True(Convert(tiny["m.gguf"], tiny["back"], ModelFormat.Awq).IsLossless);
+        Same(tiny["start"], tiny["back"], weight => Assert.Equal("int4-g32-asym", weight.Kind));
+    }
+
     [Theory]
     [InlineData(4, 16, true, ModelFormat.Gguf, "no type of GGUF has the grid of int4-g16"), InlineData(8, 32, true, ModelFormat.Awq, "has codes of 8 bits, wanted 4"), InlineData(5, 32, true, ModelFormat.Gptq, "has codes of 5 bits, wanted 2, 3, 4 or 8"), InlineData(8, 32, false, ModelFormat.Gguf, "no type of GGUF has the grid of int8-g32-asym")]
     public void What_has_no_grid_there_is_refused_and_rounded_only_when_told(int bits, int groupSize, bool isSymmetric, ModelFormat format, string reason)
