@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { getLlama, LlamaLogLevel } from "node-llama-cpp";
+import { prove } from "./proofs.mjs";
 import { at, logitsOf, reference } from "./reference.mjs";
 
 // Where Coppice's two best logits lie further apart than `gap`, llama.cpp must choose the same token. `distance` bounds the root mean square of
@@ -46,6 +47,7 @@ for (const file of new Set(reference.runs.map(run => run.file)))
         assert.ok(widestMiss <= gap, `llama.cpp chose another token where ours led by ${widestMiss}`);
         assert.ok(farthest <= distance, `logits differ by ${farthest} standard deviations, at most ${distance} allowed`);
         assert.ok(compared >= leastCompared, `only ${compared} steps were clear enough to compare`);
+        prove({ family: "llama", format: "gguf", storage: run.type, runtime: "llama.cpp", farthest });
       });
 
     // The vocabulary is the same in all files of a model.
