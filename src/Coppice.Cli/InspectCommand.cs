@@ -27,7 +27,9 @@ static class InspectCommand
             ImportanceTable.Print(session, path, ImportanceMatrix.Read(path));
             return ExitCode.Done;
         }
-        LanguageModel language = ModelArgument.Load(path);
+        // Each matrix is looked at once: none stays in memory.
+        using OpenModel open = OpenModel.Open(ModelArgument.PathOf(path));
+        LanguageModel language = open.Language;
         Model model = language.Model;
         Tokenizer tokenizer = language.Tokenizer;
         IReadOnlyList<Row> rows = [.. model.Matrices().Select(part => Row.Of(part.Name, part.Layer)), .. model.AllVectors().Select(part => Row.Of(part.Name, part.Vector))];
