@@ -13,6 +13,7 @@ static class EvalCommand
     const int LongestContext = 2048, PromptTokens = 16;
 
     static readonly Option<string?> Base = Options.Text("--base", "MODEL", "The model that it was made from, to compare with token by token");
+    static readonly Option<string?> Labelled = Options.Text("--task", "FILE", "Labelled texts for a classifier: a .tsv with a head line or a .jsonl, with sentence (or text), perhaps sentence2, and label");
     static readonly Option<string?> Data = Options.Text("--data", "TEXT", $"Text to measure on: {TextArgument.Specs}; sdk:test for grove");
     static readonly Option<int?> Context = Options.OptionalInteger("--context", $"Tokens in a window; the model's context by default, at most {LongestContext}", least: 2);
     static readonly Option<int?> Stride = Options.OptionalInteger("--stride", "Tokens from one window to the next of a document; none: one window a document, the rest is not scored");
@@ -26,7 +27,7 @@ static class EvalCommand
     {
         Command command = new("eval", "Measures how well a model predicts a text, what compression cost it, and its size, memory and speed")
         {
-            ModelArgument.Model, Base, Data, TextArgument.Documents, Context, Stride, MinimumCharacters, MaxTokens, SpeedTokens, Activations, TextArgument.Sdk,
+            ModelArgument.Model, Base, Labelled, Data, TextArgument.Documents, Context, Stride, MinimumCharacters, MaxTokens, SpeedTokens, Activations, TextArgument.Sdk,
         };
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return command;
@@ -37,6 +38,8 @@ static class EvalCommand
         using Session session = new(parsed);
         string name = parsed.GetRequiredValue(ModelArgument.Model);
         string? baseName = parsed.GetValue(Base);
+        if (parsed.GetValue(Labelled) is { } task)
+            return ClassifierReport.Run(session, task, name, baseName, cancel);
         string spec = parsed.GetValue(Data) ?? (ModelArgument.IsGrove(name) || ModelArgument.IsGrove(baseName) ? "sdk:test" : throw new MisuseException($"--data is missing: {TextArgument.Specs}"));
         LanguageModel language = ModelArgument.Load(name);
         LanguageModel? against = baseName is null ? null : ModelArgument.Load(baseName);

@@ -41,8 +41,8 @@ static class ExplainCommand
         using Session session = new(parsed);
         if (parsed.GetValue(Prompt) is null == parsed.GetValue(Data) is null)
             throw new MisuseException("explain wants one of --text and --data");
-        LanguageModel model = ModelArgument.Load(parsed.GetRequiredValue(ModelArgument.Model));
-        LanguageModel? reference = parsed.GetValue(Base) is { } path ? ModelArgument.Load(path) : null;
+        LanguageModel model = ModelArgument.LoadDecoder(parsed.GetRequiredValue(ModelArgument.Model));
+        LanguageModel? reference = parsed.GetValue(Base) is { } path ? ModelArgument.LoadDecoder(path) : null;
         if (reference is not null && reference.Tokenizer.Hash != model.Tokenizer.Hash)
             throw new CoppiceException($"{model.Source} and {reference.Source} have different tokenizers: only models that read the same tokens compare");
         EvaluationText? text = parsed.GetValue(Data) is { } spec ? EvaluationText.Create(TextArgument.First(TextArgument.Open(spec, parsed, cancel), model.Tokenizer, parsed.GetValue(MaxTokens)), model.Tokenizer, Protocol.Documents(model.Model.ContextLength), cancel) : null;

@@ -52,7 +52,7 @@ static class FederateCommand
         };
         options.Validate();
         ModelArgument.CheckTarget(parsed.GetRequiredValue(ModelArgument.Model), output);
-        LanguageModel language = ModelArgument.Load(parsed.GetRequiredValue(ModelArgument.Model));
+        LanguageModel language = ModelArgument.LoadDecoder(parsed.GetRequiredValue(ModelArgument.Model));
         DecoderModel model = (DecoderModel)language.Model;
         IReadOnlyList<ClientCorpus> corpora = ClientCorpus.Open(parsed.GetValue(Clients) ?? "sdk", new CorpusOptions { SdkRoot = parsed.GetValue(TextArgument.Sdk) }, cancel);
 

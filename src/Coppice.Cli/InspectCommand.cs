@@ -42,6 +42,7 @@ static class InspectCommand
         [
             ("model", language.Source),
             ("family", model.Family),
+            .. model.Facts,
             ("parameters", model.ParameterCount.ToString("N0", culture)),
             ("stored weights", $"{model.ByteCount:N0} bytes"),
             ("on disk", $"{fileBytes:N0} bytes"),
@@ -55,6 +56,10 @@ static class InspectCommand
         session.Document(json =>
         {
             json.WriteString("family", model.Family);
+            json.WriteStartObject("facts");
+            foreach ((string name, string value) in model.Facts)
+                json.WriteString(name, value);
+            json.WriteEndObject();
             json.WriteNumber("parameters", model.ParameterCount);
             json.WriteNumber("bytes", model.ByteCount);
             json.WriteNumber("bitsPerWeight", model.BitsPerWeight);

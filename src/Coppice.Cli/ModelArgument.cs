@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Coppice.Formats;
 using Coppice.Models;
+using Coppice.Tensors;
 
 namespace Coppice.Cli;
 
@@ -14,6 +15,11 @@ static class ModelArgument
 
     /// <summary>A folder or file, or <c>grove</c> where no such path exists.</summary>
     public static LanguageModel Load(string name) => LanguageModel.Load(PathOf(name));
+
+    /// <summary>The same for a command that needs a decoder.</summary>
+    public static LanguageModel LoadDecoder(string name) => Load(name) is { Model: DecoderModel } language
+        ? language
+        : throw new CoppiceException($"{name}: is an encoder, which reads whole texts; this command takes models that predict the next token");
 
     /// <summary>The folder or file that a name stands for.</summary>
     public static string PathOf(string name) => IsGrove(name) ? Path.Combine(AppContext.BaseDirectory, Grove) : name;

@@ -40,7 +40,7 @@ static class RunCommand
             TopP = (float)parsed.GetValue(TopP),
         };
         sampling.Validate();
-        LanguageModel language = ModelArgument.Load(parsed.GetRequiredValue(ModelArgument.Model));
+        LanguageModel language = ModelArgument.LoadDecoder(parsed.GetRequiredValue(ModelArgument.Model));
         string prompt = parsed.GetRequiredValue(Prompt);
         List<int> ids = [];
         if (language.Tokenizer.BosId is { } bos)
@@ -102,7 +102,7 @@ static class RunCommand
     {
         if (parsed.GetValue(Draft) is not { } path)
             return null;
-        LanguageModel draft = ModelArgument.Load(path);
+        LanguageModel draft = ModelArgument.LoadDecoder(path);
         return draft.Tokenizer.Hash == language.Tokenizer.Hash
             ? new DraftOptions(draft.Model) { Tokens = parsed.GetValue(DraftTokens) }
             : throw new CoppiceException($"{path}: its tokenizer is not that of {language.Source}; a draft must read and write the same tokens");

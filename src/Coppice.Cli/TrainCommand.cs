@@ -77,7 +77,7 @@ static class TrainCommand
             Seed = session.Seed,
         };
         options.Validate();
-        LanguageModel language = parsed.GetValue(Start) is { } start ? ModelArgument.Load(start) : Fresh(parsed, corpus, options, cancel);
+        LanguageModel language = parsed.GetValue(Start) is { } start ? ModelArgument.LoadDecoder(start) : Fresh(parsed, corpus, options, cancel);
         TokenWindows windows = new(TokenWindows.Tokenize(language.Tokenizer, corpus.Documents), options.ContextLength, options.Seed);
         TokenWindows? measured = heldOut is null ? null : new(TokenWindows.Tokenize(language.Tokenizer, heldOut.Documents), options.ContextLength, seed: 0);
         double bytesPerToken = heldOut is null ? 0 : (double)heldOut.ByteCount / measured!.TokenCount;

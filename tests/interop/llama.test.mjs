@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { getLlama, LlamaLogLevel } from "node-llama-cpp";
 import { prove } from "./proofs.mjs";
+import { argmax, difference, leadOf, teacherForced } from "./logits.mjs";
 import { at, logitsOf, reference } from "./reference.mjs";
 
 // Where Coppice's two best logits lie further apart than `gap`, llama.cpp must choose the same token. `distance` bounds the root mean square of
@@ -58,54 +59,3 @@ for (const file of new Set(reference.runs.map(run => run.file)))
       }
     });
   });
-
-/** llama.cpp's logits for each step of our text, ours fed back whichever token it would have chosen itself. */
-async function teacherForced(model, run) {
-  const context = await model.createContext({ contextSize: 256, batchSize: 256, sequences: 1 });
-  try {
-    const first = run.prompt.length - 1;
-    const tokens = [...run.prompt, ...run.greedy.slice(0, -1)];
-    const wanted = { generateNext: { logits: true, options: { temperature: 0 } } };
-    const outputs = await context.getSequence().controlledEvaluate(tokens.map((token, i) => i < first ? token : [token, wanted]));
-    return outputs.slice(first).map(({ next }) => {
-      const logits = new Float32Array(next.logits.size).fill(NaN);
-      for (const [token, logit] of next.logits)
-        logits[token] = logit;
-      return logits;
-    });
-  } finally {
-    await context.dispose();
-  }
-}
-
-function argmax(logits) {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++)
-    if (logits[i] > logits[best])
-      best = i;
-  return best;
-}
-
-/** How far a token's logit lies above every other. */
-function leadOf(logits, token) {
-  let other = -Infinity;
-  for (let i = 0; i < logits.length; i++)
-    if (i !== token)
-      other = Math.max(other, logits[i]);
-  return logits[token] - other;
-}
-
-/** Root mean square difference over the standard deviation of ours. */
-function difference(ours, theirs) {
-  assert.equal(theirs.length, ours.length, "another vocabulary size");
-  let sum = 0, squares = 0, differences = 0;
-  for (let i = 0; i < ours.length; i++) {
-    sum += ours[i];
-    squares += ours[i] ** 2;
-    differences += (ours[i] - theirs[i]) ** 2;
-  }
-  const variance = squares / ours.length - (sum / ours.length) ** 2;
-  const result = Math.sqrt(differences / ours.length / variance);
-  assert.ok(Number.isFinite(result), "a logit is missing or not finite");
-  return result;
-}

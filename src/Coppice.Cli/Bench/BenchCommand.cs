@@ -29,7 +29,7 @@ static class BenchCommand
         using Session session = new(parsed);
         int rounds = parsed.GetValue(Rounds);
         IReadOnlySet<string> kinds = parsed.GetValue(NoKernels) ? new HashSet<string>() : Kinds(parsed.GetValue(Only));
-        LanguageModel language = ModelArgument.Load(parsed.GetValue(Model) ?? "grove");
+        LanguageModel language = ModelArgument.LoadDecoder(parsed.GetValue(Model) ?? "grove");
         MachineProbe probe = new(session.Pool);
         double[] reads = [.. Enumerable.Range(0, rounds).Select(_ => probe.ReadBytesPerSecond())], peaks = [.. Enumerable.Range(0, rounds).Select(_ => probe.PeakFlops())];
         double read = Turns.Median(reads), peak = Turns.Median(peaks);

@@ -35,6 +35,8 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
         CompressionPlan plan = new(recipe, model);
         if (calibration.Count == 0 && plan.MostNeeded != Statistics.None)
             throw new CoppiceException($"recipe '{recipe.Name}' needs calibration text and there is none");
+        if (calibration.Count > 0 && model.SourceBlocks.Count > 0)
+            throw new CoppiceException($"recipe '{recipe.Name}': a {model.Family} model is calibrated by pairs of texts, which are not taken yet; use steps that need no calibration text");
         return new Pass(this, model, plan, calibration.Count == 0 ? null : new Calibration(model, calibration, pool), journal, progress, cancel).Run();
     }
 
@@ -42,6 +44,7 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
     sealed class Pass(CompressionPipeline pipeline, Model model, CompressionPlan plan, Calibration? calibration, Journal? journal, IProgress<CompressionProgress>? progress, CancellationToken cancel)
     {
         readonly List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
+        readonly IReadOnlyList<TransformerBlock> blocks = [.. model.SourceBlocks, .. model.Blocks];
         readonly List<LayerResult> results = [];
         int resumed;
 
@@ -49,14 +52,14 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
         {
             long start = Stopwatch.GetTimestamp(), bytesBefore = model.ByteCount;
             Dictionary<MatrixLayer, string> names = matrices.ToDictionary(matrix => matrix.Layer, matrix => matrix.Name);
-            HashSet<MatrixLayer> inBlocks = [.. model.Blocks.SelectMany(block => block.Stages).SelectMany(stage => stage.Matrices)];
+            HashSet<MatrixLayer> inBlocks = [.. blocks.SelectMany(block => block.Stages).SelectMany(stage => stage.Matrices)];
             List<(string Name, MatrixLayer Layer)> others = [.. matrices.Where(matrix => !inBlocks.Contains(matrix.Layer))];
             CheckFinite();
             CheckHead(others);
 
-            for (int i = 0; i < model.Blocks.Count; i++)
+            for (int i = 0; i < blocks.Count; i++)
             {
-                TransformerBlock block = model.Blocks[i];
+                TransformerBlock block = blocks[i];
                 int index = i;
                 Part(i, [.. block.Stages.SelectMany(stage => stage.Matrices).Select(linear => (names[linear], (MatrixLayer)linear))], () =>
                 {
@@ -71,7 +74,7 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
                 });
                 calibration?.Advance(block, i, cancel);
             }
-            Part(model.Blocks.Count, others, () =>
+            Part(blocks.Count, others, () =>
             {
                 foreach ((string name, MatrixLayer layer) in others)
                     Compress(name, layer, plan.For(name).Count > 0 ? calibration?.MeasureHead(layer, Statistics.Gram, cancel) : null);

@@ -15,7 +15,7 @@ public sealed class CompressionPlan
     public CompressionPlan(Recipe recipe, Model model)
     {
         List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
-        HashSet<MatrixLayer> inBlocks = [.. model.Blocks.SelectMany(block => block.Stages).SelectMany(stage => stage.Matrices)];
+        HashSet<MatrixLayer> inBlocks = [.. model.SourceBlocks.Concat(model.Blocks).SelectMany(block => block.Stages).SelectMany(stage => stage.Matrices)];
         inBlocks.ExceptWith(model.Blocks.SelectMany(block => block.FeedForward.Routers));
         for (int i = 0; i < recipe.Steps.Length; i++)
         {

@@ -129,6 +129,8 @@ public sealed class EvaluationText
     /// <summary>Throws unless the model can read the windows.</summary>
     internal void Check(Model model)
     {
+        if (!model.IsCausal)
+            throw new CoppiceException($"Evaluation: a {model.Family} model reads whole texts and predicts no next token; a classifier is measured on labelled texts");
         if (Protocol.Context > model.ContextLength)
             throw new CoppiceException($"Evaluation: windows of {Protocol.Context:N0} tokens, the model's context holds {model.ContextLength:N0}: ask for a shorter context");
         if (vocabulary > model.VocabularySize)

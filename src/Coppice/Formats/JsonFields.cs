@@ -28,6 +28,9 @@ sealed class JsonFields
     /// <summary>Whether a field is there and says null.</summary>
     public bool IsNull(string name) => element.TryGetProperty(name, out JsonElement value) && value.ValueKind == JsonValueKind.Null;
 
+    /// <summary>Whether a field is there and is a number.</summary>
+    public bool IsNumber(string name) => element.TryGetProperty(name, out JsonElement value) && value.ValueKind == JsonValueKind.Number;
+
     /// <summary>A list of texts.</summary>
     public IReadOnlyList<string> Texts(string name) =>
         [.. Find(name, JsonValueKind.Array).EnumerateArray().Select(item => item.ValueKind == JsonValueKind.String ? item.GetString()! : throw Error($"'{name}' holds a {item.ValueKind}, wanted texts"))];

@@ -73,9 +73,13 @@ public sealed class Batch
         return blocks.AsSpan(0, cacheCount);
     }
 
-    /// <summary>Removes all sequences.</summary>
+    /// <summary>What the sequences' sources were encoded to, one for each, where the model translates.</summary>
+    public EncodedSource? Source { get; set; }
+
+    /// <summary>Removes all sequences, and their source.</summary>
     public void Clear()
     {
+        Source = null;
         caches.AsSpan(0, cacheCount).Clear();
         blocks.AsSpan(0, cacheCount).Clear();
         (sequenceCount, cacheCount, Count) = (0, 0, 0);

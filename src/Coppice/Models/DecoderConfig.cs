@@ -101,13 +101,33 @@ public sealed record DecoderConfig
     /// <param name="isLocal">Whether of windowed layers that have frequencies of their own.</param>
     internal double[] RotaryFrequencies(bool isLocal) => isLocal
         ? RotaryTable.Frequencies(RotaryWidth ?? HeadWidth, LocalRopeTheta!.Value)
-        : [.. RotaryTable.Frequencies(RotaryWidth ?? HeadWidth, RopeTheta).Select((frequency, pair) => RopeScaling?.Scale(pair, frequency) ?? frequency)];
+        : RotaryTable.Frequencies(RotaryWidth ?? HeadWidth, RopeTheta) is var frequencies && RopeScaling is { } scaling ? scaling.Scale(frequencies, RopeTheta) : frequencies;
+
+    /// <summary>What turned queries and turned keys are multiplied by.</summary>
+    /// <param name="isLocal">Whether of windowed layers that have frequencies of their own.</param>
+    internal double RotaryAmplitude(bool isLocal) => isLocal ? 1 : RopeScaling?.Amplitude ?? 1;
 
     /// <summary>Added to the mean square in every norm.</summary>
     public float NormEpsilon { get; init; } = 1e-5f;
 
     /// <summary>Whether the head is the embedding's own table.</summary>
     public HeadKind Head { get; init; } = HeadKind.Tied;
+
+    /// <summary>What tells it from other decoders, in words.</summary>
+    internal IEnumerable<(string Name, string Value)> Facts
+    {
+        get
+        {
+            yield return ("kind", "decoder");
+            yield return ("heads", $"{HeadCount}, {KeyValueHeadCount} for keys and values, {HeadWidth} wide");
+            if (Experts is { } experts)
+                yield return ("experts", $"{experts.Chosen} of {experts.Count}, {experts.Width} wide{(experts.SharedWidth is { } shared ? $", one of {shared} for all" : "")}, in {Enumerable.Range(0, LayerCount).Count(experts.Has)} of {LayerCount} layers");
+            yield return ("positions", Positions == PositionKind.Learned ? "learned" : $"rotary, base {RopeTheta:R}{(RopeScaling is null ? "" : $", {RopeScaling.Name}")}");
+            if (Window is { } window)
+                yield return ("window", $"{window} tokens in {Enumerable.Range(0, LayerCount).Count(IsWindowed)} of {LayerCount} layers");
+            yield return ("head", Head == HeadKind.Tied ? "the embedding's table" : "its own");
+        }
+    }
 
     /// <summary>Throws with the first size that cannot be; <paramref name="source"/> names the file.</summary>
     public void Validate(string source)

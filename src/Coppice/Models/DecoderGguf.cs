@@ -18,7 +18,7 @@ static class DecoderGguf
         DecoderConfig config = family.Read(file);
         config.Validate(file.Path);
         Tokenizer tokenizer = GgufVocabulary.Read(file);
-        return (DecoderCheckpoint.Build(config, file, name => family.InGguf(name, config), name => name == LlamaLike.RopeFrequencies, reading), tokenizer);
+        return (DecoderCheckpoint.Build(config, file, name => family.InGguf(name, config), name => name is LlamaLike.RopeFrequencies or LlamaLike.ShortFactors or LlamaLike.LongFactors, reading), tokenizer);
     }
 
     /// <summary>The tensor of llama.cpp's that holds a matrix of ours.</summary>
@@ -59,8 +59,7 @@ static class DecoderGguf
                     told(part[..^WeightSuffix.Length], numbers);
             }));
         }
-        if (config.RopeScaling is Llama3RopeScaling or ListedRopeScaling)
-            sources.Add(new GgufWriter.Source(new CheckpointEntry(LlamaLike.RopeFrequencies, Divisors(config)), GgmlType.F32));
+        sources.AddRange(Divisors(config).Select(divisors => new GgufWriter.Source(divisors, GgmlType.F32)));
         string prefix = architecture + ".";
         List<KeyValuePair<string, object>> metadata =
         [
@@ -69,7 +68,7 @@ static class DecoderGguf
             new("general.quantization_version", 2u),
             new("general.file_type", ModelGguf.FileType(sources)),
             new(prefix + "vocab_size", (uint)config.VocabularySize),
-            new(prefix + "context_length", (uint)(forgetsWindow ? Math.Min(config.ContextLength, config.Window!.Value) : config.ContextLength)),
+            new(prefix + "context_length", (uint)(config.RopeScaling is LongRopeScaling { Context: var longest } ? longest : forgetsWindow ? Math.Min(config.ContextLength, config.Window!.Value) : config.ContextLength)),
             new(prefix + "embedding_length", (uint)config.HiddenSize),
             new(prefix + "block_count", (uint)config.LayerCount),
             new(prefix + "feed_forward_length", (uint)config.IntermediateSize),
@@ -83,9 +82,16 @@ static class DecoderGguf
         GgufWriter.Write(path, metadata, sources, options);
     }
 
-    static Tensor Divisors(DecoderConfig config)
+    // The tensors that llama.cpp divides frequencies by.
+    static IEnumerable<CheckpointEntry> Divisors(DecoderConfig config)
     {
-        double[] frequencies = RotaryTable.Frequencies(config.RotaryWidth ?? config.HeadWidth, config.RopeTheta);
-        return Tensor.From([frequencies.Length], [.. frequencies.Select((frequency, pair) => (float)(frequency / config.RopeScaling!.Scale(pair, frequency)))]);
+        if (config.RopeScaling is LongRopeScaling both)
+            return [Vector(LlamaLike.ShortFactors, both.Short), Vector(LlamaLike.LongFactors, both.Long)];
+        if (config.RopeScaling is not (Llama3RopeScaling or ListedRopeScaling))
+            return [];
+        double[] frequencies = RotaryTable.Frequencies(config.RotaryWidth ?? config.HeadWidth, config.RopeTheta), scaled = config.RopeScaling.Scale(frequencies, config.RopeTheta);
+        return [Vector(LlamaLike.RopeFrequencies, [.. frequencies.Zip(scaled, (before, after) => before / after)])];
+
+        static CheckpointEntry Vector(string name, IReadOnlyList<double> values) => new(name, Tensor.From([values.Count], [.. values.Select(value => (float)value)]));
     }
 }

@@ -85,7 +85,7 @@ public sealed class DecoderModel : Model
             ? null
             : new RmsNorm(vector(name, [config.QueryKeyNorm == QueryKeyNorm.Head ? config.HeadWidth : all]), config.NormEpsilon);
 
-        RotaryTable Rotary(bool isLocal) => new(config.ContextLength, config.HeadWidth, config.RotaryFrequencies(isLocal));
+        RotaryTable Rotary(bool isLocal) => new(config.ContextLength, config.HeadWidth, config.RotaryFrequencies(isLocal), config.RotaryAmplitude(isLocal));
     }
 
     /// <summary>The sizes.</summary>
@@ -105,6 +105,9 @@ public sealed class DecoderModel : Model
 
     /// <inheritdoc/>
     public override string Family => Config.Family;
+
+    /// <inheritdoc/>
+    public override IEnumerable<(string Name, string Value)> Facts => Config.Facts;
 
     /// <inheritdoc/>
     public override int VocabularySize => Config.VocabularySize;

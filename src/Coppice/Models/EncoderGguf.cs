@@ -91,7 +91,7 @@ static class EncoderGguf
             new(prefix + "attention.layer_norm_epsilon", config.NormEpsilon),
             new(prefix + "attention.causal", false),
             new(prefix + "pooling_type", config.Pooling == Pooling.First ? 2u : 1u),
-            .. config.TypeCount == 0 ? [] : (KeyValuePair<string, object>[])[new("tokenizer.ggml.token_type_count", (uint)config.TypeCount)],
+            new("tokenizer.ggml.token_type_count", (uint)Math.Max(1, config.TypeCount)),
             .. GgufVocabulary.Write(tokenizer, config.VocabularySize),
         ];
         GgufWriter.Write(path, metadata, sources, options);

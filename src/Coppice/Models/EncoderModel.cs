@@ -70,6 +70,19 @@ public sealed class EncoderModel : Model
     public override string Family => Config.Family;
 
     /// <inheritdoc/>
+    public override IEnumerable<(string Name, string Value)> Facts =>
+    [
+        ("kind", "encoder"),
+        ("heads", $"{Config.HeadCount}, {Config.HiddenSize / Config.HeadCount} wide"),
+        ("gives", Config.Task switch
+        {
+            EncoderTask.Classification => $"one of {string.Join(", ", Config.Labels)}",
+            EncoderTask.MaskedLanguage => "what stands in a token's place",
+            _ => $"embeddings: {(Config.Pooling == Pooling.First ? "the first token's state" : "the mean of the states")}",
+        }),
+    ];
+
+    /// <inheritdoc/>
     public override int VocabularySize => Config.VocabularySize;
 
     /// <inheritdoc/>

@@ -8,6 +8,9 @@ public abstract class Model : Layer
     /// <summary>The family's name: <c>llama</c>.</summary>
     public abstract string Family { get; }
 
+    /// <summary>What else tells this model from others, in a few words each: its kind, heads, experts, positions.</summary>
+    public abstract IEnumerable<(string Name, string Value)> Facts { get; }
+
     /// <summary>Token ids run from 0 to this, exclusive.</summary>
     public abstract int VocabularySize { get; }
 
@@ -19,6 +22,9 @@ public abstract class Model : Layer
 
     /// <summary>The blocks, first to last.</summary>
     public abstract IReadOnlyList<TransformerBlock> Blocks { get; }
+
+    /// <summary>The blocks that read a source text, of models that have such.</summary>
+    public virtual IReadOnlyList<TransformerBlock> SourceBlocks => [];
 
     /// <summary>Ids to the hidden states [tokens, width] that enter the first block.</summary>
     public abstract Tensor Embed(Batch batch, ForwardContext context);
@@ -108,7 +114,7 @@ public abstract class Model : Layer
         return hidden;
     }
 
-    void Check(Batch batch)
+    private protected void Check(Batch batch)
     {
         for (int i = 0; i < batch.Sequences.Length; i++)
         {

@@ -31,6 +31,12 @@ static class ModelFolder
         string path = Path.Combine(folder, Checkpoint.ConfigName);
         using JsonDocument document = JsonFile.Read(path);
         JsonFields json = new(path, document.RootElement);
+        if (json.Text("model_type", "") == Marian.Name)
+        {
+            TranslationConfig config = Marian.Read(json);
+            config.Validate(path);
+            return ModelCheckpoint.Build(config.Family, checkpoint, (matrix, vector) => new TranslationModel(config, matrix, vector), name => Marian.InFolder(name, config), Marian.MayStay, reading);
+        }
         return EncoderFamily.Of(json) is { } encoder
             ? EncoderFolder.Build(encoder, json, checkpoint, reading)
             : DecoderCheckpoint.Build(DecoderFolder.ReadConfig(json), checkpoint, reading);
@@ -52,19 +58,28 @@ static class ModelFolder
     }
 
     /// <summary>Every tensor as a folder of the model's family stores it, and which of ours it holds; <paramref name="exact"/> may give a matrix a form of the folder's own first.</summary>
-    public static IReadOnlyList<(CheckpointEntry Entry, IReadOnlyList<string> Ours)> Stored(Model model, Func<Weight, Weight> exact) =>
-        ModelCheckpoint.Stored(model, model is EncoderModel encoder ? EncoderFolder.Places(encoder.Config) : DecoderFolder.Places(((DecoderModel)model).Config), exact);
+    public static IReadOnlyList<(CheckpointEntry Entry, IReadOnlyList<string> Ours)> Stored(Model model, Func<Weight, Weight> exact) => ModelCheckpoint.Stored(model, model switch
+    {
+        EncoderModel encoder => EncoderFolder.Places(encoder.Config),
+        TranslationModel translation => name => Marian.InFolder(name, translation.Config),
+        _ => DecoderFolder.Places(((DecoderModel)model).Config),
+    }, exact);
 
     /// <summary>What config.json says; <paramref name="dtype"/> names the type of what is not quantized.</summary>
-    public static JsonObject Config(Model model, DType dtype, int? bos, int? eos) =>
-        Finish(model is EncoderModel encoder ? EncoderFolder.Config(encoder.Config) : DecoderFolder.Config(((DecoderModel)model).Config), dtype, bos, eos);
+    public static JsonObject Config(Model model, DType dtype, int? bos, int? eos) => Finish(model switch
+    {
+        EncoderModel encoder => EncoderFolder.Config(encoder.Config),
+        TranslationModel translation => Marian.Write(translation.Config),
+        _ => DecoderFolder.Config(((DecoderModel)model).Config),
+    }, dtype, bos, eos);
 
     /// <summary>Adds the number type of what is not quantized, and the tokens.</summary>
     internal static JsonObject Finish(JsonObject json, DType dtype, int? bos, int? eos)
     {
         json["torch_dtype"] = dtype switch { DType.F16 => "float16", DType.BF16 => "bfloat16", _ => "float32" };
-        json["bos_token_id"] = bos;
-        json["eos_token_id"] = eos;
+        // A family whose generation needs its own says so itself.
+        json.TryAdd("bos_token_id", bos);
+        json.TryAdd("eos_token_id", eos);
         return json;
     }
 }

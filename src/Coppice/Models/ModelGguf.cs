@@ -42,11 +42,16 @@ static class ModelGguf
         if (model is EncoderModel encoder)
             EncoderGguf.Save(encoder, tokenizer, path, name, options, typeOf, told);
         else
-            DecoderGguf.Save((DecoderModel)model, tokenizer, path, name, options, typeOf, told);
+            DecoderGguf.Save(model as DecoderModel ?? throw new CoppiceException($"{path}: llama.cpp has no architecture for {model.Family} models"), tokenizer, path, name, options, typeOf, told);
     }
 
     /// <summary>llama.cpp's name for the tensor that holds a matrix of ours.</summary>
-    public static string NameOf(Model model, string matrix) => model is EncoderModel ? EncoderGguf.NameOf(matrix) : DecoderGguf.PlaceOf((DecoderModel)model, matrix).Name;
+    public static string NameOf(Model model, string matrix) => model switch
+    {
+        EncoderModel => EncoderGguf.NameOf(matrix),
+        DecoderModel decoder => DecoderGguf.PlaceOf(decoder, matrix).Name,
+        _ => throw new CoppiceException($"{matrix}: llama.cpp has no architecture for {model.Family} models"),
+    };
 
     // llama.cpp's llama_ftype: the type of most matrices.
     public static uint FileType(IEnumerable<GgufWriter.Source> sources) =>

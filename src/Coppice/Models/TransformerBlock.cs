@@ -23,13 +23,16 @@ public enum Residual
 }
 
 /// <summary>Attention and a feed-forward part, each added to what it read, with norms around them.</summary>
-public sealed class TransformerBlock(BlockNorms norms, Attention attention, ChannelMixer feedForward, Residual residual) : Layer
+public sealed class TransformerBlock(BlockNorms norms, Attention attention, ChannelMixer feedForward, Residual residual, SourceAttention? source = null) : Layer
 {
     /// <summary>The norms.</summary>
     public BlockNorms Norms => norms;
 
     /// <summary>Mixes tokens.</summary>
     public Attention Attention { get; } = attention;
+
+    /// <summary>Mixes in what a source text's encoder gave, between the other two; none in models without one.</summary>
+    public SourceAttention? Source { get; } = source;
 
     /// <summary>Mixes channels.</summary>
     public ChannelMixer FeedForward { get; } = feedForward;
@@ -47,6 +50,8 @@ public sealed class TransformerBlock(BlockNorms norms, Attention attention, Chan
                 yield return ("post_attention_layernorm", after);
             if (norms.BeforeFeedForward is { } second)
                 yield return (norms.AfterAttention is null ? "post_attention_layernorm" : "pre_feedforward_layernorm", second);
+            if (Source is not null)
+                yield return ("encoder_attn", Source);
             yield return ("mlp", FeedForward);
             if (norms.AfterFeedForward is { } last)
                 yield return ("post_feedforward_layernorm", last);
@@ -54,7 +59,7 @@ public sealed class TransformerBlock(BlockNorms norms, Attention attention, Chan
     }
 
     /// <summary>The matrices in the order in which they compute: the stages of compression.</summary>
-    public IReadOnlyList<Stage> Stages => [new([Attention.Query, Attention.Key, Attention.Value]), new([Attention.Output]), .. FeedForward.Stages];
+    public IReadOnlyList<Stage> Stages => [new([Attention.Query, Attention.Key, Attention.Value]), new([Attention.Output]), .. Source?.Stages ?? [], .. FeedForward.Stages];
 
     /// <summary>x [tokens, width] to the same; <paramref name="index"/> is the block's place in the model.</summary>
     public Tensor Forward(Tensor x, Batch batch, int index, ForwardContext context)
@@ -64,6 +69,8 @@ public sealed class TransformerBlock(BlockNorms norms, Attention attention, Chan
         if (residual == Residual.Normed)
         {
             Tensor middle = Normed(norms.AfterAttention, Joined(x, attended, read, norms.BeforeAttention));
+            if (Source is not null)
+                middle = Source.Forward(middle, batch, index, context);
             return Normed(norms.AfterFeedForward, Joined(middle, FeedForward.Forward(middle, context), middle, norms.BeforeFeedForward));
         }
         Tensor y = Joined(x, Normed(norms.AfterAttention, attended), read, norms.BeforeAttention);

@@ -10,6 +10,7 @@ public sealed class RotaryTable
 
     readonly int positions;
     readonly double[] frequencies;
+    readonly double amplitude;
     readonly Lock growth = new();
     volatile Angles angles = new([], []);
 
@@ -17,11 +18,12 @@ public sealed class RotaryTable
     /// <param name="positions">The most positions.</param>
     /// <param name="headWidth">Numbers a head.</param>
     /// <param name="frequencies">Angles a position, one for each pair; where there are fewer than half a head, the rest of the head stays as it is.</param>
-    public RotaryTable(int positions, int headWidth, double[] frequencies)
+    /// <param name="amplitude">What is turned is multiplied by this, too.</param>
+    public RotaryTable(int positions, int headWidth, double[] frequencies, double amplitude = 1)
     {
         if (frequencies.Length == 0 || 2 * frequencies.Length > headWidth)
             throw new ArgumentException($"RotaryTable: {frequencies.Length} pairs in a head of {headWidth}");
-        (this.positions, HeadWidth, this.frequencies) = (positions, headWidth, frequencies);
+        (this.positions, HeadWidth, this.frequencies, this.amplitude) = (positions, headWidth, frequencies, amplitude);
     }
 
     /// <summary>The frequencies theta^(-2i/<paramref name="width"/>).</summary>
@@ -59,8 +61,8 @@ public sealed class RotaryTable
                 for (int i = 0; i < half; i++)
                 {
                     (double sin, double cos) = Math.SinCos(row * frequencies[i]);
-                    grown.Cosines[row * half + i] = (float)cos;
-                    grown.Sines[row * half + i] = (float)sin;
+                    grown.Cosines[row * half + i] = (float)(amplitude * cos);
+                    grown.Sines[row * half + i] = (float)(amplitude * sin);
                 }
             return angles = grown;
         }
@@ -81,7 +83,7 @@ public sealed class RotaryTable
         public void Set(WorkerPool pool, RotaryTable table, Tensor x, ReadOnlyMemory<int> positions) =>
             (this.pool, this.table, this.x, this.positions) = (pool, table, x, positions);
 
-        // A rotation's transpose is the rotation back; x was turned in place, so its gradient is too.
+        // A rotation's transpose is the rotation back, by the same factor; x was turned in place, so its gradient is too.
         public override void Backward() => table.Turn(pool, positions.Span, RotaryDirection.Inverse, x.Grad!.Data);
     }
 }

@@ -35,7 +35,22 @@ foreach ((string name, LanguageModel model, GgmlType[] others) in models)
         runs.AddRange(Run.Record(LanguageModel.Load(Path.Combine(output, file)), output, file, type, common.Contains(type) ? 3 : 1, pool));
     }
 
-Reference reference = new("given", given.Model.VocabularySize, [.. Lines.Of(given.Tokenizer)], [.. runs], [.. OnnxRun.Record(output, pool)]);
+List<Run> families = [];
+foreach ((string name, LanguageModel model) in FamilyModels.AllDecoders())
+{
+    string file = $"{name}.gguf";
+    model.SaveGguf(Path.Combine(output, file), GgmlType.F16);
+    families.Add(Run.Forced(LanguageModel.Load(Path.Combine(output, file)), output, file, GgmlType.F16, pool));
+}
+List<Embedded> embedded = [];
+foreach ((string name, LanguageModel model) in FamilyModels.AllEncoders())
+{
+    string file = $"{name}.gguf";
+    model.SaveGguf(Path.Combine(output, file), GgmlType.F16);
+    embedded.AddRange(Embedded.Record(LanguageModel.Load(Path.Combine(output, file)), file, pool));
+}
+
+Reference reference = new("given", given.Model.VocabularySize, [.. Lines.Of(given.Tokenizer)], [.. runs], [.. OnnxRun.Record(output, pool)], [.. families], [.. embedded]);
 using FileStream json = File.Create(Path.Combine(output, "reference.json"));
 JsonSerializer.Serialize(json, reference, JsonSerializerOptions.Web);
 return 0;

@@ -6,7 +6,9 @@ namespace Coppice.Interop;
 /// <param name="Lines">Texts with their ids.</param>
 /// <param name="Runs">Greedy texts with their logits.</param>
 /// <param name="Onnx">Models as ONNX, each with a text and its logits.</param>
-sealed record Reference(string Folder, int VocabularySize, Line[] Lines, Run[] Runs, OnnxRun[] Onnx);
+/// <param name="Families">Texts with their logits of a small random model of each architecture.</param>
+/// <param name="Embedded">Embeddings of encoders.</param>
+sealed record Reference(string Folder, int VocabularySize, Line[] Lines, Run[] Runs, OnnxRun[] Onnx, Run[] Families, Embedded[] Embedded);
 
 /// <summary>A text as Coppice encodes it.</summary>
 /// <param name="Text">Any characters, no lone surrogate.</param>

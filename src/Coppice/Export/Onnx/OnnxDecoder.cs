@@ -148,7 +148,14 @@ sealed class OnnxDecoder
     {
         string places = graph.Add("Cast", [graph.Add("Unsqueeze", ["position_ids", graph.Constant(1L, 3)])], ("to", (long)DataType.Float));
         string angles = graph.Add("Mul", [places, graph.Constant([.. config.RotaryFrequencies(isLocal).Select(frequency => (float)frequency)])]);
-        return (Cast(graph.Add("Cos", [angles]), DataType.Float, type), Cast(graph.Add("Sin", [angles]), DataType.Float, type));
+        return (Turn("Cos"), Turn("Sin"));
+
+        string Turn(string function)
+        {
+            string turned = graph.Add(function, [angles]);
+            double amplitude = config.RotaryAmplitude(isLocal);
+            return Cast(amplitude == 1 ? turned : graph.Add("Mul", [turned, graph.Scalar((float)amplitude, DataType.Float)]), DataType.Float, type);
+        }
     }
 
     // 0 where a query sees a key, [batch, 1, 1, tokens, tokens with those before].

@@ -33,7 +33,7 @@ abstract class Family
     {
         string type = json.Text("model_type", "");
         return all.FirstOrDefault(family => family.Name == type)
-            ?? throw json.Error($"model_type is '{type}', wanted one of {string.Join(", ", Names.Concat(EncoderFamily.Names))}");
+            ?? throw json.Error($"model_type is '{type}', wanted one of {string.Join(", ", Names.Concat(EncoderFamily.Names).Append(Marian.Name))}");
     }
 
     /// <summary>The family that a GGUF file names.</summary>
@@ -98,7 +98,7 @@ abstract class Family
     };
 
     /// <summary>Throws unless a flag has its usual value.</summary>
-    protected static void Expect(JsonFields json, string field, bool wanted)
+    internal static void Expect(JsonFields json, string field, bool wanted)
     {
         if (json.Flag(field, wanted) != wanted)
             throw json.Error($"{field} is {(wanted ? "false" : "true")}, which this version cannot compute");

@@ -11,7 +11,7 @@ abstract class LlamaLike : Family
     protected DecoderConfig Sizes(JsonFields json, int? headWidth = null, bool tied = false, double theta = 10_000, int context = 2048)
     {
         int heads = json.Integer("num_attention_heads"), width = json.Integer("hidden_size");
-        (double ropeTheta, RopeScaling? scaling) = ReadRope(json, theta);
+        (double ropeTheta, RopeScaling? scaling) = RopeSettings.Read(json, theta, context, width: json.Integer("head_dim", headWidth ?? (heads > 0 ? width / heads : 0)));
         return new DecoderConfig
         {
             Family = Name,
@@ -22,7 +22,7 @@ abstract class LlamaLike : Family
             KeyValueHeadCount = json.Integer("num_key_value_heads", heads),
             HeadWidth = json.Integer("head_dim", headWidth ?? (heads > 0 ? width / heads : 0)),
             VocabularySize = json.Integer("vocab_size"),
-            ContextLength = json.Integer("max_position_embeddings", context),
+            ContextLength = scaling is LongRopeScaling both ? Math.Min(both.OriginalContext, both.Context) : json.Integer("max_position_embeddings", context),
             RopeTheta = (float)ropeTheta,
             RopeScaling = scaling,
             NormEpsilon = (float)json.Number("rms_norm_eps", 1e-6),
@@ -43,49 +43,14 @@ abstract class LlamaLike : Family
             ["num_key_value_heads"] = config.KeyValueHeadCount,
             ["head_dim"] = config.HeadWidth,
             ["vocab_size"] = config.VocabularySize,
-            ["max_position_embeddings"] = config.ContextLength,
+            ["max_position_embeddings"] = config.RopeScaling is LongRopeScaling { Context: var longest } ? longest : config.ContextLength,
             ["rope_theta"] = config.RopeTheta,
             ["rms_norm_eps"] = config.NormEpsilon,
             ["hidden_act"] = WriteActivation(config.Activation),
         };
-        if (WriteRope(config.RopeScaling) is { } scaling)
-            json["rope_scaling"] = scaling;
+        RopeSettings.Write(config.RopeScaling, json);
         return json;
     }
-
-    static (double Theta, RopeScaling? Scaling) ReadRope(JsonFields json, double absent)
-    {
-        // Transformers 5 keeps theta and the scaling in one object.
-        JsonFields? rope = json.Has("rope_parameters") ? json.Object("rope_parameters") : json.Has("rope_scaling") ? json.Object("rope_scaling") : null;
-        double theta = json.Number("rope_theta", rope?.Number("rope_theta", absent) ?? absent);
-        if (rope is null)
-            return (theta, null);
-        string kind = rope.Text("rope_type", rope.Text("type", "default"));
-        return (theta, kind switch
-        {
-            "default" => null,
-            "linear" => new LinearRopeScaling(Factor("factor")),
-            "llama3" => new Llama3RopeScaling(Factor("factor"), Factor("low_freq_factor"), Factor("high_freq_factor"), rope.Integer("original_max_position_embeddings")),
-            _ => throw json.Error($"the rotary scaling is '{kind}', wanted default, linear or llama3"),
-        });
-
-        double Factor(string name) => rope.Number(name) is > 0 and < 1e6 and double factor ? factor : throw json.Error($"the rotary scaling's {name} is {rope.Number(name)}, wanted a positive number");
-    }
-
-    static JsonObject? WriteRope(RopeScaling? scaling) => scaling switch
-    {
-        null => null,
-        LinearRopeScaling linear => new JsonObject { ["rope_type"] = "linear", ["factor"] = linear.Factor },
-        Llama3RopeScaling three => new JsonObject
-        {
-            ["rope_type"] = "llama3",
-            ["factor"] = three.Factor,
-            ["low_freq_factor"] = three.LowFactor,
-            ["high_freq_factor"] = three.HighFactor,
-            ["original_max_position_embeddings"] = three.OriginalContext,
-        },
-        _ => throw new CoppiceException("the model's rotary frequencies were read from a GGUF's rope_freqs.weight, and config.json has no field for such a list"),
-    };
 
     /// <summary>The keys that have the same names in every architecture.</summary>
     protected DecoderConfig Sizes(Gguf file)
@@ -104,29 +69,18 @@ abstract class LlamaLike : Family
             VocabularySize = (int)file.ShapeOf("token_embd.weight")[0],
             ContextLength = file.Get<int>(prefix + "context_length"),
             RopeTheta = file.Get(prefix + "rope.freq_base", 10_000f),
-            RopeScaling = ReadRope(file, prefix),
+            RopeScaling = RopeSettings.Read(file, prefix),
             NormEpsilon = file.Get<float>(prefix + "attention.layer_norm_rms_epsilon"),
             Head = file.Names.Contains("output.weight") ? HeadKind.Untied : HeadKind.Tied,
         };
+        if (config.RopeScaling is LongRopeScaling { OriginalContext: var first })
+            config = config with { ContextLength = first };
         int turned = file.Get(prefix + "rope.dimension_count", config.HeadWidth);
         return turned == config.HeadWidth ? config : throw new CoppiceException($"{file.Path}: {prefix}rope.dimension_count is {turned}, wanted all {config.HeadWidth} numbers of a head");
     }
 
-    static RopeScaling? ReadRope(Gguf file, string prefix)
-    {
-        if (file.Names.Contains(RopeFrequencies))
-            return new ListedRopeScaling(file.ReadTensor(RopeFrequencies).Data.ToArray());
-        string kind = file.Get(prefix + "rope.scaling.type", "none");
-        return kind switch
-        {
-            "none" => null,
-            "linear" => new LinearRopeScaling(file.Get<float>(prefix + "rope.scaling.factor")),
-            _ => throw new CoppiceException($"{file.Path}: {prefix}rope.scaling.type is '{kind}', which this version cannot compute"),
-        };
-    }
-
-    /// <summary>The tensor of divisors that llama.cpp reads.</summary>
-    internal const string RopeFrequencies = "rope_freqs.weight";
+    /// <summary>The tensors of divisors that llama.cpp reads: one for all texts, or one for short and one for long texts.</summary>
+    internal const string RopeFrequencies = "rope_freqs.weight", ShortFactors = "rope_factors_short.weight", LongFactors = "rope_factors_long.weight";
 
     /// <inheritdoc/>
     public override IEnumerable<KeyValuePair<string, object>> Metadata(DecoderConfig config)
@@ -135,11 +89,8 @@ abstract class LlamaLike : Family
         yield return new(prefix + "attention.layer_norm_rms_epsilon", config.NormEpsilon);
         yield return new(prefix + "rope.freq_base", config.RopeTheta);
         yield return new(prefix + "rope.dimension_count", (uint)config.HeadWidth);
-        if (config.RopeScaling is LinearRopeScaling linear)
-        {
-            yield return new(prefix + "rope.scaling.type", "linear");
-            yield return new(prefix + "rope.scaling.factor", (float)linear.Factor);
-        }
+        foreach (KeyValuePair<string, object> pair in RopeSettings.Metadata(config.RopeScaling, prefix))
+            yield return pair;
     }
 
     /// <summary>Reads the window of <c>sliding_window</c>, where there is one.</summary>

@@ -125,7 +125,7 @@ public sealed class FamilyTests : IDisposable
     }
 
     [Theory]
-    [InlineData("llama"), InlineData("llama-biased"), InlineData("llama-3.1"), InlineData("llama-linear"), InlineData("mixtral"), InlineData("qwen2"), InlineData("qwen2_moe"), InlineData("qwen3"), InlineData("qwen3_moe"), InlineData("phi3"), InlineData("gemma2-even"), InlineData("gemma3_text"), InlineData("olmo2"), InlineData("gpt2"), InlineData("gpt_neox"), InlineData("gpt_neox-sequential")]
+    [InlineData("llama"), InlineData("llama-biased"), InlineData("llama-3.1"), InlineData("llama-linear"), InlineData("mixtral"), InlineData("qwen2"), InlineData("qwen2-yarn"), InlineData("phi3-longrope"), InlineData("qwen2_moe"), InlineData("qwen3"), InlineData("qwen3_moe"), InlineData("phi3"), InlineData("gemma2-even"), InlineData("gemma3_text"), InlineData("olmo2"), InlineData("gpt2"), InlineData("gpt_neox"), InlineData("gpt_neox-sequential")]
     public void A_gguf_gives_the_same_logits(string kind)
     {
         RandomCheckpoint checkpoint = new(kind.Replace("-even", "", StringComparison.Ordinal));
@@ -166,7 +166,9 @@ public sealed class FamilyTests : IDisposable
             File.WriteAllText(folder["config.json"], before);
         }
         Refused("model_type is 'mamba', wanted one of llama, mistral, mixtral, qwen2", json => json["model_type"] = "mamba");
-        Refused("rotary scaling is 'yarn'", json => json["rope_scaling"] = new JsonObject { ["rope_type"] = "yarn", ["factor"] = 4 });
+        Refused("rotary scaling is 'proportional', wanted default, linear, dynamic, llama3, yarn or longrope", json => json["rope_scaling"] = new JsonObject { ["rope_type"] = "proportional", ["factor"] = 4 });
+        Refused("rotary scaling's short_factor has 3 numbers, wanted 4", json => json["rope_scaling"] = new JsonObject { ["rope_type"] = "longrope", ["short_factor"] = new JsonArray(1, 2, 3), ["long_factor"] = new JsonArray(1, 2, 3) });
+        Refused("architectures names LlamaForSequenceClassification, wanted LlamaForCausalLM", json => json["architectures"] = new JsonArray("LlamaForSequenceClassification"));
         Refused("hidden_act is 'mish'", json => json["hidden_act"] = "mish");
         Refused("'model.layers.3.input_layernorm.weight' is missing", json => json["num_hidden_layers"] = 4);
         Refused("a llama model has no use for 9 of its tensors: model.layers.2.input_layernorm.weight", json => json["num_hidden_layers"] = 2);

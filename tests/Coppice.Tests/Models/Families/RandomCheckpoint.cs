@@ -24,7 +24,7 @@ sealed class RandomCheckpoint
 
     public static IReadOnlyList<string> Families =>
     [
-        "llama", "llama-biased", "llama-3.1", "llama-linear", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen2_moe-mixed", "qwen3", "qwen3_moe", "phi3", "phi3-window", "gemma2", "gemma3_text", "olmo2", "gpt2", "opt", "gpt_neox", "gpt_neox-sequential",
+        "llama", "llama-biased", "llama-3.1", "llama-linear", "llama-dynamic", "mistral", "mixtral", "qwen2", "qwen2-yarn", "qwen2_moe", "qwen2_moe-mixed", "qwen3", "qwen3_moe", "phi3", "phi3-window", "phi3-longrope", "gemma2", "gemma3_text", "olmo2", "gpt2", "opt", "gpt_neox", "gpt_neox-sequential",
     ];
 
     public RandomCheckpoint(string kind, int seed = 1)
@@ -47,6 +47,19 @@ sealed class RandomCheckpoint
                     return (1 - smooth) * f / 8 + smooth * f;
                 }),
             "llama-linear" => Llama(new() { ["rope_scaling"] = new JsonObject { ["type"] = "linear", ["factor"] = 2.0 } }, frequency: i => Math.Pow(10_000, -2.0 * i / 8) / 2),
+            // Within the context nothing changes.
+            "llama-dynamic" => Llama(new() { ["rope_scaling"] = new JsonObject { ["type"] = "dynamic", ["factor"] = 4.0 } }),
+            "qwen2-yarn" => Llama(
+                new() { ["model_type"] = "qwen2", ["rope_theta"] = 1_000_000.0, ["rope_scaling"] = new JsonObject { ["type"] = "yarn", ["factor"] = 4.0, ["original_max_position_embeddings"] = 16384 } },
+                biases: ["q", "k", "v"],
+                frequency: i =>
+                {
+                    // The paper's ramp between the dimensions that turn 32 times and once in the old context, whole as in its code.
+                    double Dimension(double turns) => 8 * Math.Log(16384 / (turns * 2 * Math.PI)) / (2 * Math.Log(1_000_000));
+                    double low = Math.Floor(Dimension(32)), high = Math.Ceiling(Dimension(1)), ramp = Math.Min(1, Math.Max(0, (i - low) / (high - low))), f = Math.Pow(1_000_000, -2.0 * i / 8);
+                    return f / 4 * ramp + f * (1 - ramp);
+                },
+                amplitude: 0.1 * Math.Log(4) + 1),
             "mistral" => Llama(new() { ["model_type"] = "mistral", ["sliding_window"] = 5 }, window: 5),
             "qwen2" => Llama(new() { ["model_type"] = "qwen2", ["use_sliding_window"] = false, ["rope_theta"] = 1_000_000.0 }, biases: ["q", "k", "v"], frequency: i => Math.Pow(1_000_000, -2.0 * i / 8)),
             "qwen3" => Llama(new() { ["model_type"] = "qwen3", ["head_dim"] = 8 }, headNorms: true),
@@ -77,6 +90,7 @@ sealed class RandomCheckpoint
                 headNorms: true, mixture: _ => new("mlp.", "gate_proj", "up_proj", "down_proj", 6, 2, 24, null, isNormalized: true)),
             "phi3" => Phi3(null),
             "phi3-window" => Phi3(6),
+            "phi3-longrope" => Phi3(null, [1.0, 1.25, 2.5, 3.75]),
             "gemma2" => Gemma(isThree: false),
             "gemma3_text" => Gemma(isThree: true),
             "olmo2" => Olmo2(),
@@ -135,7 +149,7 @@ sealed class RandomCheckpoint
         return json;
     }
 
-    (JsonObject, ReferenceDecoder) Llama(JsonObject more, string[]? biases = null, Func<int, double>? frequency = null, int? window = null, bool headNorms = false, Func<int, ReferenceMixture?>? mixture = null)
+    (JsonObject, ReferenceDecoder) Llama(JsonObject more, string[]? biases = null, Func<int, double>? frequency = null, int? window = null, bool headNorms = false, Func<int, ReferenceMixture?>? mixture = null, double amplitude = 1)
     {
         biases ??= [];
         frequency ??= i => Math.Pow(10_000, -2.0 * i / 8);
@@ -180,7 +194,7 @@ sealed class RandomCheckpoint
                 double[] Placed(string which, double[] row, int t)
                 {
                     double[] y = r.Linear(attention + which + "_proj", row);
-                    return r.Rotate(headNorms ? r.PerHead(y, part => r.Rms(attention + which + "_norm", part)) : y, t, 8, frequency);
+                    return [.. r.Rotate(headNorms ? r.PerHead(y, part => r.Rms(attention + which + "_norm", part)) : y, t, 8, frequency).Select(v => v * amplitude)];
                 }
                 double[][] mixed = r.Attend([.. h.Select((row, t) => Placed("q", row, t))], [.. h.Select((row, t) => Placed("k", row, t))], [.. h.Select(row => r.Linear(attention + "v_proj", row))], window: window);
                 return [.. x.Select((row, t) =>
@@ -195,7 +209,7 @@ sealed class RandomCheckpoint
         });
     }
 
-    (JsonObject, ReferenceDecoder) Phi3(int? window)
+    (JsonObject, ReferenceDecoder) Phi3(int? window, double[]? divisors = null)
     {
         Make("model.embed_tokens.weight", Vocabulary, 32);
         for (int l = 0; l < 3; l++)
@@ -210,7 +224,15 @@ sealed class RandomCheckpoint
         }
         Make("model.norm.weight", 32);
         Make("lm_head.weight", Vocabulary, 32);
-        return (Sizes("phi3", new() { ["sliding_window"] = window, ["rope_scaling"] = null }), new ReferenceDecoder(tensors)
+        JsonObject more = new() { ["sliding_window"] = window, ["rope_scaling"] = null };
+        if (divisors is not null)
+        {
+            more["max_position_embeddings"] = 4 * Context;
+            more["original_max_position_embeddings"] = Context;
+            more["rope_scaling"] = new JsonObject { ["type"] = "longrope", ["short_factor"] = new JsonArray([.. divisors.Select(d => JsonValue.Create(d))]), ["long_factor"] = new JsonArray(2.0, 3.0, 4.0, 5.0) };
+        }
+        double amplitude = divisors is null ? 1 : Math.Sqrt(1 + Math.Log(4) / Math.Log(Context));
+        return (Sizes("phi3", more), new ReferenceDecoder(tensors)
         {
             Layers = 3,
             Heads = 4,
@@ -221,8 +243,9 @@ sealed class RandomCheckpoint
             {
                 string name = $"model.layers.{l}.";
                 double[][] all = [.. x.Select(row => r.Linear(name + "self_attn.qkv_proj", r.Rms(name + "input_layernorm", row)))];
-                double F(int i) => Math.Pow(10_000, -2.0 * i / 8);
-                double[][] mixed = r.Attend([.. all.Select((row, t) => r.Rotate(row[..32], t, 8, F))], [.. all.Select((row, t) => r.Rotate(row[32..48], t, 8, F))], [.. all.Select(row => row[48..])], window: window);
+                double F(int i) => Math.Pow(10_000, -2.0 * i / 8) / (divisors?[i] ?? 1);
+                double[] Turned(double[] row, int t) => [.. r.Rotate(row, t, 8, F).Select(v => v * amplitude)];
+                double[][] mixed = r.Attend([.. all.Select((row, t) => Turned(row[..32], t))], [.. all.Select((row, t) => Turned(row[32..48], t))], [.. all.Select(row => row[48..])], window: window);
                 return [.. x.Select((row, t) =>
                 {
                     double[] y = Add(row, r.Linear(name + "self_attn.o_proj", mixed[t])), both = r.Linear(name + "mlp.gate_up_proj", r.Rms(name + "post_attention_layernorm", y));
