@@ -87,26 +87,13 @@ public static class Classification
 
     static void Add(Batch batch, Tokenizer tokenizer, LabelledText text, int context)
     {
-        List<int> ids = [];
-        if (tokenizer.BosId is { } first)
-            ids.Add(first);
-        tokenizer.Encode(text.Text, ids);
-        int second = ids.Count + 1;
-        if (text.Second is { } other)
-        {
-            if (tokenizer.EosId is { } between)
-                ids.Add(between);
-            second = ids.Count;
-            tokenizer.Encode(other, ids);
-        }
-        if (ids.Count >= context)
-            ids.RemoveRange(context - 1, ids.Count - context + 1);
-        if (tokenizer.EosId is { } last)
-            ids.Add(last);
-        ReadOnlySpan<int> all = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(ids);
-        if (text.Second is null || second >= all.Length)
-            batch.Add(all);
+        TokenSequence encoded = tokenizer.EncodeForModel(text.Text, text.Second);
+        // What closes a text stays at its end.
+        int[] ids = encoded.Ids.Count <= context ? [.. encoded.Ids] : [.. encoded.Ids.Take(context - 1), encoded.Ids[^1]];
+        int second = encoded.TypeIds.TakeWhile(type => type == 0).Count();
+        if (second < ids.Length)
+            batch.AddPair(ids, second);
         else
-            batch.AddPair(all, second);
+            batch.Add(ids);
     }
 }
