@@ -78,7 +78,7 @@ sealed class BinaryFile : IDisposable
         try
         {
             mapping ??= MemoryMappedFile.CreateFromFile(handle, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
-            return new MappedView<T>(mapping, offset, count).Memory;
+            return new MappedView<T>(this, mapping, offset, count, what).Memory;
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
@@ -99,11 +99,12 @@ sealed class BinaryFile : IDisposable
     /// <summary>A failure that names this file.</summary>
     public CoppiceException Error(string message) => FormatError.At(Path, message);
 
-    /// <summary>Closes the file; views of it stay.</summary>
+    /// <summary>Closes the file, unless there are views of it: those stay, and read through it.</summary>
     public void Dispose()
     {
+        if (mapping is null)
+            handle?.Dispose();
         mapping?.Dispose();
-        handle?.Dispose();
     }
 
     int ReadBytes(long offset, Span<byte> destination)

@@ -198,7 +198,7 @@ public sealed class Gguf : ICheckpoint
     ReadOnlyMemory<ushort> ReadHalves(GgufTensor tensor)
     {
         ReadOnlyMemory<ushort> bits = View<ushort>(tensor);
-        int wrong = HalfConversion.IndexOfNonFinite(Half(tensor), bits.Span);
+        int wrong = FileRun.IndexOf<ushort>(bits, piece => HalfConversion.IndexOfNonFinite(Half(tensor), piece));
         return wrong < 0 ? bits : throw NotFinite(tensor, wrong);
     }
 
@@ -208,7 +208,7 @@ public sealed class Gguf : ICheckpoint
         public ReadOnlyMemory<TBlock> Read<TBlock>() where TBlock : unmanaged, IBlock<TBlock>
         {
             ReadOnlyMemory<TBlock> blocks = gguf.View<TBlock>(tensor);
-            int wrong = IndexOfNonFinite(blocks.Span);
+            int wrong = FileRun.IndexOf<TBlock>(blocks, IndexOfNonFinite);
             return wrong < 0 ? blocks : throw gguf.NotFinite(tensor, (long)wrong * TBlock.Size);
         }
     }

@@ -158,7 +158,7 @@ public sealed class TensorEntry
             return new DenseWeight(ReadTensor());
         CheckLength();
         ReadOnlyMemory<ushort> bits = View<ushort>();
-        int wrong = HalfConversion.IndexOfNonFinite(Half, bits.Span);
+        int wrong = FileRun.IndexOf<ushort>(bits, piece => HalfConversion.IndexOfNonFinite(Half, piece));
         return wrong < 0 ? new HalfWeight(Half, (int)Shape[0], (int)Shape[1], bits) : throw NotFinite(wrong);
     }
 
@@ -167,7 +167,7 @@ public sealed class TensorEntry
     {
         CheckLength();
         ReadOnlyMemory<byte> bits = View<byte>();
-        int wrong = Weights.Float8.IndexOfNonFinite(Float8, bits.Span);
+        int wrong = FileRun.IndexOf<byte>(bits, piece => Weights.Float8.IndexOfNonFinite(Float8, piece));
         return wrong < 0 ? new Float8Weight(Float8, (int)Shape[0], (int)Shape[1], bits, scales) : throw NotFinite(wrong);
     }
 

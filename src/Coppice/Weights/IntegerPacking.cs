@@ -71,41 +71,6 @@ static class IntegerPacking
         }))),
     };
 
-    /// <summary>Rows of Q8_0 blocks.</summary>
-    public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q8_0> blocks)
-    {
-        int blocksPerRow = columns / Steps;
-        return PanelProduct.OfIntegers(Fill<Int8Panels>(pool, rows, columns, (row, at) =>
-        {
-            ReadOnlySpan<Q8_0> from = blocks.Span.Slice(row * blocksPerRow, blocksPerRow);
-            for (int i = 0; i < from.Length; i++)
-            {
-                Span<byte> block = at[i / 2];
-                PutScale(block, i % 2, at.Lane, from[i].Scale);
-                PutVectors(MemoryMarshal.Cast<sbyte, uint>(from[i].Values), block[(Int8Panels.CodesAt + i % 2 * 8 * VectorBytes)..], at.Lane);
-            }
-        }));
-    }
-
-    /// <summary>Rows of Q4_0 blocks.</summary>
-    public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q4_0> blocks)
-    {
-        int blocksPerRow = columns / Steps;
-        return PanelProduct.OfIntegers(Fill<Int4Panels>(pool, rows, columns, (row, at) =>
-        {
-            ReadOnlySpan<Q4_0> from = blocks.Span.Slice(row * blocksPerRow, blocksPerRow);
-            Q4_0 none = default;
-            for (int i = 0; i < from.Length; i += 2)
-            {
-                ref readonly Q4_0 second = ref i + 1 < from.Length ? ref from[i + 1] : ref none;
-                Span<byte> block = at[i / 2];
-                PutScale(block, 0, at.Lane, from[i].Scale);
-                PutScale(block, 1, at.Lane, second.Scale);
-                PutPair(from[i].Values, second.Values, block[Int4Panels.CodesAt..], at.Lane);
-            }
-        }));
-    }
-
     delegate void PutCodes(Span<byte> codes, ReadOnlySpan<Half> scales, ReadOnlySpan<byte> zeros, PanelLane at);
 
     // Codes are padded with zeros to whole blocks of 64.

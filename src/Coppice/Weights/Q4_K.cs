@@ -84,7 +84,7 @@ public struct Q4_K : IBlock<Q4_K>
         }
     }
 
-    static PanelProduct IBlock<Q4_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q4_K> blocks) => SuperBlockPacking.Pack(pool, rows, columns, blocks);
+    static PanelProduct IBlock<Q4_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q4_K> blocks) => BlockDealing.Pack<Q4_K, Q4KPanels, Q4KDealer>(pool, rows, columns, blocks);
 
     /// <inheritdoc/>
     public readonly float Dot(ReadOnlySpan<float> x)

@@ -75,7 +75,7 @@ public struct Q6_K : IBlock<Q6_K>
             values[i] = (float)Scale * GroupScales[i / 16] * (Code(i) - 32);
     }
 
-    static PanelProduct IBlock<Q6_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q6_K> blocks) => SuperBlockPacking.Pack(pool, rows, columns, blocks);
+    static PanelProduct IBlock<Q6_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q6_K> blocks) => BlockDealing.Pack<Q6_K, Q6KPanels, Q6KDealer>(pool, rows, columns, blocks);
 
     /// <inheritdoc/>
     public readonly float Dot(ReadOnlySpan<float> x)

@@ -8,41 +8,6 @@ static class SuperBlockPacking
 {
     const int Lanes = IntegerPacking.Lanes;
 
-    /// <summary>Rows of Q4_K blocks.</summary>
-    public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q4_K> blocks)
-    {
-        int blocksPerRow = columns / Q4_K.Size;
-        return PanelProduct.OfIntegers(IntegerPacking.Fill<Q4KPanels>(pool, rows, columns, (row, at) =>
-        {
-            ReadOnlySpan<Q4_K> from = blocks.Span.Slice(row * blocksPerRow, blocksPerRow);
-            for (int i = 0; i < from.Length; i++)
-            {
-                Span<byte> block = at[i];
-                PutAffine(block, at.Lane, from[i].Scale, from[i].MinScale, from[i].GroupScales);
-                Deal(from[i].Values, block[Q4KPanels.CodesAt..], at.Lane);
-            }
-        }));
-    }
-
-    /// <summary>Rows of Q6_K blocks.</summary>
-    public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q6_K> blocks)
-    {
-        int blocksPerRow = columns / Q6_K.Size;
-        return PanelProduct.OfIntegers(IntegerPacking.Fill<Q6KPanels>(pool, rows, columns, (row, at) =>
-        {
-            ReadOnlySpan<Q6_K> from = blocks.Span.Slice(row * blocksPerRow, blocksPerRow);
-            for (int i = 0; i < from.Length; i++)
-            {
-                Span<byte> block = at[i];
-                IntegerPacking.PutScale(block, 0, at.Lane, from[i].Scale);
-                for (int group = 0; group < 16; group++)
-                    block[Q6KPanels.ScalesAt + group * Lanes + at.Lane] = (byte)from[i].GroupScales[group];
-                Deal(from[i].Low, block[Q6KPanels.LowAt..], at.Lane);
-                Deal(from[i].High, block[Q6KPanels.HighAt..], at.Lane);
-            }
-        }));
-    }
-
     /// <summary>Rows of Q2_K blocks.</summary>
     public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q2_K> blocks)
     {

@@ -64,7 +64,7 @@ internal static unsafe class PackedPanels
 /// </summary>
 internal sealed unsafe class PackedPanels<TDecoder> where TDecoder : struct, IPanelDecoder
 {
-    const int Columns = MicroKernel.PanelColumns, Alignment = 64;
+    const int Columns = MicroKernel.PanelColumns;
 
     // Below this many bytes one thread has read a matrix before another one wakes.
     const long WorthSharing = 256 << 10;
@@ -78,8 +78,7 @@ internal sealed unsafe class PackedPanels<TDecoder> where TDecoder : struct, IPa
         ArgumentOutOfRangeException.ThrowIfNegative(inputs);
         (Outputs, Inputs) = (outputs, inputs);
         PanelBytes = checked((inputs + TDecoder.BlockSteps - 1) / TDecoder.BlockSteps * TDecoder.BlockBytes);
-        memory = GC.AllocateArray<byte>(checked(PanelCount * PanelBytes + Alignment), pinned: true);
-        Start = (byte*)(((nint)Unsafe.AsPointer(ref memory[0]) + Alignment - 1) & -Alignment);
+        Start = PanelMemory.Take(checked(PanelCount * PanelBytes), out memory);
     }
 
     /// <summary>Rows of the matrix.</summary>
