@@ -39,10 +39,11 @@ static class CompressCommand
         string? calibrationSpec = parsed.GetValue(Calibrate) ?? (ModelArgument.IsGrove(name) ? "sdk:train" : null);
         Gates gates = new(parsed, calibrationSpec);
 
-        if (output.IsGguf && StreamedRounding.Rounds(recipe) && parsed.GetValue(Calibrate) is null)
+        bool rounds = output.IsGguf ? StreamedRounding.Rounds(recipe) : StreamedIntegers.Rounds(recipe);
+        if (rounds && parsed.GetValue(Calibrate) is null)
         {
             using OpenModel model = OpenModel.Open(ModelArgument.PathOf(name));
-            if (StreamedRounding.Streams(model.Language.Model))
+            if (output.IsGguf ? StreamedRounding.Streams(model.Language.Model) : StreamedIntegers.Streams(model.Language.Model))
                 return RunStreamed(session, recipe, model.Language, output, gates, parsed, cancel);
         }
         LanguageModel language = ModelArgument.Load(name);
@@ -80,13 +81,18 @@ static class CompressCommand
         }
     }
 
-    // Rounding to blocks needs one look at each number: nothing is kept in memory, and nothing worth resuming.
+    // Rounding without calibration needs a look or two at each number: nothing is kept in memory, and nothing worth resuming.
     static int RunStreamed(Session session, Recipe recipe, LanguageModel model, CompressedOutput output, Gates gates, ParseResult parsed, CancellationToken cancel)
     {
         try
         {
-            CompressionReport report = session.Track("compressing", ticks => output.Build(path => new StreamedRounding(recipe, session.Pool).Write(model, path, System.IO.Path.GetFileNameWithoutExtension(output.Path),
-                new Told<CompressionProgress>(progress => ticks.Report(new Tick((double)progress.Done / progress.Total, progress.Layer))), cancel)));
+            CompressionReport report = session.Track("compressing", ticks =>
+            {
+                Told<CompressionProgress> progress = new(progress => ticks.Report(new Tick((double)progress.Done / progress.Total, progress.Layer)));
+                return output.Build(path => output.IsGguf
+                    ? new StreamedRounding(recipe, session.Pool).Write(model, path, System.IO.Path.GetFileNameWithoutExtension(output.Path), progress, cancel)
+                    : new StreamedIntegers(recipe, session.Pool).Write(model, path, progress, cancel));
+            });
             CompressResult result = new(recipe, report, output, gates.Measured(session, output.Built!, parsed.GetRequiredValue(ModelArgument.Model), parsed, cancel));
             gates.Check(result, null);
             output.Publish();

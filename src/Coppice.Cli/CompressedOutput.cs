@@ -63,10 +63,10 @@ sealed class CompressedOutput(string path, bool allowRequantize)
         return roundings;
     }
 
-    /// <summary>Writes a .gguf through <paramref name="write"/>, beside its place.</summary>
+    /// <summary>Writes everything through <paramref name="write"/>, beside its place.</summary>
     public CompressionReport Build(Func<string, CompressionReport> write)
     {
-        Built = System.IO.Path.ChangeExtension(Path, ".unpublished.gguf");
+        Built = IsGguf ? System.IO.Path.ChangeExtension(Path, ".unpublished.gguf") : Path + ".unpublished";
         CompressionReport report = write(Built);
         Bytes = MemoryProbe.DiskBytes(Built);
         return report;

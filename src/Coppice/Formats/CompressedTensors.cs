@@ -42,6 +42,12 @@ public static class CompressedTensors
                 Add(entry, weight => Quantized(IntegerMatrix.Find(new CheckpointEntry(entry.Name, weight), Method)!, format));
                 quantized.Add((matrix.Module, new CompressionGroup(matrix.Weight.Bits, matrix.Weight.GroupSize, matrix.Weight.IsSymmetric, []) { Format = format, ActOrder = matrix.Order is not null }));
             }
+            else if (entry.Weight is BandedIntWeight banded)
+            {
+                string module = IntegerMatrix.ModuleOf(entry, Method);
+                tensors.AddRange(Banded(module, banded));
+                quantized.Add((module, new CompressionGroup(banded.Form.Bits, banded.Form.GroupSize, banded.Form.IsSymmetric, []) { Format = CompressionFormat.PackQuantized }));
+            }
             else if (stored is Float8Weight { Format: Float8Format.E4M3, Scales.Length: > 0 } narrow)
             {
                 string module = IntegerMatrix.ModuleOf(entry, Method);
@@ -121,19 +127,40 @@ public static class CompressedTensors
             matrix.Order is null ? weight.Words : ActOrder.Gather(weight.Words, weight.Bits, weight.Rows, ActOrder.Inverse(matrix.Order)));
         yield return TensorSource.Raw(module + ".weight_shape", DType.I64, [2], new[] { (long)weight.Rows, weight.Columns });
         if (!weight.IsSymmetric)
-            yield return TensorSource.Raw(module + ".weight_zero_point", DType.I32, [BitPacking.Words(weight.Rows, weight.Bits), groups], PackDown(weight));
+            yield return TensorSource.Raw(module + ".weight_zero_point", DType.I32, [BitPacking.Words(weight.Rows, weight.Bits), groups], PackDown(weight.Rows, groups, weight.Bits, weight.Zeros));
     }
 
-    static uint[] PackDown(IntWeight weight)
+    // The same, made band after band while it is written. 8 bits are packed as well.
+    static IEnumerable<TensorSource> Banded(string module, BandedIntWeight weight)
     {
-        int groups = weight.GroupsPerRow, words = BitPacking.Words(weight.Rows, weight.Bits);
-        byte[] column = new byte[weight.Rows];
+        int groups = weight.GroupsPerRow, bits = weight.Form.Bits;
+        yield return new(module + ".weight_scale", DType.F16, [weight.Rows, groups], stream =>
+        {
+            foreach (IntWeight band in weight.Bands())
+                stream.Write(MemoryMarshal.AsBytes(band.Scales));
+        });
+        yield return new(module + ".weight_packed", DType.I32, [weight.Rows, BitPacking.Words(weight.Columns, bits)], stream =>
+        {
+            foreach (IntWeight band in weight.Bands())
+                stream.Write(MemoryMarshal.AsBytes(band.Words.AsSpan()));
+        });
+        yield return TensorSource.Raw(module + ".weight_shape", DType.I64, [2], new[] { (long)weight.Rows, weight.Columns });
+        if (!weight.Form.IsSymmetric)
+            yield return TensorSource.Made(module + ".weight_zero_point", DType.I32, [BitPacking.Words(weight.Rows, bits), groups], () =>
+                PackDown(weight.Rows, groups, bits, weight.Bands().SelectMany(band => band.Zeros.ToArray()).ToArray()));
+    }
+
+    // Zero points [rows, groups], packed down the rows.
+    static uint[] PackDown(int rows, int groups, int bits, ReadOnlySpan<byte> zeros)
+    {
+        int words = BitPacking.Words(rows, bits);
+        byte[] column = new byte[rows];
         uint[] packed = new uint[words], all = new uint[words * groups];
         for (int group = 0; group < groups; group++)
         {
-            for (int row = 0; row < weight.Rows; row++)
-                column[row] = weight.Zeros[row * groups + group];
-            BitPacking.Pack(column, weight.Bits, packed);
+            for (int row = 0; row < rows; row++)
+                column[row] = zeros[row * groups + group];
+            BitPacking.Pack(column, bits, packed);
             for (int word = 0; word < words; word++)
                 all[word * groups + group] = packed[word];
         }

@@ -25,6 +25,13 @@ static class DecoderFolder
     /// <summary>What config.json says of a model; <paramref name="dtype"/> names the type of what is not quantized.</summary>
     public static JsonObject Config(DecoderConfig config, DType dtype, int? bos, int? eos) => ModelFolder.Finish(Config(config), dtype, bos, eos);
 
+    /// <summary>Whether a folder of the model's family stores each matrix by itself, as we have it.</summary>
+    public static bool StoresApart(DecoderModel model)
+    {
+        Family family = Family.Of(model.Config);
+        return model.Matrices().Select(matrix => family.InFolder(matrix.Name + ".weight", model.Config)).All(place => place is { Rows: null, IsTransposed: false });
+    }
+
     /// <summary>What config.json says but for the number type and the tokens.</summary>
     public static JsonObject Config(DecoderConfig config)
     {

@@ -97,7 +97,7 @@ public sealed class IntWeight : PackedWeight
     public override long ByteCount => 4L * words.Length + 2L * scales.Length + 4L * wideScales.Length + (zeros is null ? 0 : ((long)zeros.Length * Bits + 7) / 8);
 
     /// <inheritdoc/>
-    public override string Kind => $"int{Bits}-{(GroupSize == WholeRow ? "channel" : $"g{GroupSize}")}{(IsSymmetric ? "" : "-asym")}";
+    public override string Kind => new IntegerForm(Bits, GroupSize, IsSymmetric).Kind;
 
     /// <summary>The codes of whole rows from <paramref name="firstRow"/> on.</summary>
     public void UnpackCodes(int firstRow, Span<byte> codes)
