@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text;
 using System.Text.Json;
 using Coppice.Tensors;
+using Coppice.Tensors.Simd;
 using Spectre.Console;
 
 namespace Coppice.Cli;
@@ -19,6 +20,7 @@ sealed class Session : IDisposable
         Seed = parsed.GetValue(CommonOptions.Seed);
         Pool = new WorkerPool(parsed.GetValue(CommonOptions.Threads) ?? Environment.ProcessorCount);
         Out = json ? errors : On(Console.Out);
+        KernelSelfTest.Narrowed += Warn;
     }
 
     public WorkerPool Pool { get; }
@@ -104,7 +106,13 @@ sealed class Session : IDisposable
         Console.Out.Write(Encoding.UTF8.GetString(document.ToArray()) + "\n");
     }
 
-    public void Dispose() => Pool.Dispose();
+    public void Dispose()
+    {
+        KernelSelfTest.Narrowed -= Warn;
+        Pool.Dispose();
+    }
+
+    void Warn(string message) => Say($"warning: {message}");
 
     static IAnsiConsole On(TextWriter writer) => AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(writer) });
 }

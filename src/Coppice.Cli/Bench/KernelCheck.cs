@@ -22,14 +22,11 @@ static class KernelCheck
                 float[] twin;
                 using (SimdLevel.Select(SimdLevel.Scalar))
                     twin = Product(weight, x, activations, one);
-                if (!Same(twin, Product(weight, x, activations, pool)))
+                if (!KernelSelfTest.SameBits(twin, Product(weight, x, activations, pool)))
                     throw new CoppiceException($"{weight.Kind} with {activations} activations: {SimdLevel.Active} does not give the bits of the scalar twin on this processor; set COPPICE_SIMD to a narrower width and report this");
             }
     }
 
     static float[] Product(Weight weight, Tensor x, ActivationFormat activations, WorkerPool pool) =>
         new Linear(weight).Forward(x, new ForwardContext(pool) { Activations = activations }).Data.ToArray();
-
-    static bool Same(float[] a, float[] b) =>
-        System.Runtime.InteropServices.MemoryMarshal.AsBytes(a.AsSpan()).SequenceEqual(System.Runtime.InteropServices.MemoryMarshal.AsBytes(b.AsSpan()));
 }

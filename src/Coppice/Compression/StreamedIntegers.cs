@@ -33,7 +33,7 @@ public sealed class StreamedIntegers
     /// <summary>Writes the folder, whole or not at all. The model's matrices are replaced by ones that are made as they are written.</summary>
     /// <param name="language">One that <see cref="Streams"/>; see <see cref="OpenModel"/>.</param>
     /// <param name="folder">The folder.</param>
-    /// <param name="progress">Told when a matrix is about to be rounded for the first time.</param>
+    /// <param name="progress">Told after every matrix that is rounded.</param>
     /// <param name="cancel">Stops the run.</param>
     /// <exception cref="CoppiceException">The recipe does not fit the model, or a number is not finite or too large.</exception>
     public CompressionReport Write(LanguageModel language, string folder, IProgress<CompressionProgress>? progress = null, CancellationToken cancel = default)
@@ -44,10 +44,11 @@ public sealed class StreamedIntegers
         CompressionPlan plan = new(recipe, language.Model);
         List<(string Name, MatrixLayer Layer)> matrices = [.. language.Model.Matrices()];
         List<StreamedMatrix> streamed = [];
+        int done = 0, rounded = plan.Count;
         foreach ((string name, MatrixLayer layer) in matrices)
         {
             StreamedMatrix matrix = new(name, layer.Weight, (RoundToNearest?)plan.For(name).SingleOrDefault(), pool, cancel);
-            matrix.Started += () => progress?.Report(new CompressionProgress(name, streamed.Count(one => one.HasStarted), streamed.Count));
+            matrix.Rounded += () => progress?.Report(new CompressionProgress(name, Interlocked.Increment(ref done), rounded));
             streamed.Add(matrix);
             layer.Weight = matrix.Stored;
         }

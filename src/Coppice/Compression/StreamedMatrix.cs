@@ -17,23 +17,20 @@ internal sealed class StreamedMatrix
     readonly CancellationToken cancel;
     readonly StoredNumbers?[] rows;
     long ticks;
-    int started;
+    int left;
 
     public StreamedMatrix(string name, Weight source, RoundToNearest? step, WorkerPool pool, CancellationToken cancel)
     {
         (this.name, this.source, this.step, this.pool, this.cancel) = (name, source, step, pool, cancel);
-        rows = new StoredNumbers?[source.Rows];
+        (rows, left) = (new StoredNumbers?[source.Rows], source.Rows);
         Stored = step is null ? source : new BandedIntWeight(new IntegerForm(step.Bits, step.GroupSize, step.Symmetric), source.Rows, source.Columns, pool, Band);
     }
 
     /// <summary>What is written.</summary>
     public Weight Stored { get; }
 
-    /// <summary>Raised when the first band is made.</summary>
-    public event Action? Started;
-
-    /// <summary>Whether a band was made.</summary>
-    public bool HasStarted => Volatile.Read(ref started) != 0;
+    /// <summary>Raised when every row was rounded once.</summary>
+    public event Action? Rounded;
 
     /// <summary>What became of it. A matrix without a step is looked through once more: it goes to its file as 16 bits.</summary>
     public LayerResult Result()
@@ -65,8 +62,6 @@ internal sealed class StreamedMatrix
     IntWeight Band(int first, int count)
     {
         cancel.ThrowIfCancellationRequested();
-        if (Interlocked.Exchange(ref started, 1) == 0)
-            Started?.Invoke();
         long start = Stopwatch.GetTimestamp();
         int columns = source.Columns;
         float[] numbers = new float[count * columns];
@@ -79,9 +74,12 @@ internal sealed class StreamedMatrix
         step!.Apply(work);
         IntWeight band = (IntWeight)Packing.Pack(work);
         float[] stored = band.ToDense();
+        int seen = rows.AsSpan(first, count).Count((StoredNumbers?)null);
         for (int row = 0; row < count; row++)
             rows[first + row] ??= StoredNumbers.Of(numbers.AsSpan(row * columns, columns), stored.AsSpan(row * columns, columns));
         Interlocked.Add(ref ticks, Stopwatch.GetTimestamp() - start);
+        if (seen > 0 && Interlocked.Add(ref left, -seen) == 0)
+            Rounded?.Invoke();
         return band;
     }
 }

@@ -17,8 +17,17 @@ static class DecoderGguf
         Family family = Family.Of(file);
         DecoderConfig config = family.Read(file);
         config.Validate(file.Path);
-        Tokenizer tokenizer = GgufVocabulary.Read(file);
-        return (DecoderCheckpoint.Build(config, file, name => family.InGguf(name, config), name => name is LlamaLike.RopeFrequencies or LlamaLike.ShortFactors or LlamaLike.LongFactors, reading), tokenizer);
+        // The one is all computing, the other all reading: side by side they take the longer one's time. What is wrong with the model is said first.
+        Task<Tokenizer> tokenizer = Task.Run(() => GgufVocabulary.Read(file));
+        try
+        {
+            DecoderModel model = DecoderCheckpoint.Build(config, file, name => family.InGguf(name, config), name => name is LlamaLike.RopeFrequencies or LlamaLike.ShortFactors or LlamaLike.LongFactors, reading);
+            return (model, tokenizer.GetAwaiter().GetResult());
+        }
+        finally
+        {
+            ((IAsyncResult)tokenizer).AsyncWaitHandle.WaitOne();
+        }
     }
 
     /// <summary>The tensor of llama.cpp's that holds a matrix of ours.</summary>

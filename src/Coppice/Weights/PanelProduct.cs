@@ -14,7 +14,11 @@ abstract class PanelProduct
     public virtual void Multiply(WorkerPool pool, Int8Rows x, Span<float> y) => throw new NotSupportedException("the panels hold no integers");
 
     /// <summary>Panels of integers.</summary>
-    public static PanelProduct OfIntegers<TDecoder>(PackedPanels<TDecoder> panels) where TDecoder : struct, IIntegerPanels => new Integers<TDecoder>(panels);
+    public static PanelProduct OfIntegers<TDecoder>(PackedPanels<TDecoder> panels) where TDecoder : struct, IIntegerPanels
+    {
+        KernelSelfTest.Once(panels);
+        return new Integers<TDecoder>(panels);
+    }
 
     /// <summary>Panels that are filled already.</summary>
     public static PanelProduct Of<TDecoder>(PackedPanels<TDecoder> panels) where TDecoder : struct, IPanelDecoder => new Panels<TDecoder>(panels);

@@ -21,7 +21,7 @@ public sealed class BadInputTests : IDisposable
         string[][] commands =
         [
             ["inspect", model], ["eval", model, "--data", tiny.Text, "--documents", "line"], ["run", model, "--prompt", "the cat"],
-            ["compress", model, "--to", "int8", "-o", tiny["out"]],
+            ["compress", model, "--to", "int8", "-o", tiny["out"], "--quiet"],
         ];
         string[] others = [.. tiny.Others];
         foreach (string[] command in commands)

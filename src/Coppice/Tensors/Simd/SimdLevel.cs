@@ -24,13 +24,30 @@ public static class SimdLevels
 {
     static volatile SimdLevel active = Widest;
 
+    [ThreadStatic] static SimdLevel? own;
+
     extension(SimdLevel level)
     {
         /// <summary>The level that kernels use: the widest of this processor, unless <see cref="Select"/> chose another.</summary>
-        public static SimdLevel Active => active;
+        public static SimdLevel Active => own ?? active;
 
         /// <summary>True where this processor runs the level in hardware.</summary>
         public bool IsSupported => level <= Widest;
+
+        /// <summary>What <paramref name="compute"/> gives at a level of its own, on the calling thread and no other.</summary>
+        internal static T On<T>(SimdLevel chosen, Func<T> compute)
+        {
+            SimdLevel? before = own;
+            own = chosen;
+            try
+            {
+                return compute();
+            }
+            finally
+            {
+                own = before;
+            }
+        }
 
         /// <summary>Chooses the level for the whole process, for measurements and for tests of every path.</summary>
         /// <returns>What <c>Dispose</c> turns back to the level before.</returns>
