@@ -79,6 +79,7 @@ internal sealed unsafe class KeyValueBlock
             }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void Write(int head, int token, ReadOnlySpan<float> k, ReadOnlySpan<float> v)
     {
         byte* key = Keys(head) + ((nint)(token / Panel) * Panel * Width + token % Panel) * NumberBytes, value = Values(head) + (nint)token * Panel * NumberBytes;
@@ -115,6 +116,7 @@ internal sealed unsafe class KeyValueBlock
     // A whole number of panels.
     const int MostStacked = 256;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void Scatter<T>(ReadOnlySpan<T> k, ReadOnlySpan<T> v, T* key, T* value) where T : unmanaged
     {
         nint panel = (nint)Capacity * Panel;

@@ -142,6 +142,7 @@ internal static unsafe class CachedAttention
 
         nint At(int row) => (nint)(sequence.Rows.Start + (firstRow + row) / shape.Group) * shape.QueryStride + (head * shape.Group + (firstRow + row) % shape.Group) * width;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Compute()
         {
             // Whole tiles of 12 rows, and columns up to a whole four vectors of the widest kind.
@@ -204,11 +205,15 @@ internal static unsafe class CachedAttention
         // A vector past the last panel reads the first and is dropped.
         byte* Value(int column) => valuePanels + (column >= width ? 0 : column / Panel * cache.ValuePanelBytes + column % Panel * TN.Bytes);
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Scores(float* queries, float* scores, int ld, float* chunk)
         {
             for (int row = 0; row < rows; row++)
+            {
+                float* from = q + At(row), to = queries + row / MicroKernel.PanelRows * width * MicroKernel.PanelRows + row % MicroKernel.PanelRows;
                 for (int i = 0; i < width; i++)
-                    queries[(row / MicroKernel.PanelRows * width + i) * MicroKernel.PanelRows + row % MicroKernel.PanelRows] = q[At(row) + i];
+                    to[i * MicroKernel.PanelRows] = from[i];
+            }
             for (int first = 0; first < keys; first += ChunkKeys)
             {
                 int last = Math.Min(first + ChunkKeys, keys);
@@ -225,6 +230,7 @@ internal static unsafe class CachedAttention
             }
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Outputs(float* scores, int ld, float* outputs, int widthRoom, float* chunk, float* weights)
         {
             for (int first = 0; first < keys; first += ChunkKeys)
@@ -252,6 +258,7 @@ internal static unsafe class CachedAttention
         }
 
         // float32 is read where it lies.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         static float* Decode(byte* stored, int count, float* room)
         {
             if (TN.Bytes == sizeof(float))

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Coppice.Tensors.Simd;
 
@@ -70,6 +71,7 @@ internal sealed unsafe class Int8Rows
         biases16 = biases + numbers / Group;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void FillRow(float* x, int row)
     {
         float* padded = stackalloc float[Group];
@@ -87,10 +89,12 @@ internal sealed unsafe class Int8Rows
             }
             int first, sum;
             scales[at / Group] = SimdLevel.Active == SimdLevel.Scalar
-                ? RoundScalar(from, codes + at, wide + at, out first, out sum)
-                : RoundVectors(from, codes + at, wide + at, out first, out sum);
-            for (int i = 0; i < Group; i += sizeof(ulong))
-                *(ulong*)(raised + at + i) = *(ulong*)(codes + at + i) ^ 0x8080808080808080;
+                ? RoundScalar(from, codes + at, out first, out sum)
+                : RoundVectors(from, codes + at, out first, out sum);
+            if (Count == 1)
+                Widen(codes + at, wide + at);
+            else
+                Raise(codes + at, raised + at);
             sums[at / Group] = -scales[at / Group] * sum;
             biases[at / Group] = -8 * sum;
             biases16[2 * at / Group] = -32 * first;
@@ -101,7 +105,7 @@ internal sealed unsafe class Int8Rows
     // Adding 1.5 * 2^23 leaves the number, rounded to nearest, in the low bits.
     const float Magic = 12582912f;
 
-    static float RoundScalar(float* x, sbyte* codes, short* wide, out int first, out int sum)
+    static float RoundScalar(float* x, sbyte* codes, out int first, out int sum)
     {
         float max = 0;
         for (int i = 0; i < Group; i++)
@@ -114,13 +118,12 @@ internal sealed unsafe class Int8Rows
             sum += codes[i];
             first += i < Group / 2 ? codes[i] : 0;
         }
-        for (int i = 0; i < Group; i += 4)
-            (wide[i], wide[i + 1], wide[i + 2], wide[i + 3]) = (codes[i], codes[i + 2], codes[i + 1], codes[i + 3]);
         return max / 127;
     }
 
     // first: the sum of the first 16.
-    static float RoundVectors(float* x, sbyte* codes, short* wide, out int first, out int sum)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static float RoundVectors(float* x, sbyte* codes, out int first, out int sum)
     {
         Vector256<float> a = Vector256.Load(x), b = Vector256.Load(x + 8), c = Vector256.Load(x + 16), d = Vector256.Load(x + 24);
         Vector256<float> larger = Vector256.Max(Vector256.Max(Vector256.Abs(a), Vector256.Abs(b)), Vector256.Max(Vector256.Abs(c), Vector256.Abs(d)));
@@ -129,16 +132,38 @@ internal sealed unsafe class Int8Rows
         float max = Vector128.Max(four, Vector128.Shuffle(four, Vector128.Create(1, 0, 3, 2)))[0];
         float inverse = max > 0 ? 127 / max : 0;
         Vector256<float> factor = Vector256.Create(inverse), magic = Vector256.Create(Magic);
-        Vector256<int> i = (a * factor + magic).AsInt32() << 16 >> 16, j = (b * factor + magic).AsInt32() << 16 >> 16;
-        Vector256<int> k = (c * factor + magic).AsInt32() << 16 >> 16, l = (d * factor + magic).AsInt32() << 16 >> 16;
-        first = Vector256.Sum(i + j);
-        sum = first + Vector256.Sum(k + l);
-        Vector256<short> low = Vector256.Narrow(i, j), high = Vector256.Narrow(k, l);
-        Vector256.Store(Vector256.Narrow(low, high), codes);
-        Vector256<short> swap = Vector256.Create(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
-        Vector256.Store(Vector256.Shuffle(low, swap), wide);
-        Vector256.Store(Vector256.Shuffle(high, swap), wide + 16);
+        Vector256<short> low = Vector256.Narrow((a * factor + magic).AsInt32(), (b * factor + magic).AsInt32());
+        Vector256<short> high = Vector256.Narrow((c * factor + magic).AsInt32(), (d * factor + magic).AsInt32());
+        Vector256<sbyte> rounded = Vector256.Narrow(low, high);
+        rounded.Store(codes);
+        if (Avx2.IsSupported)
+        {
+            // Of every eight bytes the sum, without signs: 128 more each.
+            Vector256<ushort> eights = Avx2.SumAbsoluteDifferences(rounded.AsByte() ^ Vector256.Create((byte)128), Vector256<byte>.Zero);
+            first = eights[0] + eights[4] - Group / 2 * 128;
+            sum = first + eights[8] + eights[12] - Group / 2 * 128;
+        }
+        else
+        {
+            first = Vector256.Sum(low << 8 >> 8);
+            sum = first + Vector256.Sum(high << 8 >> 8);
+        }
         return max / 127;
+    }
+
+    // Of every four the second and the third change places.
+    static void Widen(sbyte* codes, short* wide)
+    {
+        Vector256<sbyte> all = Vector256.Load(codes);
+        Vector256<short> swap = Vector256.Create(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+        Vector256.Store(Vector256.Shuffle(Vector256.WidenLower(all), swap), wide);
+        Vector256.Store(Vector256.Shuffle(Vector256.WidenUpper(all), swap), wide + 16);
+    }
+
+    static void Raise(sbyte* codes, byte* raised)
+    {
+        for (int i = 0; i < Group; i += sizeof(ulong))
+            *(ulong*)(raised + i) = *(ulong*)(codes + i) ^ 0x8080808080808080;
     }
 
     struct Job : IJob
@@ -158,8 +183,8 @@ internal sealed unsafe class Int8Rows
 
 /// <summary>Rounded rows as the kernels read them; a row's codes are <paramref name="stride"/> apart, what belongs to 32 of them <paramref name="stride"/> / 32.</summary>
 /// <param name="codes">q.</param>
-/// <param name="raised">q + 128, without a sign.</param>
-/// <param name="wide">q as 16 bits; of every four the second and the third have changed places, so that pairs are the even and the odd ones.</param>
+/// <param name="raised">q + 128, without a sign; where there are several rows.</param>
+/// <param name="wide">q as 16 bits, where there is one row; of every four the second and the third have changed places, so that pairs are the even and the odd ones.</param>
 /// <param name="scales">One for 32 codes.</param>
 /// <param name="sums">-scale * the sum of 32 codes.</param>
 /// <param name="biases">-8 * the sum of 32 codes.</param>

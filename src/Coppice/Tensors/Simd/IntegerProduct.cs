@@ -39,19 +39,28 @@ internal static unsafe class IntegerProduct
 
         public readonly void Execute(int part)
         {
+            // Whether 16 bits hold a group's products: with zero in the middle of the codes, twice as many.
+            if (!TP.Signed && 4 * TP.SumFours * (TP.Zero == 0 ? 1 : 2) >= TP.GroupSteps)
+                Execute<In16Bits>(part);
+            else
+                Execute<In32Bits>(part);
+        }
+
+        readonly void Execute<TS>(int part) where TS : struct, ISumWidth
+        {
             switch (SimdLevel.Active)
             {
-                case SimdLevel.Vector512 when TP.Signed && AvxVnni.IsSupported:
+                case SimdLevel.Vector512 when TS.Is32Bit && AvxVnni.IsSupported:
                     Execute<ByteLanes512, Vector512<int>, VnniHalves, Halves, Vector256<int>, Lanes512, Vector512<float>>(part);
                     break;
                 case SimdLevel.Vector512:
-                    Execute<ByteLanes512, Vector512<int>, DotLanes512<TP>, Vector512<int>, Vector512<int>, Lanes512, Vector512<float>>(part);
+                    Execute<ByteLanes512, Vector512<int>, DotLanes512<TS>, Vector512<int>, Vector512<int>, Lanes512, Vector512<float>>(part);
                     break;
                 case SimdLevel.Vector256:
-                    Execute<ByteLanes256, Vector256<int>, DotLanes256<TP>, Vector256<int>, Vector256<int>, Lanes256, Vector256<float>>(part);
+                    Execute<ByteLanes256, Vector256<int>, DotLanes256<TS>, Vector256<int>, Vector256<int>, Lanes256, Vector256<float>>(part);
                     break;
                 case SimdLevel.Vector128:
-                    Execute<ByteLanes128, Vector128<int>, DotLanes128<TP>, Vector128<int>, Vector128<int>, Lanes128, Vector128<float>>(part);
+                    Execute<ByteLanes128, Vector128<int>, DotLanes128<TS>, Vector128<int>, Vector128<int>, Lanes128, Vector128<float>>(part);
                     break;
                 default:
                     Execute<ByteLanes1, int, DotLanes1, int, int, Lanes1, float>(part);
@@ -83,6 +92,7 @@ internal static unsafe class IntegerProduct
             }
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         readonly void ManyRows<TB, TI, TD, TJ, TX, TL, TV>(int part)
             where TB : struct, IByteLanes<TI, TV> where TI : struct where TD : struct, IDotLanes<TJ, TX, TV> where TJ : struct where TX : struct where TL : struct, ILanes<TV> where TV : struct
         {
@@ -112,6 +122,7 @@ internal static unsafe class IntegerProduct
             }
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         static void Tiles<TD, TJ, TX, TL, TV>(UnpackedPanel<TP> panel, int groups, Int8Pointers x, int rows, float* sums)
             where TD : struct, IDotLanes<TJ, TX, TV> where TJ : struct where TX : struct where TL : struct, ILanes<TV> where TV : struct
         {

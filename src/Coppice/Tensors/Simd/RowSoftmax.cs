@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace Coppice.Tensors.Simd;
 
@@ -32,21 +33,12 @@ internal static unsafe class RowSoftmax
         for (; key < keys; key++)
             scores[key] = Exponential.Exp<Lanes1, float>(Lanes1.MultiplyAdd(scores[key], scale, -max));
 
-        float a = 0, b = 0, c = 0, d = 0;
+        Vector128<float> sums = default;
         for (key = 0; key <= keys - 4; key += 4)
-        {
-            a += scores[key];
-            b += scores[key + 1];
-            c += scores[key + 2];
-            d += scores[key + 3];
-        }
-        if (key < keys)
-            a += scores[key];
-        if (key + 1 < keys)
-            b += scores[key + 1];
-        if (key + 2 < keys)
-            c += scores[key + 2];
-        return a + b + (c + d);
+            sums += Vector128.Load(scores + key);
+        for (int left = 0; key + left < keys; left++)
+            sums = sums.WithElement(left, sums[left] + scores[key + left]);
+        return sums[0] + sums[1] + (sums[2] + sums[3]);
     }
 
     /// <summary>Scores s become tanh(factor s) / factor.</summary>
