@@ -9,7 +9,7 @@ public class AttentionBenchmarks : KernelBenchmark
 {
     const int Tokens = 2048;
 
-    float[] q = [], k = [], v = [], y = [], logSums = [], dq = [], dk = [], dv = [];
+    Tensor q = new([1]), k = new([1]), v = new([1]), y = new([1]), logSums = new([1]), dq = new([1]), dk = new([1]), dv = new([1]);
     Sequence[] sequences = [];
 
     [ParamsSource(nameof(Shapes))]
@@ -17,7 +17,7 @@ public class AttentionBenchmarks : KernelBenchmark
 
     public static IEnumerable<AttentionSize> Shapes => [new(256, 6, 6, 64), new(256, 4, 4, 64), new(256, 8, 2, 32), new(1024, 8, 2, 64)];
 
-    AttentionShape Shape => new(Size.Heads, Size.KeyValueHeads, Size.Width);
+    AttentionShape Sizes => new(Size.Heads, Size.KeyValueHeads, Size.Width);
 
     internal override Limit Limit => Limit.MultiplyAdd;
 
@@ -25,18 +25,20 @@ public class AttentionBenchmarks : KernelBenchmark
 
     private protected override void Prepare()
     {
-        (q, k, v) = (Numbers(Tokens * Shape.QueryStride), Numbers(Tokens * Shape.KeyStride), Numbers(Tokens * Shape.KeyStride));
-        (y, logSums, dq, dk, dv) = (new float[q.Length], new float[Tokens * Size.Heads], new float[q.Length], new float[k.Length], new float[v.Length]);
+        Shape queries = [Tokens, Sizes.QueryStride], keys = [Tokens, Sizes.KeyStride];
+        (q, k, v) = (Tensor.From(queries, Numbers(queries.Length)), Tensor.From(keys, Numbers(keys.Length)), Tensor.From(keys, Numbers(keys.Length)));
+        (y, logSums, dq, dk, dv) = (new Tensor(queries), new Tensor([Tokens, Size.Heads]), new Tensor(queries), new Tensor(keys), new Tensor(keys));
         sequences = [.. Enumerable.Range(0, Tokens / Size.Length).Select(i => new Sequence(i * Size.Length, Size.Length))];
         Forward();
     }
 
     [Benchmark]
-    public void Forward() => CausalAttention.Forward(Pool, q, k, v, sequences, Shape, y, logSums);
+    public void Forward() => CausalAttention.Forward(Pool, q.Data, k.Data, v.Data, sequences, Sizes, y.Data, logSums.Data);
 
     [Benchmark]
     public void Backward() => CausalAttention.Backward(
-        Pool, q, k, v, y, q, logSums, sequences, Shape, dq, dk, dv, new AttentionModes(Accumulate.Overwrite, Accumulate.Overwrite, Accumulate.Overwrite));
+        Pool, q.Data, k.Data, v.Data, y.Data, q.Data, logSums.Data, sequences, Sizes, dq.Data, dk.Data, dv.Data,
+        new AttentionModes(Accumulate.Overwrite, Accumulate.Overwrite, Accumulate.Overwrite));
 }
 
 /// <summary>Tokens of a sequence, query heads, key and value heads, numbers a head.</summary>
