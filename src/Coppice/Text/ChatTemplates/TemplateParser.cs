@@ -1,0 +1,508 @@
+using System.Globalization;
+using Coppice.Tensors;
+
+namespace Coppice.Text.ChatTemplates;
+
+/// <summary>Parses a template's statements. Recursion is bounded.</summary>
+sealed class TemplateParser
+{
+    readonly ExpressionParser expressions;
+    int depth;
+
+    TemplateParser(List<TemplateToken> tokens) => expressions = new ExpressionParser(tokens);
+
+    /// <summary>A whole template.</summary>
+    /// <exception cref="CoppiceException">It is no Jinja that we know; the message names line and reason.</exception>
+    public static IReadOnlyList<Node> Parse(string source)
+    {
+        TemplateParser parser = new(new TemplateLexer(source).Read());
+        IReadOnlyList<Node> body = parser.Body();
+        return parser.expressions.Next.Kind == TemplateTokenKind.End ? body : throw parser.expressions.Error($"'{parser.expressions.Next.Value}' ends nothing");
+    }
+
+    // Nodes up to a statement that one of these names begins; its opening mark is read.
+    List<Node> Body(params ReadOnlySpan<string> ends)
+    {
+        if (++depth > ExpressionParser.MaxDepth)
+            throw expressions.Error($"statements nest more than {ExpressionParser.MaxDepth} deep");
+        List<Node> body = [];
+        while (expressions.Next.Kind != TemplateTokenKind.End)
+        {
+            TemplateToken token = expressions.Take();
+            if (token.Kind == TemplateTokenKind.Text)
+            {
+                body.Add(new TextNode(token.Value, token.Line));
+            }
+            else if (token.Kind == TemplateTokenKind.OpenOutput)
+            {
+                body.Add(new Output(expressions.Expression(), token.Line));
+                expressions.Expect(TemplateTokenKind.CloseOutput);
+            }
+            else
+            {
+                if (ends.Contains(expressions.Next.Value))
+                {
+                    depth--;
+                    return body;
+                }
+                body.Add(Statement(expressions.Name(), token.Line));
+            }
+        }
+        if (ends.Length > 0)
+            throw expressions.Error($"'{ends[^1]}' is missing");
+        depth--;
+        return body;
+    }
+
+    Node Statement(string name, int line)
+    {
+        switch (name)
+        {
+            case "if":
+                return IfStatement(line);
+            case "for":
+                return ForStatement(line);
+            case "set":
+                return SetStatement(line);
+            case "macro":
+                return MacroStatement(line);
+            case "generation":
+                Close();
+                List<Node> generated = Body("endgeneration");
+                End("endgeneration");
+                return new Block(generated, line);
+            case "filter":
+                Expression filtered = expressions.Filters(new Literal("", line));
+                Close();
+                List<Node> body = Body("endfilter");
+                End("endfilter");
+                return new FilterBlock(filtered as Filter ?? throw expressions.Error("'filter' names no filter"), body, line);
+            case "break" or "continue":
+                Close();
+                return new Jump(name == "break", line);
+            default:
+                throw expressions.Error($"the statement '{name}' is not known");
+        }
+    }
+
+    If IfStatement(int line)
+    {
+        List<(Expression?, IReadOnlyList<Node>)> branches = [];
+        Expression? condition = expressions.Expression();
+        while (true)
+        {
+            Close();
+            branches.Add((condition, condition is null ? Body("endif") : Body("elif", "else", "endif")));
+            switch (expressions.Name())
+            {
+                case "endif":
+                    Close();
+                    return new If(branches, line);
+                case "elif":
+                    condition = expressions.Expression();
+                    break;
+                default:
+                    condition = null;
+                    break;
+            }
+        }
+    }
+
+    For ForStatement(int line)
+    {
+        List<string> targets = Targets();
+        if (expressions.Name() is string word and not "in")
+            throw expressions.Error($"'for' has '{word}' in place of 'in'");
+        Expression items = expressions.WithoutCondition();
+        Expression? condition = expressions.TakeName("if") ? expressions.Expression() : null;
+        if (expressions.TakeName("recursive"))
+            throw expressions.Error("recursive loops are not supported");
+        Close();
+        List<Node> body = Body("else", "endfor"), otherwise = [];
+        if (expressions.TakeName("else"))
+        {
+            Close();
+            otherwise = Body("endfor");
+        }
+        End("endfor");
+        return new For(targets, items, condition, body, otherwise, line);
+    }
+
+    Set SetStatement(int line)
+    {
+        List<string> names = Targets();
+        string? attribute = expressions.TakeSymbol(".") ? expressions.Name() : null;
+        if (expressions.TakeSymbol("="))
+        {
+            Expression value = expressions.List();
+            Close();
+            return new Set(names, attribute, value, [], line);
+        }
+        Close();
+        List<Node> body = Body("endset");
+        End("endset");
+        return new Set(names, attribute, null, body, line);
+    }
+
+    Macro MacroStatement(int line)
+    {
+        string name = expressions.Name();
+        List<(string, Expression?)> parameters = [];
+        expressions.Expect("(");
+        while (!expressions.TakeSymbol(")"))
+        {
+            if (parameters.Count > 0)
+                expressions.Expect(",");
+            string parameter = expressions.Name();
+            parameters.Add((parameter, expressions.TakeSymbol("=") ? expressions.Expression() : null));
+        }
+        Close();
+        List<Node> body = Body("endmacro");
+        End("endmacro");
+        return new Macro(name, parameters, body, line);
+    }
+
+    List<string> Targets()
+    {
+        bool isEnclosed = expressions.TakeSymbol("(");
+        List<string> names = [expressions.Name()];
+        while (expressions.TakeSymbol(","))
+            names.Add(expressions.Name());
+        if (isEnclosed)
+            expressions.Expect(")");
+        return names;
+    }
+
+    void End(string name)
+    {
+        if (!expressions.TakeName(name))
+            throw expressions.Error($"'{name}' is missing");
+        Close();
+    }
+
+    void Close() => expressions.Expect(TemplateTokenKind.CloseStatement);
+}
+
+/// <summary>Parses expressions by precedence: <c>if else</c>, <c>or</c>, <c>and</c>, <c>not</c>, comparisons and tests, <c>~</c> and sums, products, signs, powers, and what follows a value. Filters bind closest.</summary>
+sealed class ExpressionParser(List<TemplateToken> tokens)
+{
+    /// <summary>How deep statements and expressions may nest.</summary>
+    public const int MaxDepth = 100;
+
+    int at, depth;
+
+    public TemplateToken Next => tokens[at];
+
+    public TemplateToken Take() => tokens[at].Kind == TemplateTokenKind.End ? throw Error("it ends too early") : tokens[at++];
+
+    public string Name() => Next.Kind == TemplateTokenKind.Name ? Take().Value : throw Error($"{Shown()} stands where a name is wanted");
+
+    public bool TakeName(string name) => TakeIf(TemplateTokenKind.Name, name);
+
+    public bool TakeSymbol(string symbol) => TakeIf(TemplateTokenKind.Symbol, symbol);
+
+    public void Expect(string symbol)
+    {
+        if (!TakeSymbol(symbol))
+            throw Error($"{Shown()} stands where '{symbol}' is wanted");
+    }
+
+    public void Expect(TemplateTokenKind kind)
+    {
+        if (Next.Kind != kind)
+            throw Error($"{Shown()} stands where the end of the mark is wanted");
+        at++;
+    }
+
+    public CoppiceException Error(string message) => new($"The chat template is damaged at line {Next.Line}: {message}");
+
+    /// <summary>One expression, or several between commas as a list.</summary>
+    public Expression List()
+    {
+        int line = Next.Line;
+        Expression first = Expression();
+        if (!(Next is { Kind: TemplateTokenKind.Symbol, Value: "," }))
+            return first;
+        List<Expression> items = [first];
+        while (TakeSymbol(","))
+            items.Add(Expression());
+        return new ListLiteral(items, line);
+    }
+
+    /// <summary>An expression.</summary>
+    public Expression Expression()
+    {
+        if (++depth > MaxDepth)
+            throw Error($"expressions nest more than {MaxDepth} deep");
+        Expression value = WithoutCondition();
+        while (TakeName("if"))
+        {
+            int line = Next.Line;
+            Expression condition = WithoutCondition();
+            value = new Conditional(condition, value, TakeName("else") ? Expression() : null, line);
+        }
+        depth--;
+        return value;
+    }
+
+    /// <summary>An expression that no <c>if</c> belongs to.</summary>
+    public Expression WithoutCondition() => Left(And, "or");
+
+    Expression And() => Left(Not, "and");
+
+    Expression Not()
+    {
+        int line = Next.Line;
+        if (!TakeName("not"))
+            return Comparison();
+        if (++depth > MaxDepth)
+            throw Error($"expressions nest more than {MaxDepth} deep");
+        Expression operand = Not();
+        depth--;
+        return new Unary("not", operand, line);
+    }
+
+    Expression Left(Func<Expression> operand, string name)
+    {
+        Expression left = operand();
+        while (Next is { Kind: TemplateTokenKind.Name } token && token.Value == name)
+        {
+            at++;
+            left = new Binary(name, left, operand(), token.Line);
+        }
+        return left;
+    }
+
+    Expression LeftSymbols(Func<Expression> operand, params ReadOnlySpan<string> symbols)
+    {
+        Expression left = operand();
+        while (Next is { Kind: TemplateTokenKind.Symbol } token && symbols.Contains(token.Value))
+        {
+            at++;
+            left = new Binary(token.Value, left, operand(), token.Line);
+        }
+        return left;
+    }
+
+    Expression Comparison()
+    {
+        Expression left = Sum();
+        while (true)
+        {
+            int line = Next.Line;
+            if (Next is { Kind: TemplateTokenKind.Symbol, Value: "==" or "!=" or "<" or ">" or "<=" or ">=" } symbol)
+            {
+                at++;
+                left = new Binary(symbol.Value, left, Sum(), line);
+            }
+            else if (TakeName("in"))
+                left = new Binary("in", left, Sum(), line);
+            else if (Next is { Kind: TemplateTokenKind.Name, Value: "not" } && tokens[at + 1] is { Kind: TemplateTokenKind.Name, Value: "in" })
+            {
+                at += 2;
+                left = new Unary("not", new Binary("in", left, Sum(), line), line);
+            }
+            else
+                return left;
+        }
+    }
+
+    Expression Sum() => LeftSymbols(Concatenation, "+", "-");
+
+    Expression Concatenation() => LeftSymbols(Product, "~");
+
+    Expression Product() => LeftSymbols(Sign, "*", "/", "//", "%");
+
+    Expression Sign()
+    {
+        TemplateToken token = Next;
+        if (token is not { Kind: TemplateTokenKind.Symbol, Value: "-" or "+" })
+            return Power();
+        at++;
+        if (++depth > MaxDepth)
+            throw Error($"expressions nest more than {MaxDepth} deep");
+        Expression operand = Sign();
+        depth--;
+        return new Unary(token.Value, operand, token.Line);
+    }
+
+    Expression Power() => LeftSymbols(() => Filters(Postfix(Primary())), "**");
+
+    /// <summary>Filters and tests that follow a value.</summary>
+    public Expression Filters(Expression value)
+    {
+        // "filter name" has its first filter without a bar
+        if (value is Literal { Value: "" } && Next.Kind == TemplateTokenKind.Name)
+            value = Filtered(value);
+        while (true)
+        {
+            int line = Next.Line;
+            if (TakeSymbol("|"))
+                value = Postfix(Filtered(value));
+            else if (TakeName("is"))
+            {
+                bool isNegated = TakeName("not");
+                string name = Name();
+                List<Expression> arguments = [];
+                if (Next is { Kind: TemplateTokenKind.Symbol, Value: "(" })
+                    arguments = Arguments().Positional;
+                else if (Next.Kind is TemplateTokenKind.String or TemplateTokenKind.Integer || Next.Kind == TemplateTokenKind.Name && Next.Value is not ("and" or "or" or "not" or "if" or "else" or "is" or "in"))
+                    arguments = [Postfix(Primary())];
+                value = new Test(value, name, arguments, isNegated, line);
+            }
+            else
+                return value;
+        }
+    }
+
+    Filter Filtered(Expression value)
+    {
+        int line = Next.Line;
+        string name = Name();
+        (List<Expression> arguments, List<(string, Expression)> named) = Next is { Kind: TemplateTokenKind.Symbol, Value: "(" } ? Arguments() : ([], []);
+        return new Filter(value, name, arguments, named, line);
+    }
+
+    (List<Expression> Positional, List<(string, Expression)> Named) Arguments()
+    {
+        Expect("(");
+        List<Expression> positional = [];
+        List<(string, Expression)> named = [];
+        while (!TakeSymbol(")"))
+        {
+            if (positional.Count + named.Count > 0)
+            {
+                Expect(",");
+                if (TakeSymbol(")"))
+                    break;
+            }
+            if (Next.Kind == TemplateTokenKind.Name && tokens[at + 1] is { Kind: TemplateTokenKind.Symbol, Value: "=" })
+            {
+                string name = Name();
+                at++;
+                named.Add((name, Expression()));
+            }
+            else if (named.Count > 0)
+                throw Error("an argument without a name follows one with a name");
+            else
+                positional.Add(Expression());
+        }
+        return (positional, named);
+    }
+
+    Expression Postfix(Expression value)
+    {
+        while (Next.Kind == TemplateTokenKind.Symbol)
+        {
+            int line = Next.Line;
+            if (TakeSymbol("."))
+                value = new Member(value, Next.Kind == TemplateTokenKind.Integer ? new Literal(long.Parse(Take().Value, CultureInfo.InvariantCulture), line) : new Literal(Name(), line), line);
+            else if (TakeSymbol("["))
+                value = Subscript(value, line);
+            else if (Next.Value == "(")
+            {
+                (List<Expression> arguments, List<(string, Expression)> named) = Arguments();
+                value = new Call(value, arguments, named, line);
+            }
+            else
+                return value;
+        }
+        return value;
+    }
+
+    Expression Subscript(Expression value, int line)
+    {
+        Expression?[] bounds = [null, null, null];
+        int bound = 0;
+        bool isSlice = false;
+        while (!TakeSymbol("]"))
+            if (TakeSymbol(":"))
+            {
+                isSlice = true;
+                if (++bound > 2)
+                    throw Error("a slice has more than three parts");
+            }
+            else
+                bounds[bound] = bounds[bound] is null ? Expression() : throw Error($"{Shown()} stands where ']' is wanted");
+        return isSlice ? new Slice(value, bounds[0], bounds[1], bounds[2], line) : new Member(value, bounds[0] ?? throw Error("an index is missing"), line);
+    }
+
+    Expression Primary()
+    {
+        TemplateToken token = Take();
+        switch (token.Kind)
+        {
+            case TemplateTokenKind.String:
+                string text = token.Value;
+                // texts that follow one another are one
+                while (Next.Kind == TemplateTokenKind.String)
+                    text += Take().Value;
+                return new Literal(text, token.Line);
+            case TemplateTokenKind.Integer:
+                return new Literal(long.TryParse(token.Value, CultureInfo.InvariantCulture, out long number) ? number : throw Error($"{token.Value} is too large"), token.Line);
+            case TemplateTokenKind.Float:
+                return new Literal(double.Parse(token.Value, CultureInfo.InvariantCulture), token.Line);
+            case TemplateTokenKind.Name:
+                return token.Value switch
+                {
+                    "true" or "True" => new Literal(true, token.Line),
+                    "false" or "False" => new Literal(false, token.Line),
+                    "none" or "None" => new Literal(null, token.Line),
+                    _ => new Variable(token.Value, token.Line),
+                };
+            case TemplateTokenKind.Symbol when token.Value == "(":
+                return Enclosed(")", token.Line);
+            case TemplateTokenKind.Symbol when token.Value == "[":
+                return Enclosed("]", token.Line);
+            case TemplateTokenKind.Symbol when token.Value == "{":
+                return Map(token.Line);
+            default:
+                at--;
+                throw Error($"{Shown()} stands where a value is wanted");
+        }
+    }
+
+    // (value), (a, b), () and [a, b]
+    Expression Enclosed(string close, int line)
+    {
+        List<Expression> items = [];
+        bool hasComma = close == "]";
+        while (!TakeSymbol(close))
+        {
+            items.Add(Expression());
+            if (TakeSymbol(","))
+                hasComma = true;
+            else if (Next is not { Kind: TemplateTokenKind.Symbol } end || end.Value != close)
+                throw Error($"{Shown()} stands where '{close}' is wanted");
+        }
+        return !hasComma && items.Count == 1 ? items[0] : new ListLiteral(items, line);
+    }
+
+    MapLiteral Map(int line)
+    {
+        List<(Expression, Expression)> items = [];
+        while (!TakeSymbol("}"))
+        {
+            if (items.Count > 0)
+            {
+                Expect(",");
+                if (TakeSymbol("}"))
+                    break;
+            }
+            Expression key = Expression();
+            Expect(":");
+            items.Add((key, Expression()));
+        }
+        return new MapLiteral(items, line);
+    }
+
+    bool TakeIf(TemplateTokenKind kind, string value)
+    {
+        if (Next.Kind != kind || Next.Value != value)
+            return false;
+        at++;
+        return true;
+    }
+
+    string Shown() => Next.Kind switch { TemplateTokenKind.End => "the end", TemplateTokenKind.CloseOutput or TemplateTokenKind.CloseStatement => "the end of the mark", _ => $"'{Next.Value}'" };
+}
