@@ -4,6 +4,8 @@ using System.Text;
 using Coppice.Inference;
 using Coppice.Models;
 using Coppice.Tensors;
+using Coppice.Text;
+using Coppice.Text.ChatTemplates;
 using Coppice.Weights;
 
 namespace Coppice.Cli;
@@ -11,7 +13,8 @@ namespace Coppice.Cli;
 /// <summary>coppice run: continues a text.</summary>
 static class RunCommand
 {
-    static readonly Option<string> Prompt = new("--prompt") { Description = "The text to continue", HelpName = "TEXT", Required = true };
+    static readonly Option<string?> Prompt = Options.Text("--prompt", "TEXT", "The text to continue");
+    static readonly Option<string?> Chat = Options.Text("--chat", "MESSAGE", "In place of --prompt: a message to answer, written as the model's chat template has it");
     static readonly Option<int> MaxTokens = Options.Integer("--max-tokens", "The most tokens to generate", value: 128, least: 1);
     static readonly Option<double> Temperature = Options.Number("--temperature", "0 takes the likeliest token always; higher is more varied", value: 0);
     static readonly Option<int> TopK = Options.Integer("--top-k", "Draw from this many of the likeliest tokens; 0: from all", value: 0);
@@ -25,7 +28,7 @@ static class RunCommand
 
     public static Command Create()
     {
-        Command command = new("run", "Continues a text, printing it as it comes") { ModelArgument.Model, Prompt, MaxTokens, Temperature, TopK, TopP, Cache, Activations, Draft, DraftTokens };
+        Command command = new("run", "Continues a text, printing it as it comes") { ModelArgument.Model, Prompt, Chat, MaxTokens, Temperature, TopK, TopP, Cache, Activations, Draft, DraftTokens };
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return command;
     }
@@ -41,11 +44,7 @@ static class RunCommand
         };
         sampling.Validate();
         LanguageModel language = ModelArgument.LoadDecoder(parsed.GetRequiredValue(ModelArgument.Model));
-        string prompt = parsed.GetRequiredValue(Prompt);
-        List<int> ids = [];
-        if (language.Tokenizer.BosId is { } bos)
-            ids.Add(bos);
-        language.Tokenizer.Encode(prompt, ids);
+        (string prompt, List<int> ids) = PromptOf(parsed, language);
         if (ids.Count == 0)
             throw new MisuseException("--prompt is empty, and the model has no token that starts a text");
 
@@ -94,6 +93,22 @@ static class RunCommand
             if (!session.IsJson)
                 Console.Out.Write(part);
         }
+    }
+
+    static (string Text, List<int> Ids) PromptOf(ParseResult parsed, LanguageModel language)
+    {
+        (string? prompt, string? message) = (parsed.GetValue(Prompt), parsed.GetValue(Chat));
+        if (prompt is null == message is null)
+            throw new MisuseException("give one of --prompt and --chat");
+        Tokenizer tokenizer = language.Tokenizer;
+        ChatTemplate? template = message is null ? null : tokenizer.ChatTemplate ?? throw new CoppiceException($"{language.Source}: the model has no chat template; use --prompt");
+        string text = template?.Render([new ChatMessage("user", message!)]) ?? prompt!;
+        List<int> ids = [];
+        tokenizer.Encode(text, ids, template is null ? SpecialMarkers.AsText : SpecialMarkers.Parse);
+        // most templates write BOS themselves
+        if (tokenizer.BosId is { } bos && (template is null || ids.Count == 0 || ids[0] != bos))
+            ids.Insert(0, bos);
+        return (text, ids);
     }
 
     static KeyValueFormat FormatOf(string? name) => name switch { "f32" => KeyValueFormat.Float32, "int8" => KeyValueFormat.Int8, _ => KeyValueFormat.Float16 };

@@ -51,7 +51,7 @@ public class TokenizerPipelineTests
           "pre_tokenizer": null,
           "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}], "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
           "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
-          "model": {"type": "BPE", "dropout": null, "unk_token": "<unk>", "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "vocab": {VOCAB}, "merges": ["▁ a", "a b", "▁a b"]}
+          "model": {"type": "BPE", "dropout": null, "unk_token": "<unk>", "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "vocab": {VOCAB}, "merges": ["▁ a", "a b", "▁ ab", "▁a b"]}
         }
         """;
 
@@ -132,7 +132,7 @@ public class TokenizerPipelineTests
     {
         foreach (Tokenizer tokenizer in (Tokenizer[])[Read(LlamaJson), Read(Bert)])
         {
-            int[] ids = [.. tokenizer.Encode("ab a €, b"), tokenizer.Find(",") ?? 260];
+            int[] ids = [.. tokenizer.Encode("a ab €, b"), tokenizer.Find(",") ?? 260];
             List<byte> bytes = [];
             for (int i = 0; i < ids.Length; i++)
                 bytes.AddRange(tokenizer.Bytes(i == 0 ? null : ids[i - 1], ids[i]));
@@ -181,7 +181,7 @@ public class TokenizerPipelineTests
         string text = string.Concat(Enumerable.Repeat("ab", 500_000));
         Assert.Equal([1], Read(Bert).Encode(text));
         Assert.NotEmpty(Read(Bert.Replace("\"max_input_chars_per_word\": 10", "\"max_input_chars_per_word\": 2000000000", StringComparison.Ordinal)).Encode(new string('a', 1_000_000)));
-        Assert.Equal(1_000_000, Read(T5).Encode(text).Length);
+        Assert.Equal(500_001, Read(T5).Encode(text).Length);
         Assert.NotEmpty(Read(LlamaJson).Encode(text));
     }
 

@@ -12,7 +12,7 @@ namespace Coppice.Text.Patterns;
 sealed record RegexPattern : Pattern
 {
     const int MaxLength = 20_000;
-    static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
 
     readonly Lazy<Regex> regex;
     readonly StandIns standIns;

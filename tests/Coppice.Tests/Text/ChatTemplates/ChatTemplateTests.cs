@@ -41,7 +41,7 @@ public class ChatTemplateTests
     [InlineData("{% set z %}block {{ 1 + 1 }}{% endset %}{{ z }}{% set a, b = 1, 2 %}{{ a }}{{ b }}", "block 212")]
     [InlineData("{{ 'a' in 'abc' and not 'd' in 'abc' }} {{ 'q' not in ['a'] }} {{ 'k' in {'k': 1} }} {{ 1 < 2 and 2 <= 2 and 'a' < 'b' }} {{ 1 == 1.0 }}", "True True True True True")]
     [InlineData("{{ 'a' if false }}{{ 1 if 2 > 1 else 3 }}{{ ('t' if true else 'f') ~ 'x' }}", "1tx")]
-    [InlineData("{{ [3, 1, 2] | sort }} {{ [1, 2] | sum }} {{ [1, 1, 2] | unique | list }} {{ {'b': 1, 'a': 2} | dictsort }} {{ '3' | int + 1 }} {{ 'x' | int }} {{ 3.7 | int }} {{ -3 | abs }}", "[1, 2, 3] 3 [1, 2] [('a', 2), ('b', 1)] 4 0 3 3")]
+    [InlineData("{{ [3, 1, 2] | sort }} {{ [1, 2] | sum }} {{ [1, 1, 2] | unique | list }} {% for k, v in {'b': 1, 'a': 2} | dictsort %}{{ k }}{{ v }}{% endfor %} {{ '3' | int + 1 }} {{ 'x' | int }} {{ 3.7 | int }} {{ -3 | abs }}", "[1, 2, 3] 3 [1, 2] a2b1 4 0 3 3")]
     [InlineData("{{ {'a': {'b': [1, {'c': 'deep'}]}}.a.b[1].c }} {{ {'a': 1}.get('b', 5) }} {{ {'a': 1}.keys() | list }} {{ {'a': 1}['zz'] is defined }}", "deep 5 ['a'] False")]
     [InlineData("{{ strftime_now('%d %b %Y, %H:%M %A %j') }}", "09 Jul 2025, 13:04 Wednesday 190")]
     [InlineData("{% if messages | length > 5 %}a{% elif messages[0].role == 'system' %}b{% else %}c{% endif %}{{ bos_token }}{{ add_generation_prompt }}", "b<s>True")]

@@ -19,7 +19,7 @@ public class RegexPatternTests
     [InlineData(@"(?i:k)", "kK\u212Ax", "k|K|\u212A")]
     [InlineData(@"\s+(?!\S)|\s+", "a  b\u00A0 \u0085c", " | |\u00A0 |\u0085")]
     [InlineData(@"^a|b$", "ab\nab", "a|b|a|b")]
-    [InlineData(@" ?[^(\s|[.,!?…。，、।۔،])]+", "a b.c (d", "a| b|c| |d")]
+    [InlineData(@" ?[^(\s|[.,!?…。，、।۔،])]+", "a b.c (d", "a| b|c|d")]
     [InlineData(@"[一-龥\u3040-ゟ]+", "中ひx𠀀", "中ひ")]
     [InlineData(@"[\p{L}&&[^\p{Han}]]+", "a中b𠀀c", "a|b|c")]
     [InlineData(@"[\p{Han}]+", "a中𠀀々b", "中𠀀々")]
@@ -61,8 +61,8 @@ public class RegexPatternTests
     [Fact]
     public void A_pattern_that_backtracks_without_end_is_given_up()
     {
-        Pattern pattern = Read("(a|a)*(a|a)*(a|a)*b");
-        Assert.Contains("took more than", Assert.Throws<CoppiceException>(() => pattern.Find(new string('a', 40), [])).Message, StringComparison.Ordinal);
+        Pattern pattern = Read(@"(?:\w|a)+!");
+        Assert.Contains("took more than", Assert.Throws<CoppiceException>(() => pattern.Find(new string('a', 60) + "?!", [])).Message, StringComparison.Ordinal);
     }
 
     static Pattern Read(string pattern)
