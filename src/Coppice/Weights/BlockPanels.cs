@@ -21,8 +21,6 @@ readonly unsafe struct Int4OffsetPanels : IIntegerPanels
 
     public static bool Signed => false;
 
-    public static bool ReadsInOrder => false;
-
     public static bool HasOffsets => true;
 
     public static int Shift(int group) => 4 * group;
@@ -62,8 +60,6 @@ readonly unsafe struct Int5Panels : IIntegerPanels
 
     public static bool Signed => false;
 
-    public static bool ReadsInOrder => false;
-
     public static int SumFours => 4;
 
     public static bool HasOffsets => true;
@@ -97,8 +93,6 @@ readonly unsafe struct Int5OffsetPanels : IIntegerPanels
     public static int BlockBytes => CodesAt + 32 * IntegerPacking.Lanes;
 
     public static bool Signed => false;
-
-    public static bool ReadsInOrder => false;
 
     public static int SumFours => 4;
 

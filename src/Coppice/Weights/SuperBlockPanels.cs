@@ -76,7 +76,8 @@ readonly unsafe struct Q6KPanels : IIntegerPanels
 
     public static int Zero => 32;
 
-    public static int Shift(int group) => group % 8 / 2 * 2;
+    // The high bits are turned to where the low ones end.
+    public static int Shift(int group) => (int)((uint)group % 8 / 2 * 2 + 28) % 32;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV BlockScale<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct => TL.LoadFiniteHalf((ushort*)block + lane);
@@ -97,12 +98,13 @@ readonly unsafe struct Q6KPanels : IIntegerPanels
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TI Codes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct
     {
-        int half = group / 8, quarter = group % 8 / 2, vector = group % 2 * 4 + four;
-        byte* lows = block + LowAt + (half * 16 + quarter % 2 * 8 + vector) * VectorBytes + 4 * lane;
-        byte* highs = block + HighAt + (half * 8 + vector) * VectorBytes + 4 * lane;
-        TI low = TB.And(TB.ShiftRight(TB.Load(lows), TB.Fill32(quarter / 2 * 4)), TB.Fill(15));
-        TI high = TB.And(TB.ShiftRight(TB.Load(highs), shift), TB.Fill(3));
-        return TB.Or(low, TB.ShiftLeft4(high));
+        // Unsigned, so that dividing is shifting; what does not depend on four leaves the loop over it.
+        uint half = (uint)group / 8, quarter = (uint)group % 8 / 2, vector = (uint)group % 2 * 4;
+        byte* lows = block + LowAt + (half * 16 + quarter % 2 * 8 + vector) * VectorBytes, highs = block + HighAt + (half * 8 + vector) * VectorBytes;
+        // Low bits go to bits 0 to 3, high ones to bits 4 and 5 of their byte.
+        TI low = TB.ShiftRight(TB.Load(lows + four * VectorBytes + 4 * lane), TB.Fill32((int)(quarter / 2 * 4)));
+        TI high = TB.RotateRight(TB.Load(highs + four * VectorBytes + 4 * lane), shift);
+        return TB.And(TB.Blend(TB.Fill(15), low, high), TB.Fill(63));
     }
 }
 
@@ -123,8 +125,6 @@ readonly unsafe struct Q5KPanels : IIntegerPanels
     public static int BlockBytes => HighAt + 8 * VectorBytes;
 
     public static bool Signed => false;
-
-    public static bool ReadsInOrder => false;
 
     public static int SumFours => 4;
 
@@ -184,8 +184,6 @@ readonly unsafe struct Q3KPanels : IIntegerPanels
     public static int GroupSteps => 16;
 
     public static bool Signed => false;
-
-    public static bool ReadsInOrder => false;
 
     public static int SumFours => 2;
 

@@ -118,6 +118,9 @@ internal static unsafe class BitmaskProduct
         {
             int steps = Math.Min(BitmaskPanels.Stretch, inputs - start);
             ushort* to = spread;
+            // Half of the numbers are kept, as a rule.
+            Prefetching.Run((byte*)masks, BitmaskPanels.Stretch * sizeof(uint));
+            Prefetching.Run((byte*)kept, BitmaskPanels.Stretch * Lanes * sizeof(ushort) / 2);
             for (uint* end = masks + steps; masks < end; masks++, to += Lanes)
                 kept = BitmaskExpansion.Expand<TL, TV>(*masks, kept, to);
             for (int lane = 0; lane < Lanes; lane += 2 * TL.Count)

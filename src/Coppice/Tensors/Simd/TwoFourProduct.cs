@@ -92,16 +92,16 @@ internal sealed unsafe class TwoFourProduct
                     switch (rows)
                     {
                         case 6:
-                            TwoFourTile.Run<SixRows, TB, TI, TL, TV>(panel, Weights.inputs, x, result);
+                            TwoFourTile.Run<SixRows, TB, TI, TL, TV>(panel, row == 0, Weights.inputs, x, result);
                             break;
                         case 4:
-                            TwoFourTile.Run<FourRows, TB, TI, TL, TV>(panel, Weights.inputs, x, result);
+                            TwoFourTile.Run<FourRows, TB, TI, TL, TV>(panel, row == 0, Weights.inputs, x, result);
                             break;
                         case 2:
-                            TwoFourTile.Run<TwoRows, TB, TI, TL, TV>(panel, Weights.inputs, x, result);
+                            TwoFourTile.Run<TwoRows, TB, TI, TL, TV>(panel, row == 0, Weights.inputs, x, result);
                             break;
                         default:
-                            TwoFourTile.Run<OneRow, TB, TI, TL, TV>(panel, Weights.inputs, x, result);
+                            TwoFourTile.Run<OneRow, TB, TI, TL, TV>(panel, row == 0, Weights.inputs, x, result);
                             break;
                     }
                     for (int i = 0; i < rows; i++)

@@ -31,27 +31,30 @@ internal static class TwoFourPanels
 /// </summary>
 internal static unsafe class TwoFourTile
 {
-    /// <summary>result [rows][32] = x [rows, inputs] times a panel.</summary>
-    public static void Run<TR, TB, TI, TL, TV>(byte* panel, int inputs, Int8Pointers x, float* result)
+    /// <summary>result [rows][32] = x [rows, inputs] times a panel; <paramref name="isFirst"/> says that nobody has read it yet.</summary>
+    public static void Run<TR, TB, TI, TL, TV>(byte* panel, bool isFirst, int inputs, Int8Pointers x, float* result)
         where TR : struct, IRowCount where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
     {
         for (int lane = 0; lane < TwoFourPanels.Lanes; lane += 2 * TL.Count)
-            Vectors<TR, TB, TI, TL, TV>(panel, lane, inputs, x, result + lane);
+            Vectors<TR, TB, TI, TL, TV>(panel, lane, isFirst && lane == 0, inputs, x, result + lane);
     }
 
     // s{row}{vector} sum a group's products, f{row}{vector} the scaled groups; rows past TR.Rows vanish when this is compiled.
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Vectors<TR, TB, TI, TL, TV>(byte* p, int l0, int inputs, Int8Pointers x, float* result)
+    static void Vectors<TR, TB, TI, TL, TV>(byte* p, int lane, bool isFirst, int inputs, Int8Pointers x, float* result)
         where TR : struct, IRowCount where TB : struct, IByteLanes<TI, TV> where TI : struct where TL : struct, ILanes<TV> where TV : struct
     {
         TV f00 = default, f01 = default, f10 = default, f11 = default, f20 = default, f21 = default, f30 = default, f31 = default, f40 = default, f41 = default, f50 = default, f51 = default;
-        int l1 = l0 + TL.Count;
+        // Where two vectors are a panel the compiler knows the lanes.
+        int l0 = 2 * TL.Count == TwoFourPanels.Lanes ? 0 : lane, l1 = l0 + TL.Count;
         float* result1 = result + TL.Count;
         nint stride = x.Stride, groupStride = stride / Int8Rows.Group;
         TI three = TB.Fill(3), fifteen = TB.Fill(15), eight = TB.Fill(8), bias = TB.Fill(128), second = TB.Fill32(0x04040000);
         for (int start = 0; start < inputs; start += TwoFourPanels.Steps, p += TwoFourPanels.Bytes)
         {
+            if (isFirst)
+                Prefetching.Run(p, TwoFourPanels.Bytes);
             for (int group = 0; group < 2; group++)
             {
                 int step = start + group * Int8Rows.Group;
