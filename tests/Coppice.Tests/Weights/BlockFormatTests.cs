@@ -19,8 +19,18 @@ public sealed class BlockFormatTests : IDisposable
     /// <summary>Numbers a block, bytes, and where its halves lie.</summary>
     static readonly Dictionary<string, (int Size, int Bytes, int[] Halves)> Layouts = new()
     {
-        ["q8_0"] = (32, 34, [0]), ["q4_0"] = (32, 18, [0]), ["q4_1"] = (32, 20, [0, 2]), ["q5_0"] = (32, 22, [0]), ["q5_1"] = (32, 24, [0, 2]), ["iq4_nl"] = (32, 18, [0]),
-        ["q2_k"] = (256, 84, [80, 82]), ["q3_k"] = (256, 110, [108]), ["q4_k"] = (256, 144, [0, 2]), ["q5_k"] = (256, 176, [0, 2]), ["q6_k"] = (256, 210, [208]), ["iq4_xs"] = (256, 136, [0]),
+        ["q8_0"] = (32, 34, [0]),
+        ["q4_0"] = (32, 18, [0]),
+        ["q4_1"] = (32, 20, [0, 2]),
+        ["q5_0"] = (32, 22, [0]),
+        ["q5_1"] = (32, 24, [0, 2]),
+        ["iq4_nl"] = (32, 18, [0]),
+        ["q2_k"] = (256, 84, [80, 82]),
+        ["q3_k"] = (256, 110, [108]),
+        ["q4_k"] = (256, 144, [0, 2]),
+        ["q5_k"] = (256, 176, [0, 2]),
+        ["q6_k"] = (256, 210, [208]),
+        ["iq4_xs"] = (256, 136, [0]),
     };
 
     /// <summary>Any bytes of blocks, their halves small and finite.</summary>

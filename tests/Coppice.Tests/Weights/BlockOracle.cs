@@ -31,19 +31,22 @@ static class BlockOracle
             {
                 int g = i / 16, scale = Bits(96 + g % 8, g < 8 ? 0 : 4, 4) + 16 * Bits(104 + g % 4, g / 4 * 2, 2) - 32;
                 return Half(108) * scale * (Pair(32, i) - (Bits(i % 32, i / 32, 1) == 1 ? 0 : 4));
-            },
+            }
+            ,
             "q4_k" => i => Half(0) * SixBits(4, i / 32).Scale * WideNibble(16, i) - Half(2) * SixBits(4, i / 32).Min,
             "q5_k" => i => Half(0) * SixBits(4, i / 32).Scale * (WideNibble(48, i) + 16 * Bits(16 + i % 32, i / 32, 1)) - Half(2) * SixBits(4, i / 32).Min,
             "q6_k" => i =>
             {
                 int place = i / 128 * 64 + i % 64, low = Bits(place, i % 128 < 64 ? 0 : 4, 4);
                 return Half(208) * (sbyte)b[192 + i / 16] * (low + 16 * Pair(128, i) - 32);
-            },
+            }
+            ,
             "iq4_xs" => i =>
             {
                 int g = i / 32, scale = Bits(4 + g / 2, g % 2 * 4, 4) + 16 * Bits(2 + g / 4, g % 4 * 2, 2) - 32;
                 return Half(0) * scale * Table[Nibble(8 + 16 * g, i % 32)];
-            },
+            }
+            ,
             _ => throw new ArgumentException(name),
         };
         return [.. Enumerable.Range(0, name.EndsWith("_k", StringComparison.Ordinal) || name == "iq4_xs" ? 256 : 32).Select(weight)];
