@@ -27,7 +27,7 @@ public sealed class ImportanceMatrixTests : IDisposable
         Sample().Write(folder["a.gguf"]);
         Assert.True(ImportanceMatrix.Is(folder["a.gguf"]));
         ImportanceMatrix read = ImportanceMatrix.Read(folder["a.gguf"]);
-        Assert.Equal(["a.txt", "b"], read.Datasets);
+        Assert.Equal(["a.txt", "b"], read.Datasets.ToArray());
         Assert.Equal((3, 128), (read.ChunkCount, read.ChunkSize));
         Assert.Equal(["blk.0.attn_q.weight", "blk.0.ffn_down_exps.weight"], read.Entries.Keys);
         Assert.Equal([1 / 384f, 0.5f / 384, 2 / 384f, 8 / 384f], read.Entries["blk.0.attn_q.weight"].MeanSquares());
