@@ -75,7 +75,7 @@ static class TemplateFilters
             case "float":
                 return TemplateValues.IsNumber(value) ? TemplateValues.ToDouble(value) : double.TryParse(value as string, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) ? number : Argument(0, "default", 0.0);
             case "abs":
-                return value is long whole ? checked(whole < 0 ? -whole : whole) : Math.Abs(TemplateValues.ToDouble(value));
+                return value is long whole ? (object)(whole == long.MinValue ? throw new CoppiceException("a whole number is too large") : Math.Abs(whole)) : Math.Abs(TemplateValues.ToDouble(value));
             case "round":
                 return Math.Round(TemplateValues.ToDouble(value), (int)Math.Clamp(TemplateValues.ToInteger(Argument(0, "precision", 0L)), 0, 15));
             case "indent":

@@ -183,7 +183,7 @@ sealed class TemplateParser
     void Close() => expressions.Expect(TemplateTokenKind.CloseStatement);
 }
 
-/// <summary>Parses expressions by precedence: <c>if else</c>, <c>or</c>, <c>and</c>, <c>not</c>, comparisons and tests, <c>~</c> and sums, products, signs, powers, and what follows a value. Filters bind closest.</summary>
+/// <summary>Parses expressions by precedence: <c>if else</c>, <c>or</c>, <c>and</c>, <c>not</c>, comparisons and tests, <c>~</c> and sums, products, powers, filters, signs, and what follows a value.</summary>
 sealed class ExpressionParser(List<TemplateToken> tokens)
 {
     /// <summary>How deep statements and expressions may nest.</summary>
@@ -311,13 +311,16 @@ sealed class ExpressionParser(List<TemplateToken> tokens)
 
     Expression Concatenation() => LeftSymbols(Product, "~");
 
-    Expression Product() => LeftSymbols(Sign, "*", "/", "//", "%");
+    Expression Product() => LeftSymbols(Power, "*", "/", "//", "%");
 
+    Expression Power() => LeftSymbols(() => Filters(Sign()), "**");
+
+    // A sign belongs to the value; filters are applied to both.
     Expression Sign()
     {
         TemplateToken token = Next;
         if (token is not { Kind: TemplateTokenKind.Symbol, Value: "-" or "+" })
-            return Power();
+            return Postfix(Primary());
         at++;
         if (++depth > MaxDepth)
             throw Error($"expressions nest more than {MaxDepth} deep");
@@ -325,8 +328,6 @@ sealed class ExpressionParser(List<TemplateToken> tokens)
         depth--;
         return new Unary(token.Value, operand, token.Line);
     }
-
-    Expression Power() => LeftSymbols(() => Filters(Postfix(Primary())), "**");
 
     /// <summary>Filters and tests that follow a value.</summary>
     public Expression Filters(Expression value)
