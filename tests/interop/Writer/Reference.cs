@@ -8,7 +8,8 @@ namespace Coppice.Interop;
 /// <param name="Onnx">Models as ONNX, each with a text and its logits.</param>
 /// <param name="Families">Texts with their logits of a small random model of each architecture.</param>
 /// <param name="Embedded">Embeddings of encoders.</param>
-sealed record Reference(string Folder, int VocabularySize, Line[] Lines, Run[] Runs, OnnxRun[] Onnx, Run[] Families, Embedded[] Embedded);
+/// <param name="TokenizerTypes">Folders under "types", each a tokenizer of another type.</param>
+sealed record Reference(string Folder, int VocabularySize, Line[] Lines, Run[] Runs, OnnxRun[] Onnx, Run[] Families, Embedded[] Embedded, string[] TokenizerTypes);
 
 /// <summary>A text as Coppice encodes it.</summary>
 /// <param name="Text">Any characters, no lone surrogate.</param>

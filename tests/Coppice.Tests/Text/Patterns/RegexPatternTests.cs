@@ -61,8 +61,8 @@ public class RegexPatternTests
     [Fact]
     public void A_pattern_that_backtracks_without_end_is_given_up()
     {
-        Pattern pattern = Read(@"(?:\w+\d*)+!");
-        Assert.Contains("took more than", Assert.Throws<CoppiceException>(() => pattern.Find(new string('1', 60) + "?!", [])).Message, StringComparison.Ordinal);
+        Pattern pattern = Read(@"(?:1|11)+x");
+        Assert.Contains("took more than", Assert.Throws<CoppiceException>(() => pattern.Find(new string('1', 80) + "?x", [])).Message, StringComparison.Ordinal);
     }
 
     static Pattern Read(string pattern)
