@@ -80,8 +80,9 @@ public sealed class EncoderTests : IDisposable
         Parameter[] parameters = [.. Parameter.Of(model)];
         Tape tape = new();
         ForwardContext context = new(pool, tape);
+        // Texts that leave every number that a ReLU reads further from zero than the small steps move it.
         Batch batch = new(tokens.AsSpan(0, 7));
-        batch.Add(other);
+        batch.Add(tokens.AsSpan(3, 5));
         int rows = model.Config.Task == EncoderTask.Classification ? 2 : batch.Count;
         int[] targets = [.. Enumerable.Range(0, rows).Select(i => i % 3)];
         Tensor loss = CrossEntropy.Apply(context, model.Forward(batch, context), targets, targets.Length);
@@ -90,8 +91,7 @@ public sealed class EncoderTests : IDisposable
         foreach (Parameter parameter in parameters)
             parameter.Tensor.DropGradient();
         ForwardContext plain = new(pool);
-        // A step may cross one of ReLU's corners, where the slope changes.
-        double step = 1e-3, tolerance = model.Config.PoolerActivation == Activation.Relu ? 0.04 : 0.02;
+        const double step = 1e-3;
         int compared = 0;
         for (int i = 0; i < parameters.Length; i++)
         {
@@ -99,7 +99,7 @@ public sealed class EncoderTests : IDisposable
             if (length < 1e-4)
                 continue;
             double rise = (Moved(parameters[i].Tensor, gradients[i], step / length) - Moved(parameters[i].Tensor, gradients[i], -step / length)) / (2 * step);
-            Assert.True(Math.Abs(rise - length) <= tolerance * length + 1e-3, $"{kind}, {parameters[i].Name}: the loss rises by {rise}, its gradient says {length}");
+            Assert.True(Math.Abs(rise - length) <= 0.02 * length + 1e-3, $"{kind}, {parameters[i].Name}: the loss rises by {rise}, its gradient says {length}");
             compared++;
         }
         Assert.True(compared >= parameters.Length - 5, $"only {compared} of {parameters.Length} gradients were large enough to compare");
