@@ -25,7 +25,7 @@ static class ShardIndex
             if (property.Value.ValueKind != JsonValueKind.String)
                 throw FormatError.At(path, $"tensor '{property.Name}' lies in a {property.Value.ValueKind}, wanted a file name");
             string shard = property.Value.GetString()!;
-            if (shard.AsSpan().IndexOfAny('/', '\\', ':') >= 0 || shard.Contains('\0') || shard is "" or "." or "..")
+            if (shard.AsSpan().IndexOfAny('/', '\\', ':') >= 0 || shard.Any(char.IsControl) || shard is "" or "." or "..")
                 throw FormatError.At(path, $"tensor '{property.Name}' lies in '{shard}', wanted a file beside the index");
             if (!seen.Add(property.Name))
                 throw FormatError.At(path, $"tensor '{property.Name}' is named twice");

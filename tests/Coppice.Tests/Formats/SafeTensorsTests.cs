@@ -173,6 +173,7 @@ public sealed class SafeTensorsTests : IDisposable
     [InlineData("..")]
     [InlineData("sub/a.safetensors")]
     [InlineData("C:\\a.safetensors")]
+    [InlineData("a\nb.safetensors")]
     [InlineData("")]
     public void A_shard_outside_the_folder_is_refused(string shard)
     {
