@@ -39,14 +39,11 @@ static class CompressCommand
         string? calibrationSpec = parsed.GetValue(Calibrate) ?? (ModelArgument.IsGrove(name) ? "sdk:train" : null);
         Gates gates = new(parsed, calibrationSpec);
 
+        using OpenModel model = OpenModel.Open(ModelArgument.PathOf(name));
+        LanguageModel language = model.Language;
         bool rounds = output.IsGguf ? StreamedRounding.Rounds(recipe) : StreamedIntegers.Rounds(recipe);
-        if (rounds && parsed.GetValue(Calibrate) is null)
-        {
-            using OpenModel model = OpenModel.Open(ModelArgument.PathOf(name));
-            if (output.IsGguf ? StreamedRounding.Streams(model.Language.Model) : StreamedIntegers.Streams(model.Language.Model))
-                return RunStreamed(session, recipe, model.Language, output, gates, parsed, cancel);
-        }
-        LanguageModel language = ModelArgument.Load(name);
+        if (rounds && parsed.GetValue(Calibrate) is null && (output.IsGguf ? StreamedRounding.Streams(language.Model) : StreamedIntegers.Streams(language.Model)))
+            return RunStreamed(session, recipe, language, output, gates, parsed, cancel);
         bool looks = new CompressionPlan(recipe, language.Model).MostNeeded != Statistics.None;
         if (looks && calibrationSpec is null)
             throw new MisuseException($"recipe '{recipe.Name}' looks at activations; --calibrate is missing: {TextArgument.Specs}");
@@ -59,7 +56,7 @@ static class CompressCommand
         {
             CompressionReport report = session.Track("compressing", ticks => new CompressionPipeline(recipe, session.Pool) { Seed = session.Seed }.Run(language.Model, calibration, journal,
                 new Told<CompressionProgress>(progress => ticks.Report(new Tick((double)progress.Done / progress.Total, progress.Layer))), cancel));
-            IReadOnlyList<GgufRounding> roundings = output.Build(language, journal);
+            IReadOnlyList<GgufRounding> roundings = output.Build(language, journal, session.Pool);
             foreach (GgufRounding rounding in roundings)
                 session.Say($"rounded again: {rounding.Tensor}, {rounding.From} to {rounding.To}");
             CompressResult result = new(recipe, report, output, gates.Measured(session, output.Built!, name, parsed, cancel));

@@ -41,20 +41,20 @@ sealed class CompressedOutput(string path, bool allowRequantize)
 
     /// <summary>Writes everything, in the journal's folder.</summary>
     /// <returns>What was rounded a second time.</returns>
-    public IReadOnlyList<GgufRounding> Build(LanguageModel language, Journal journal)
+    public IReadOnlyList<GgufRounding> Build(LanguageModel language, Journal journal, WorkerPool pool)
     {
         Built = journal.PlaceFor(System.IO.Path.GetFileName(Path));
         IReadOnlyList<GgufRounding> roundings;
         if (IsGguf)
         {
-            roundings = language.SaveGguf(Built);
+            roundings = language.SaveGguf(Built, pool: pool);
             if (roundings.Count > 0 && !allowRequantize)
                 throw new CoppiceException($"{Path}: {roundings.Count} tensors would be rounded again, such as {roundings[0].Tensor} from {roundings[0].From} to {roundings[0].To}; "
                     + "write a folder, or run again with --allow-requantize (the work done is kept)");
         }
         else
         {
-            List<(string Name, MatrixLayer Layer)> blocks = [.. language.Model.Matrices().Where(matrix => matrix.Layer.Weight is BlockWeight)];
+            List<(string Name, MatrixLayer Layer)> blocks = [.. language.Model.Matrices().Where(matrix => BlockFormat.All.Any(format => format.Name == matrix.Layer.Weight.Kind))];
             CheckBlocks(blocks.Count, "matrices");
             language.Save(Built);
             roundings = [.. blocks.Select(block => new GgufRounding(block.Name, block.Layer.Weight.Kind, GgmlType.F16))];

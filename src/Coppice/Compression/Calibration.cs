@@ -40,17 +40,22 @@ internal sealed class Calibration
     public InputStatistics[] Measure(TransformerBlock block, int index, IReadOnlyList<Linear> readers, Statistics kind, CancellationToken cancel)
     {
         InputStatistics[] statistics = [.. readers.Select(reader => new InputStatistics(reader.Weight.Columns, kind))];
+        int seen = 0;
         context.OnLinearInput = (linear, x) =>
         {
             for (int i = 0; i < readers.Count; i++)
                 if (ReferenceEquals(linear, readers[i]))
+                {
                     statistics[i].Add(context.Pool, x.Data);
+                    context.OmitsProducts = ++seen == readers.Count;
+                }
         };
         foreach ((Batch tokens, Tensor hidden) in batches)
         {
             cancel.ThrowIfCancellationRequested();
             block.Forward(hidden, tokens, index, context);
             context.Reset();
+            (context.OmitsProducts, seen) = (false, 0);
         }
         context.OnLinearInput = null;
         return statistics;

@@ -10,8 +10,8 @@ namespace Coppice.Compression;
 
 /// <summary>
 /// Runs a recipe over a model, block after block and, within one, stage after stage (q, k, v; o; gate, up; down): each stage's statistics are
-/// those of its inputs in the model as compressed so far. Embedding and head come last. Memory beside the model: one stage's statistics (a mixture's experts in portions) and the calibration's hidden states.
-/// An expert that too few calibration tokens reach gets each step's form that needs none, with a warning.
+/// those of its inputs in the model as compressed so far. Embedding and head come last. Of a model that is left in its file (see <see cref="OpenModel"/>) one block is in memory at a time, and with a journal the finished ones lie there;
+/// beside that: one stage's statistics (a mixture's experts in portions) and the calibration's hidden states. An expert that too few calibration tokens reach gets each step's form that needs none, with a warning.
 /// </summary>
 public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
 {
@@ -60,25 +60,33 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
             for (int i = 0; i < blocks.Count; i++)
             {
                 TransformerBlock block = blocks[i];
-                int index = i;
-                Part(i, [.. block.Stages.SelectMany(stage => stage.Matrices).Select(linear => (names[linear], (MatrixLayer)linear))], () =>
+                IReadOnlyList<(string Name, MatrixLayer Layer)> own = [.. block.Stages.SelectMany(stage => stage.Matrices).Select(linear => (names[linear], (MatrixLayer)linear))];
+                Residence residence = new(own, journal, i);
+                if (!Resumed(i, own))
                 {
-                    foreach (IReadOnlyList<IReadOnlyList<Linear>> groups in block.Stages.SelectMany(Portions))
-                    {
-                        IReadOnlyList<Linear>[] measured = [.. groups.Where(group => calibration is not null && group.Any(linear => plan.For(names[linear]).Count > 0))];
-                        InputStatistics[] inputs = measured.Length == 0 ? [] : calibration!.Measure(block, index, [.. measured.Select(group => group[0])], Statistics.Gram, cancel);
-                        foreach (IReadOnlyList<Linear> group in groups)
-                            foreach (Linear linear in group)
-                                Compress(names[linear], linear, Array.IndexOf(measured, group) is >= 0 and int at ? inputs[at] : null);
-                    }
-                });
-                calibration?.Advance(block, i, cancel);
+                    residence.BringIn();
+                    CompressBlock(block, i, names);
+                    residence.Keep([.. results.TakeLast(own.Count)]);
+                }
+                if (calibration is not null)
+                {
+                    residence.BringIn();
+                    calibration.Advance(block, i, cancel);
+                }
+                residence.Leave();
             }
-            Part(blocks.Count, others, () =>
+            for (int i = 0; i < others.Count; i++)
             {
-                foreach ((string name, MatrixLayer layer) in others)
+                (string name, MatrixLayer layer) = others[i];
+                Residence residence = new([others[i]], journal, blocks.Count + i);
+                if (!Resumed(blocks.Count + i, [others[i]]))
+                {
+                    residence.BringIn();
                     Compress(name, layer, plan.For(name).Count > 0 ? calibration?.MeasureHead(layer, Statistics.Gram, cancel) : null);
-            });
+                    residence.Keep([results[^1]]);
+                }
+                residence.Leave();
+            }
             double zeros = results.Sum(layer => layer.Sparsity * layer.Rows * layer.Columns), all = results.Sum(layer => (double)layer.Rows * layer.Columns);
             return new CompressionReport(pipeline.Recipe.ToYaml(), [.. results], calibration?.Tokens ?? 0, bytesBefore, model.ByteCount, model.BitsPerWeight,
                 zeros / all, resumed, Stopwatch.GetElapsedTime(start).TotalSeconds);
@@ -103,20 +111,27 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
             yield return portion;
         }
 
-        // One part of the journal: read if it is there, else done and written.
-        void Part(int part, IReadOnlyList<(string Name, MatrixLayer Layer)> own, Action work)
+        // Whether an earlier run did a part; its matrices are put in place.
+        bool Resumed(int part, IReadOnlyList<(string Name, MatrixLayer Layer)> own)
         {
             cancel.ThrowIfCancellationRequested();
-            if (journal?.Read(part, own) is { } earlier)
+            if (journal?.Read(part, own) is not { } earlier)
+                return false;
+            resumed++;
+            results.AddRange(earlier);
+            return true;
+        }
+
+        void CompressBlock(TransformerBlock block, int index, Dictionary<MatrixLayer, string> names)
+        {
+            foreach (IReadOnlyList<IReadOnlyList<Linear>> groups in block.Stages.SelectMany(Portions))
             {
-                resumed++;
-                results.AddRange(earlier);
-                return;
+                IReadOnlyList<Linear>[] measured = [.. groups.Where(group => calibration is not null && group.Any(linear => plan.For(names[linear]).Count > 0))];
+                InputStatistics[] inputs = measured.Length == 0 ? [] : calibration!.Measure(block, index, [.. measured.Select(group => group[0])], Statistics.Gram, cancel);
+                foreach (IReadOnlyList<Linear> group in groups)
+                    foreach (Linear linear in group)
+                        Compress(names[linear], linear, Array.IndexOf(measured, group) is >= 0 and int at ? inputs[at] : null);
             }
-            List<Weight> before = [.. own.Select(matrix => matrix.Layer.Weight)];
-            int first = results.Count;
-            work();
-            journal?.Write(part, own.Where((matrix, i) => !ReferenceEquals(matrix.Layer.Weight, before[i])).Select(matrix => (matrix.Name, matrix.Layer.Weight)), [.. results.Skip(first)]);
         }
 
         void Compress(string name, MatrixLayer layer, InputStatistics? inputs)
@@ -162,14 +177,9 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
             {
                 if (layer.Weight is not DenseWeight && plan.For(name).Count == 0)
                     continue;
-                float[] row = new float[layer.Weight.Columns];
-                for (int i = 0; i < layer.Weight.Rows; i++)
-                {
-                    layer.Weight.Unpack(i, row);
-                    for (int j = 0; j < row.Length; j++)
-                        if (!(Math.Abs(row[j]) <= (float)Half.MaxValue))
-                            throw new CoppiceException($"{name}: the weight at row {i}, column {j} is {row[j]}, wanted a finite number of at most {(float)Half.MaxValue}; the model is damaged or cannot be stored in halves");
-                }
+                foreach ((int first, ReadOnlyMemory<float> band) in RowBands.Of(layer.Weight))
+                    if (TensorPrimitives.IndexOfMaxMagnitude(band.Span) is >= 0 and int at && !(Math.Abs(band.Span[at]) <= (float)Half.MaxValue))
+                        throw new CoppiceException($"{name}: the weight at row {first + at / layer.Weight.Columns}, column {at % layer.Weight.Columns} is {band.Span[at]}, wanted a finite number of at most {(float)Half.MaxValue}; the model is damaged or cannot be stored in halves");
             }
         }
 

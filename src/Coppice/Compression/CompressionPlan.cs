@@ -50,7 +50,7 @@ public sealed class CompressionPlan
 
     void Add(string place, string name, Weight weight, WeightStep step)
     {
-        if (weight is not (DenseWeight or HalfWeight or StoredWeight))
+        if (weight is not (DenseWeight or HalfWeight or StoredWeight) && !(weight is DeferredWeight && weight.Kind is "f32" or "f16" or "bf16"))
             throw new CoppiceException($"{place}: {name} is stored as {weight.Kind} already; compress the model that it was made from");
         if (step.Refuses(weight.Rows, weight.Columns) is { } reason)
             throw new CoppiceException($"{place}: {name} {weight.Shape}: {reason}");

@@ -30,7 +30,7 @@ public sealed record LayerResult(string Name, ImmutableArray<string> Steps, stri
 /// <param name="BytesAfter">The model's stored bytes now, vectors included.</param>
 /// <param name="BitsPerWeight">Stored bits a parameter now, everything included.</param>
 /// <param name="Sparsity">The share of all matrices' numbers that are 0.</param>
-/// <param name="ResumedBlocks">Blocks that an earlier, interrupted run had done.</param>
+/// <param name="ResumedBlocks">Blocks, and matrices outside them, that an earlier, interrupted run had done.</param>
 /// <param name="Seconds">Time of this run.</param>
 public sealed record CompressionReport(string Recipe, ImmutableArray<LayerResult> Layers, long CalibrationTokens, long BytesBefore, long BytesAfter,
     double BitsPerWeight, double Sparsity, int ResumedBlocks, double Seconds)

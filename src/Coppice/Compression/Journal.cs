@@ -71,6 +71,18 @@ public sealed class Journal
         return JsonSerializer.Deserialize(file.Metadata[ResultsKey], JournalJson.Default.ImmutableArrayLayerResult);
     }
 
+    /// <summary>A finished part's matrix, read from here when it is asked for; <paramref name="weight"/> is what was kept.</summary>
+    internal DeferredWeight Stored(int part, string name, Weight weight)
+    {
+        (int rows, int columns) = (weight.Rows, weight.Columns);
+        return new DeferredWeight(rows, columns, () =>
+        {
+            using SafeTensors file = SafeTensors.Open(PathOf(part));
+            file.Reading = WeightReading.OnDemand;
+            return JournalWeights.Read(file, name, rows, columns) ?? throw new CoppiceException($"{PathOf(part)}: has no '{name}' any more; the journal was changed while it was in use");
+        }, like: weight);
+    }
+
     string PathOf(int part) => Path.Combine(folder, $"part-{part:D5}.safetensors");
 
     static string Signature(Model model, Recipe recipe, IReadOnlyList<int[]> calibration, int seed)
@@ -79,12 +91,8 @@ public sealed class Journal
         foreach ((string name, MatrixLayer layer) in model.Matrices())
         {
             hash.AppendData(Encoding.UTF8.GetBytes($"{name} {layer.Weight.Kind} {layer.Weight.Shape}\n"));
-            float[] row = new float[layer.Weight.Columns];
-            for (int i = 0; i < layer.Weight.Rows; i++)
-            {
-                layer.Weight.Unpack(i, row);
-                hash.AppendData(MemoryMarshal.AsBytes(row.AsSpan()));
-            }
+            foreach ((_, ReadOnlyMemory<float> band) in RowBands.Of(layer.Weight))
+                hash.AppendData(MemoryMarshal.AsBytes(band.Span));
         }
         foreach ((string name, Tensor vector) in model.AllVectors())
         {

@@ -7,7 +7,7 @@ using Coppice.Weights;
 
 namespace Coppice.Compression;
 
-/// <summary>Runs a recipe that rounds to GGUF's blocks and nothing else, from a model that stays in its file to a .gguf, a few rows at a time. The file is what <see cref="CompressionPipeline"/> and <see cref="LanguageModel.SaveGguf(string, GgmlType?)"/> write.</summary>
+/// <summary>Runs a recipe that rounds to GGUF's blocks and nothing else, from a model that stays in its file to a .gguf, a few rows at a time. The file is what <see cref="CompressionPipeline"/> and <see cref="LanguageModel.SaveGguf(string, GgmlType?, WorkerPool?)"/> write.</summary>
 public sealed class StreamedRounding
 {
     readonly Recipe recipe;

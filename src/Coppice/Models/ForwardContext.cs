@@ -13,6 +13,9 @@ public sealed class ForwardContext(WorkerPool pool, Tape? tape = null) : Compute
     /// <summary>Called with every <see cref="Linear"/> and its input [tokens, inputs] before the product: how calibration sees activations.</summary>
     public Action<Linear, Tensor>? OnLinearInput { get; set; }
 
+    /// <summary>Whether products give zeros: when <see cref="OnLinearInput"/> has seen what it was after, the rest of a pass need not be computed. Without effect while a tape records.</summary>
+    internal bool OmitsProducts { get; set; }
+
     /// <summary>What matrices may round their inputs to: with <see cref="ActivationFormat.Int8"/>, those of integers multiply integers. Without effect while a tape records. A tensor is rounded once between two resets: its numbers must not change in place meanwhile.</summary>
     public ActivationFormat Activations { get; set; }
 

@@ -42,8 +42,8 @@ public sealed record LanguageModel(Model Model, Tokenizer Tokenizer, string Sour
 
     /// <summary>Writes a .gguf, each matrix in the type that holds its numbers exactly where GGUF has one, or all in <paramref name="type"/>; returns what had to be rounded.</summary>
     /// <exception cref="CoppiceException">A matrix does not fit its type, or the file system refused.</exception>
-    public IReadOnlyList<GgufRounding> SaveGguf(string path, GgmlType? type = null) =>
-        ModelGguf.Save(Model, Tokenizer, path, Path.GetFileNameWithoutExtension(path), type);
+    public IReadOnlyList<GgufRounding> SaveGguf(string path, GgmlType? type = null, WorkerPool? pool = null) =>
+        ModelGguf.Save(Model, Tokenizer, path, Path.GetFileNameWithoutExtension(path), type, pool);
 
     /// <summary>Writes llama2.c's .bin, all numbers as float32; its tokenizer has a file of its own.</summary>
     /// <exception cref="CoppiceException">llama2.c does not compute this model, or the file system refused.</exception>

@@ -39,6 +39,11 @@ public sealed class Linear(Weight weight, Tensor? bias = null) : MatrixLayer(wei
         bool records = trains || context.Records(x) || bias is not null && context.Records(bias);
         int tokens = x.Shape.Rows;
         Tensor y = context.Result([tokens, Weight.Rows], records);
+        if (context.OmitsProducts && context.Tape is null)
+        {
+            y.Data.Clear();
+            return y;
+        }
         Rows result = new(y.Data, tokens, Weight.Rows);
         if (context.Activations == ActivationFormat.Int8 && Weight.Wants == ActivationFormat.Int8 && context.Tape is null)
             Weight.Multiply(context.Pool, context.Rounded(x), result);

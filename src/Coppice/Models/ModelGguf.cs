@@ -21,13 +21,14 @@ static class ModelGguf
 
     /// <summary>Writes a file. Each matrix gets the type that holds its numbers exactly where there is one; <paramref name="type"/>, where given, is every matrix's. Vectors are F32.</summary>
     /// <returns>What was not stored exactly, by tensor.</returns>
-    public static IReadOnlyList<GgufRounding> Save(Model model, Tokenizer tokenizer, string path, string name, GgmlType? type)
+    public static IReadOnlyList<GgufRounding> Save(Model model, Tokenizer tokenizer, string path, string name, GgmlType? type, WorkerPool? pool = null)
     {
         // Kinds as the model has them: putting rows in llama.cpp's order makes some weights dense.
         Dictionary<string, string> kinds = model.Matrices().ToDictionary(matrix => matrix.Name, matrix => matrix.Layer.Weight.Kind);
         List<GgufRounding> rounded = [];
-        Save(model, tokenizer, path, name, null, (matrix, weight) =>
+        Save(model, tokenizer, path, name, pool is null ? null : new WritingOptions { Pool = pool }, (matrix, stored) =>
         {
+            Weight weight = DeferredWeight.Made(stored);
             GgmlType chosen = type ?? GgufBlocks.TypeOf(weight);
             if (!GgufBlocks.IsExact(weight, chosen))
                 rounded.Add(new GgufRounding(NameOf(model, matrix), kinds[matrix], chosen));

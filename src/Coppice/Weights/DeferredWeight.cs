@@ -4,13 +4,14 @@ namespace Coppice.Weights;
 /// <param name="rows">Outputs.</param>
 /// <param name="columns">Inputs.</param>
 /// <param name="make">Reads or computes the matrix, the same every time.</param>
-public sealed class DeferredWeight(int rows, int columns, Func<Weight> make) : Weight(rows, columns)
+/// <param name="like">What it will be like, where that is known before.</param>
+public sealed class DeferredWeight(int rows, int columns, Func<Weight> make, Weight? like = null) : Weight(rows, columns)
 {
     // Numbers of a matrix that is worth a collection before it is made: the last one is garbage by then, and the collector is in no hurry.
     const long LargeCount = 8 << 20;
 
     readonly WeakReference<Weight?> last = new(null);
-    (string Kind, long ByteCount)? facts;
+    (string Kind, long ByteCount)? facts = like is null ? null : (like.Kind, like.ByteCount);
 
     /// <summary>The matrix; made again once nobody holds the last one any more.</summary>
     public Weight Make()

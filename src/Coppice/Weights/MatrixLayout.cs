@@ -34,7 +34,8 @@ static class MatrixLayout
             ?? throw new CoppiceException($"a matrix of kind {weight.Kind} is stored with inputs and outputs exchanged here, which this kind cannot be");
     }
 
-    static Weight InMemory(Weight weight)
+    /// <summary>The same matrix at hand, read where it lies in a file; plain numbers keep their type.</summary>
+    public static Weight InMemory(Weight weight)
     {
         Weight made = DeferredWeight.Made(weight);
         return made.IsInMemory ? made : Plain(made.Kind, made.Rows, made.Columns, made.ToDense())!;

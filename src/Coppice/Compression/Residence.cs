@@ -1,0 +1,44 @@
+using System.Collections.Immutable;
+using Coppice.Models;
+using Coppice.Weights;
+
+namespace Coppice.Compression;
+
+/// <summary>Where the matrices of one part of a run are: those that lie in a file come into memory for their work, and go back to the file, or to the journal, after it.</summary>
+sealed class Residence(IReadOnlyList<(string Name, MatrixLayer Layer)> matrices, Journal? journal, int part)
+{
+    readonly Weight[] stored = [.. matrices.Select(matrix => matrix.Layer.Weight)], brought = new Weight[matrices.Count];
+
+    /// <summary>Reads what is not at hand.</summary>
+    public void BringIn()
+    {
+        for (int i = 0; i < matrices.Count; i++)
+            if (brought[i] is null)
+            {
+                MatrixLayer layer = matrices[i].Layer;
+                // What an earlier run left in the journal is another matrix than the model's own.
+                brought[i] = ReferenceEquals(layer.Weight, stored[i]) ? MatrixLayout.InMemory(stored[i]) : stored[i];
+                if (ReferenceEquals(layer.Weight, stored[i]))
+                    layer.Weight = brought[i];
+            }
+    }
+
+    /// <summary>Writes what changed since it was brought in.</summary>
+    public void Keep(ImmutableArray<LayerResult> results) =>
+        journal?.Write(part, matrices.Where((matrix, i) => !ReferenceEquals(matrix.Layer.Weight, brought[i])).Select(matrix => (matrix.Name, matrix.Layer.Weight)), results);
+
+    /// <summary>Lets go of what a file holds.</summary>
+    public void Leave()
+    {
+        for (int i = 0; i < matrices.Count; i++)
+        {
+            (string name, MatrixLayer layer) = matrices[i];
+            if (stored[i].IsInMemory || ReferenceEquals(layer.Weight, stored[i]))
+                continue;
+            if (ReferenceEquals(layer.Weight, brought[i]))
+                layer.Weight = stored[i];
+            else if (journal is not null)
+                layer.Weight = journal.Stored(part, name, layer.Weight);
+        }
+    }
+}
