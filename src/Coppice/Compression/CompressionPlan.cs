@@ -23,16 +23,16 @@ public sealed class CompressionPlan
             string place = $"recipe '{recipe.Name}', step {i + 1} ({step.Key})";
             if (step is not WeightStep weightStep)
                 throw new CoppiceException($"{place}: edits no single matrix, which is all that this pipeline does");
-            foreach (string target in step.Targets)
-                if (!matrices.Any(matrix => Glob.Matches(target, matrix.Name)))
+            foreach (string target in step.Targets.Concat(weightStep.Overrides.SelectMany(change => change.Targets)))
+                if (!matrices.Any(matrix => Target.Matches(target, matrix.Name)))
                     throw new CoppiceException($"{place}: target '{target}' matches none of the model's {matrices.Count} matrices; the nearest is '{NearestName.Of(target, matrices.Select(matrix => matrix.Name))}'");
             List<(string Name, MatrixLayer Layer)> chosen = [.. matrices.Where(matrix =>
-                (step.Targets.IsEmpty ? inBlocks.Contains(matrix.Layer) : step.Targets.Any(target => Glob.Matches(target, matrix.Name)))
-                && !step.Ignore.Any(ignored => Glob.Matches(ignored, matrix.Name)))];
+                (step.Targets.IsEmpty ? inBlocks.Contains(matrix.Layer) : step.Targets.Any(target => Target.Matches(target, matrix.Name)))
+                && !step.Ignore.Any(ignored => Target.Matches(ignored, matrix.Name)))];
             if (chosen.Count == 0)
                 throw new CoppiceException($"{place}: nothing is left to do, 'ignore' takes out every target");
             foreach ((string name, MatrixLayer layer) in chosen)
-                Add(place, name, layer.Weight, weightStep);
+                Add(place, name, layer.Weight, weightStep.For(name));
         }
     }
 

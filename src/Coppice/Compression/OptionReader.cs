@@ -67,6 +67,38 @@ internal sealed class OptionReader(string source, string step, YamlNode place, Y
         return names.Any() && names.All(text => !string.IsNullOrEmpty(text)) ? [.. names!] : throw Wrong(name, "a name or a list of names");
     }
 
+    /// <summary>The same where each says which matrices are meant.</summary>
+    public ImmutableArray<string> Targets(string name)
+    {
+        ImmutableArray<string> targets = Names(name);
+        foreach (string target in targets)
+            if (Target.Fault(target) is { } wanted)
+                throw RecipeReader.Error(source, Find(name)!, $"{step}.{name} is {target}, wanted {wanted}");
+        return targets;
+    }
+
+    /// <summary>A list of mappings with <c>targets</c>, each read over this step's own options.</summary>
+    public IEnumerable<OptionReader> Overrides(string name)
+    {
+        if (Find(name) is not { } node)
+            yield break;
+        if (node is not YamlSequenceNode { Children.Count: > 0 } list)
+            throw Wrong(name, "a list of mappings with 'targets' and what is other for them");
+        foreach (YamlNode item in list)
+        {
+            if (item is not YamlMappingNode change || !change.Children.ContainsKey(new YamlScalarNode("targets")))
+                throw RecipeReader.Error(source, item, $"{step}.{name} has {Show(item)}, wanted mappings with 'targets' and what is other for them");
+            // What says which zeros or which size of the whole step gives way to what says it of its part.
+            YamlMappingNode merged = [];
+            foreach ((YamlNode key, YamlNode value) in options.Children)
+                if (Scalar(key) is not ("targets" or "ignore") && Scalar(key) != name && !change.Children.ContainsKey(key) && !(Scalar(key) == "pattern" && change.Children.ContainsKey(new YamlScalarNode("sparsity"))))
+                    merged.Add(key, value);
+            foreach ((YamlNode key, YamlNode value) in change.Children)
+                merged.Add(key, value);
+            yield return new OptionReader(source, step, item, merged);
+        }
+    }
+
     /// <summary>Throws at the first option that the step does not have.</summary>
     public void Finish()
     {

@@ -13,15 +13,19 @@ public sealed record Recipe(string Name, ImmutableArray<Step> Steps)
         text.Append("name: ").Append(Quote(Name)).Append("\nsteps:\n");
         foreach (Step step in Steps)
         {
-            List<string> options = [.. step.Options.Select(option => $"{option.Name}: {option.Value}")];
+            List<string> options = [.. OptionsOf(step)];
             if (!step.Targets.IsEmpty)
                 options.Add($"targets: {List(step.Targets)}");
             if (!step.Ignore.IsEmpty)
                 options.Add($"ignore: {List(step.Ignore)}");
+            if (step is WeightStep { Overrides.IsEmpty: false } several)
+                options.Add($"overrides: [{string.Join(", ", several.Overrides.Select(change => $"{{ targets: {List(change.Targets)}, {string.Join(", ", OptionsOf(change.Step))} }}"))}]");
             text.Append("  - ").Append(step.Key).Append(": { ").AppendJoin(", ", options).Append(" }\n");
         }
         return text.ToString();
     }
+
+    static IEnumerable<string> OptionsOf(Step step) => step.Options.Select(option => $"{option.Name}: {option.Value}");
 
     static string List(ImmutableArray<string> names) => $"[{string.Join(", ", names.Select(Quote))}]";
 

@@ -8,21 +8,30 @@ namespace Coppice.Compression;
 /// <summary>Recipes from YAML. Whatever is wrong is one line that names the file, the line, what was found and what was wanted.</summary>
 public static class RecipeReader
 {
-    const int MaxLength = 1 << 16, MaxDepth = 16;
+    const int MaxLength = 1 << 16, MaxDepth = 16, MostSteps = 1000;
+
+    const string Import = "import";
 
     /// <summary>Reads a file.</summary>
     public static Recipe ReadFile(string path)
     {
         if (!File.Exists(path))
             throw new CoppiceException($"{path}: no such recipe");
+        return Parse(Text(path), path);
+    }
+
+    static string Text(string path)
+    {
         long length = new FileInfo(path).Length;
         return length <= MaxLength
-            ? Parse(File.ReadAllText(path), path)
+            ? File.ReadAllText(path)
             : throw new CoppiceException($"{path}: {length:N0} bytes, wanted a recipe of at most {MaxLength:N0}");
     }
 
     /// <summary>Reads a text; <paramref name="source"/> names it in failures.</summary>
-    public static Recipe Parse(string text, string source)
+    public static Recipe Parse(string text, string source) => Parse(text, source, []);
+
+    static Recipe Parse(string text, string source, ImmutableList<string> importers)
     {
         YamlNode root = Load(text, source);
         if (root is not YamlMappingNode top)
@@ -35,7 +44,25 @@ public static class RecipeReader
             : throw Error(source, given, $"name is {OptionReader.Show(given)}, wanted a text");
         if (!top.Children.TryGetValue("steps", out YamlNode? steps) || steps is not YamlSequenceNode { Children.Count: > 0 } list)
             throw Error(source, steps ?? root, "'steps' is no list of at least one step");
-        return new Recipe(name, [.. list.Select(node => ReadStep(node, source))]);
+        ImmutableArray<Step> all = [.. list.SelectMany(node => node is YamlMappingNode { Children.Count: 1 } one && OptionReader.Scalar(one.Children[0].Key) == Import
+            ? Imported(one.Children[0].Value, source, importers.Add(Path.GetFullPath(source)))
+            : [ReadStep(node, source)])];
+        return all.Length <= MostSteps ? new Recipe(name, all) : throw Error(source, list, $"{all.Length:N0} steps, wanted at most {MostSteps:N0}");
+    }
+
+    // "- import: other.yaml", beside the recipe that says so, or "- import: PRESET": the other's steps in its place.
+    static IEnumerable<Step> Imported(YamlNode node, string source, ImmutableList<string> importers)
+    {
+        if (OptionReader.Scalar(node) is not { Length: > 0 } named)
+            throw Error(source, node, $"import is {OptionReader.Show(node)}, wanted a recipe's file or a preset's name");
+        if (Presets.Names.Contains(named))
+            return Presets.Get(named).Steps;
+        string path = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(source))!, named);
+        if (importers.Contains(path) || importers.Count >= MaxDepth)
+            throw Error(source, node, importers.Contains(path) ? $"import of {named}, which imports this one" : $"imports go more than {MaxDepth} deep");
+        if (!File.Exists(path))
+            throw Error(source, node, $"import of {named}, which is neither a file at {path} nor a preset; the nearest is '{NearestName.Of(named, Presets.Names)}'");
+        return Parse(Text(path), path, importers).Steps;
     }
 
     // "- key: { options }", "- key:" or "- key".

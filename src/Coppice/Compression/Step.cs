@@ -9,10 +9,10 @@ public abstract record Step
     /// <summary>Its key in YAML: the method's name in lower camel case.</summary>
     public abstract string Key { get; }
 
-    /// <summary>Globs over the matrices' full names (<c>*.mlp.*</c>); none means every matrix of the blocks, but neither embedding nor head nor what chooses experts.</summary>
+    /// <summary>Which matrices: globs over their full names (<c>*.mlp.*</c>), <c>re:</c> with a regular expression, or <c>kind:</c> with a part of the model; none means every matrix of the blocks, but neither embedding nor head nor what chooses experts.</summary>
     public ImmutableArray<string> Targets { get; init; } = [];
 
-    /// <summary>Globs of what is left out.</summary>
+    /// <summary>What is left out, told in the same ways.</summary>
     public ImmutableArray<string> Ignore { get; init; } = [];
 
     /// <summary>Every option of its own with its value as YAML, in a fixed order.</summary>
@@ -24,6 +24,12 @@ public abstract record WeightStep : Step
 {
     /// <summary>What it makes of a matrix.</summary>
     public abstract StepEffect Effect { get; }
+
+    /// <summary>Other options for some of its matrices; of several that fit one the last counts.</summary>
+    public ImmutableArray<StepOverride> Overrides { get; init; } = [];
+
+    /// <summary>The step with the options that a matrix gets.</summary>
+    public WeightStep For(string matrix) => Overrides.LastOrDefault(change => change.Targets.Any(target => Target.Matches(target, matrix)))?.Step ?? this;
 
     /// <summary>What it has to know about the inputs.</summary>
     public virtual Statistics Needs => Statistics.None;
@@ -41,6 +47,11 @@ public abstract record WeightStep : Step
     protected InputStatistics InputsOf(LayerWork work) =>
         work.Inputs ?? throw new CoppiceException($"{work.Name}: {Key} needs calibration text and there is none");
 }
+
+/// <summary>A step's other form for some of its matrices.</summary>
+/// <param name="Targets">Which, told as <see cref="Step.Targets"/> are.</param>
+/// <param name="Step">The step with all its options.</param>
+public sealed record StepOverride(ImmutableArray<string> Targets, WeightStep Step);
 
 /// <summary>What a step makes of a matrix.</summary>
 public enum StepEffect

@@ -38,9 +38,18 @@ internal static class StepRegistry
     {
         if (!Rows.TryGetValue(key, out Func<OptionReader, Step>? factory))
             return null;
-        Step step = factory(options) with { Targets = options.Names("targets"), Ignore = options.Names("ignore") };
+        Step step = factory(options) with { Targets = options.Targets("targets"), Ignore = options.Targets("ignore") };
+        if (step is WeightStep weightStep)
+            step = weightStep with { Overrides = [.. options.Overrides("overrides").Select(change => new StepOverride(change.Targets("targets"), Override(change, factory)))] };
         options.Finish();
         return step;
+    }
+
+    static WeightStep Override(OptionReader options, Func<OptionReader, Step> factory)
+    {
+        Step step = factory(options);
+        options.Finish();
+        return (WeightStep)step;
     }
 
     static PruneStep Prune(OptionReader options, PruneStep step)

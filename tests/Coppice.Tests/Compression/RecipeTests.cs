@@ -54,8 +54,70 @@ public class RecipeTests
     [InlineData("name: x\nsteps: []", "r.yaml:2: 'steps' is no list of at least one step")]
     [InlineData("- wanda", "r.yaml:1: a recipe is a mapping with 'name' and 'steps'")]
     [InlineData("", "r.yaml: 0 YAML documents, wanted one")]
+    [InlineData("steps:\n  - wanda: { targets: \"kind:attentoin\" }", "r.yaml:2: wanda.targets is kind:attentoin, wanted kind: and one of attention, feedForward, experts, routers, embedding, head; the nearest is 'kind:attention'")]
+    [InlineData("steps:\n  - wanda: { overrides: [0.5] }", "r.yaml:2: wanda.overrides has 0.5, wanted mappings with 'targets' and what is other for them")]
+    [InlineData("steps:\n  - wanda:\n      overrides:\n        - { targets: a, sparsty: 0.5 }", "r.yaml:4: step 'wanda' has no option 'sparsty'; the nearest is 'sparsity'")]
+    [InlineData("steps:\n  - wanda:\n      overrides:\n        - { targets: a, sparsity: 2 }", "r.yaml:4: wanda.sparsity is 2, wanted a number above 0 and below 1")]
     public void What_is_wrong_is_one_line_that_names_the_place(string yaml, string message) =>
         Assert.Equal(message, Assert.Throws<CoppiceException>(() => RecipeReader.Parse(yaml, "r.yaml")).Message);
+
+    [Fact]
+    public void A_regular_expression_that_is_none_is_told_by_its_line() =>
+        Assert.StartsWith("r.yaml:2: wanda.ignore is re:(, wanted a regular expression behind re: (", Assert.Throws<CoppiceException>(() => RecipeReader.Parse("steps:\n  - wanda: { ignore: \"re:(\" }", "r.yaml")).Message, StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("*.mlp.*", "model.layers.3.mlp.up_proj", true)]
+    [InlineData("re:layers\\.[0-3]\\.", "model.layers.3.mlp.up_proj", true)]
+    [InlineData("re:^layers", "model.layers.3.mlp.up_proj", false)]
+    [InlineData("kind:feedForward", "model.layers.3.mlp.up_proj", true)]
+    [InlineData("kind:experts", "model.layers.3.mlp.experts.1.up_proj", true)]
+    [InlineData("kind:feedForward", "model.layers.3.mlp.experts.1.up_proj", false)]
+    [InlineData("kind:routers", "model.layers.3.mlp.gate", true)]
+    [InlineData("kind:attention", "model.layers.3.self_attn.q_proj", true)]
+    [InlineData("kind:head", "lm_head", true)]
+    [InlineData("kind:embedding", "model.embed_tokens", true)]
+    public void A_target_is_a_glob_a_regular_expression_or_a_part_of_the_model(string target, string name, bool matches) => Assert.Equal(matches, Target.Matches(target, name));
+
+    [Fact]
+    public void Some_matrices_get_other_options()
+    {
+        Recipe recipe = RecipeReader.Parse("""
+            steps:
+              - wanda:
+                  pattern: "2:4"
+                  overrides:
+                    - { targets: "*.down_proj", sparsity: 0.3 }
+                    - { targets: ["*.0.mlp.down_proj"], pattern: "4:8" }
+            """, "r.yaml");
+        Wanda wanda = Assert.IsType<Wanda>(recipe.Steps[0]);
+        Assert.Equal((new SparsityPattern(2, 4), 0.5), Of("model.layers.0.mlp.up_proj"));
+        Assert.Equal((null, 0.3), Of("model.layers.1.mlp.down_proj"));
+        Assert.Equal((new SparsityPattern(4, 8), 0.5), Of("model.layers.0.mlp.down_proj"));
+        Assert.Equal(recipe.ToYaml(), RecipeReader.Parse(recipe.ToYaml(), "again").ToYaml());
+
+        (SparsityPattern?, double) Of(string matrix) => wanda.For(matrix) is Wanda one ? (one.Pattern, one.Sparsity) : default;
+    }
+
+    [Fact]
+    public void Another_recipe_or_a_preset_is_imported_in_place()
+    {
+        string folder = Directory.CreateTempSubdirectory("coppice-recipes-").FullName;
+        try
+        {
+            File.WriteAllText(Path.Combine(folder, "a.yaml"), "steps:\n  - wanda\n  - import: b.yaml\n  - import: int4-gptq\n");
+            File.WriteAllText(Path.Combine(folder, "b.yaml"), "steps:\n  - magnitude: { targets: lm_head }\n");
+            Assert.Equal(["wanda", "magnitude", "gptq"], RecipeReader.ReadFile(Path.Combine(folder, "a.yaml")).Steps.Select(step => step.Key));
+
+            File.WriteAllText(Path.Combine(folder, "b.yaml"), "steps:\n  - import: a.yaml\n");
+            Assert.Equal($"{Path.Combine(folder, "b.yaml")}:2: import of a.yaml, which imports this one", Assert.Throws<CoppiceException>(() => RecipeReader.ReadFile(Path.Combine(folder, "a.yaml"))).Message);
+            File.WriteAllText(Path.Combine(folder, "b.yaml"), "steps:\n  - import: int4-gtpq\n");
+            Assert.EndsWith("nor a preset; the nearest is 'int4-gptq'", Assert.Throws<CoppiceException>(() => RecipeReader.ReadFile(Path.Combine(folder, "a.yaml"))).Message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
 
     [Theory]
     [InlineData("steps: [")]
