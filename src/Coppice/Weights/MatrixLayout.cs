@@ -34,6 +34,38 @@ static class MatrixLayout
             ?? throw new CoppiceException($"a matrix of kind {weight.Kind} is stored with inputs and outputs exchanged here, which this kind cannot be");
     }
 
+    /// <summary>Some of the inputs, in the order of <paramref name="columns"/>.</summary>
+    /// <exception cref="CoppiceException">The matrix is no plain numbers.</exception>
+    public static Weight TakeColumns(Weight weight, int[] columns)
+    {
+        return weight.IsInMemory ? Taken(weight) : new DeferredWeight(weight.Rows, columns.Length, () => Taken(DeferredWeight.Made(weight)));
+
+        Weight Taken(Weight from)
+        {
+            float[] taken = new float[from.Rows * columns.Length], row = new float[from.Columns];
+            for (int i = 0; i < from.Rows; i++)
+            {
+                from.Unpack(i, row);
+                for (int j = 0; j < columns.Length; j++)
+                    taken[i * columns.Length + j] = row[columns[j]];
+            }
+            return Plain(from.Kind, from.Rows, columns.Length, taken) ?? throw new CoppiceException($"a matrix of kind {from.Kind} cannot lose inputs; only plain numbers can");
+        }
+    }
+
+    /// <summary>The same matrix with <paramref name="edit"/> made to each row; rounded to its kind again.</summary>
+    /// <exception cref="CoppiceException">The matrix is no plain numbers.</exception>
+    public static Weight Changed(Weight weight, RowEdit edit) => DeferredWeight.Changed(weight, made =>
+    {
+        float[] numbers = made.ToDense();
+        for (int start = 0; start < numbers.Length; start += made.Columns)
+            edit(numbers.AsSpan(start, made.Columns));
+        return Plain(made.Kind, made.Rows, made.Columns, numbers) ?? throw new CoppiceException($"a matrix of kind {made.Kind} cannot change; only plain numbers can");
+    });
+
+    /// <summary>Changes a row in place.</summary>
+    public delegate void RowEdit(Span<float> row);
+
     /// <summary>The same matrix at hand, read where it lies in a file; plain numbers keep their type.</summary>
     public static Weight InMemory(Weight weight)
     {
@@ -53,7 +85,8 @@ static class MatrixLayout
         return all;
     }
 
-    static Weight? Plain(string kind, int rows, int columns, float[] numbers) => kind switch
+    /// <summary>Plain numbers as a matrix of a kind; null where the kind is not plain.</summary>
+    internal static Weight? Plain(string kind, int rows, int columns, float[] numbers) => kind switch
     {
         "f32" => new DenseWeight(Tensor.From([rows, columns], numbers)),
         "f16" => HalfWeight.From(HalfFormat.Float16, rows, columns, numbers),

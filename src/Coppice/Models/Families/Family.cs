@@ -18,6 +18,9 @@ abstract class Family
     /// <summary>llama.cpp's architecture, or null where it has none.</summary>
     public virtual string? GgufArchitecture => null;
 
+    /// <summary>Whether the settings say how wide a head is; otherwise all heads make up the width.</summary>
+    public virtual bool StoresHeadWidth => false;
+
     /// <summary>Whether a GGUF file holds a model of the family.</summary>
     public virtual bool Reads(Gguf file) => GgufArchitecture == file.Get<string>("general.architecture");
 

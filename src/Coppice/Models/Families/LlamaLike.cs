@@ -7,6 +7,9 @@ namespace Coppice.Models.Families;
 /// <summary>What the families share whose settings have Llama's names: sizes, rotary positions, RMS norms.</summary>
 abstract class LlamaLike : Family
 {
+    /// <inheritdoc/>
+    public override bool StoresHeadWidth => true;
+
     /// <summary>The settings that have the same names everywhere. <paramref name="headWidth"/> and <paramref name="tied"/> are what the family takes where they are absent.</summary>
     protected DecoderConfig Sizes(JsonFields json, int? headWidth = null, bool tied = false, double theta = 10_000, int context = 2048)
     {
