@@ -57,7 +57,7 @@ public sealed class ShrinkingTests : IDisposable
         foreach ((TransformerBlock block, KeptLayer layer) in model.Blocks.Zip(kept.Layers))
             foreach (int gone in Gone(layer.Heads, 4))
                 ClearHead(block.Attention, gone);
-        SameAfter(model, kept, kind == "olmo2" ? 2e-5 : 1e-5);
+        SameAfter(model, kept, kind == "olmo2" ? 5e-5 : 1e-5);
     }
 
     [Theory]
@@ -73,7 +73,7 @@ public sealed class ShrinkingTests : IDisposable
             foreach (int gone in Gone(layer.KeyValueHeads, 2))
                 ClearRows(block.Attention.Key, gone * block.Attention.HeadWidth, block.Attention.HeadWidth);
         }
-        SameAfter(model, kept, kind == "olmo2" ? 2e-5 : 1e-5);
+        SameAfter(model, kept, kind == "olmo2" ? 5e-5 : 1e-5);
     }
 
     [Theory]
