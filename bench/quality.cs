@@ -27,9 +27,12 @@ const string Grove = "assets/grove";
     ("random 50%", "random: { sparsity: 0.5 }"),
     ("magnitude 50%", "magnitude: { sparsity: 0.5 }"),
     ("Wanda 50%", "wanda: { sparsity: 0.5 }"),
+    ("SparseGPT 50%", "sparseGpt: { sparsity: 0.5 }"),
     ("magnitude 2:4", "magnitude: { pattern: \"2:4\" }"),
     ("Wanda 2:4", "wanda: { pattern: \"2:4\" }"),
+    ("SparseGPT 2:4", "sparseGpt: { pattern: \"2:4\" }"),
     ("Wanda 2:4 + int4 g32, GPTQ", "wanda: { pattern: \"2:4\" }|gptq: { bits: 4, groupSize: 32 }"),
+    ("SparseGPT 2:4 + int4 g32, GPTQ", "sparseGpt: { pattern: \"2:4\" }|gptq: { bits: 4, groupSize: 32 }"),
 ];
 
 using WorkerPool pool = new(Environment.ProcessorCount);

@@ -27,7 +27,7 @@ static class GptqBench
     {
         for (int time = 0; time < Times; time++)
         {
-            inputs.Factor = null;
+            inputs.Factors.Clear();
             LayerWork work = new("layer", Size, Size, weights, pool) { Inputs = inputs };
             double cpu = Environment.CpuUsage.TotalTime.TotalSeconds;
             long start = System.Diagnostics.Stopwatch.GetTimestamp();

@@ -51,7 +51,7 @@ public sealed class InputStatistics
             }
         Tokens += tokens;
         productIsMean = false;
-        Factor = null;
+        Factors.Clear();
     }
 
     readonly struct SumJob(float[] product, double[] sums, int columns) : IJob
@@ -65,8 +65,8 @@ public sealed class InputStatistics
         }
     }
 
-    /// <summary>What GPTQ made of this, for the next matrix with the same inputs.</summary>
-    internal Quantize.GptqFactor? Factor { get; set; }
+    /// <summary>What SparseGPT and GPTQ made of this, for the next step or matrix with the same inputs.</summary>
+    internal List<Quantize.GptqFactor> Factors { get; } = [];
 
     /// <summary>The mean square over all channels.</summary>
     internal double MeanOfSquares

@@ -11,7 +11,7 @@ public sealed class LayerWork
     {
         if (dense.Length != (long)rows * columns)
             throw new ArgumentException($"LayerWork: {dense.Length} numbers for {name} [{rows}, {columns}]");
-        (Name, Rows, Columns, Dense, Pool) = (name, rows, columns, dense, pool);
+        (Name, Rows, Columns, Original, Dense, Pool) = (name, rows, columns, dense, dense, pool);
     }
 
     /// <summary>The matrix's full name.</summary>
@@ -23,8 +23,11 @@ public sealed class LayerWork
     /// <summary>Inputs.</summary>
     public int Columns { get; }
 
-    /// <summary>The numbers before any rounding, row-major [rows, columns]. What is masked is still here, so that a later step can make up for it.</summary>
-    public float[] Dense { get; }
+    /// <summary>The numbers before any step, row-major [rows, columns]: what errors are measured against.</summary>
+    public float[] Original { get; }
+
+    /// <summary>The numbers as they are now, before any rounding. A step that moves them puts a new array here; what is only masked is still in it.</summary>
+    public float[] Dense { get; set; }
 
     /// <summary>What is kept, one a number; null while nothing is pruned.</summary>
     public bool[]? Mask { get; set; }

@@ -14,6 +14,7 @@ internal static class StepRegistry
             Scope = options.Choice("scope", PruneScope.Tensor, ("tensor", PruneScope.Tensor), ("row", PruneScope.Row)),
         }),
         ["wanda"] = options => Prune(options, new Wanda()),
+        ["sparseGpt"] = options => Prune(options, new SparseGpt { Dampening = options.Between("dampening", 0.01, 0, 1) }),
         ["random"] = options => Prune(options, new RandomPruning()),
         ["roundToNearest"] = options => Quantize(options, new RoundToNearest()),
         ["gptq"] = options => Quantize(options, new Gptq

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
@@ -24,7 +25,8 @@ internal static unsafe class Cholesky
 
     /// <summary>The upper triangular U [n, n] with H^-1 = U^T U. False where H is not safely positive definite. H is spoilt.</summary>
     /// <remarks>With R the reversal of order, R H R = L L^T gives H^-1 = (R L^-1 R)^T (R L^-1 R), so that U = R L^-1 R and H^-1 itself is never formed.</remarks>
-    public static bool InverseFactor(WorkerPool pool, double[] h, int n, float[] u, CancellationToken cancel = default)
+    public static bool InverseFactor<T>(WorkerPool pool, double[] h, int n, T[] u, CancellationToken cancel = default)
+        where T : unmanaged, IFloatingPoint<T>
     {
         Span<double> all = h.AsSpan(0, checked(n * n));
         all.Reverse();
@@ -34,7 +36,7 @@ internal static unsafe class Cholesky
         int bands = (n + Band - 1) / Band;
         double[] left = new double[bands * Band * Block], right = new double[bands * Band * Block], triangle = new double[Block * Block], packed = new double[Block * Block];
         fixed (double* a = h, x = left, y = right, t = triangle, tp = packed)
-        fixed (float* result = u)
+        fixed (T* result = u)
         {
             for (int start = 0; start < n; start += Block)
             {
@@ -49,7 +51,7 @@ internal static unsafe class Cholesky
                 UpdateJob update = new(a, n, start, end, x, y);
                 pool.Run(bands, ref update);
             }
-            ReverseJob reverse = new(a, n, result);
+            ReverseJob<T> reverse = new(a, n, result);
             pool.Run(bands, ref reverse);
         }
         return true;
@@ -155,7 +157,8 @@ internal static unsafe class Cholesky
     }
 
     /// <summary>U[i, j] = L^-T[n - 1 - j, n - 1 - i] on and above the diagonal, 0 below.</summary>
-    readonly struct ReverseJob(double* y, int n, float* u) : IJob
+    readonly struct ReverseJob<T>(double* y, int n, T* u) : IJob
+        where T : unmanaged, IFloatingPoint<T>
     {
         const int Square = 16;
 
@@ -166,7 +169,7 @@ internal static unsafe class Cholesky
             for (int from = 0; from < n; from += Square)
                 for (int i = first; i < end; i++)
                     for (int j = from; j < Math.Min(n, from + Square); j++)
-                        u[(long)i * n + j] = j >= i ? (float)y[(long)(n - 1 - j) * n + n - 1 - i] : 0;
+                        u[(long)i * n + j] = j >= i ? T.CreateTruncating(y[(long)(n - 1 - j) * n + n - 1 - i]) : T.Zero;
         }
     }
 }

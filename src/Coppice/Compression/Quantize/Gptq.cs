@@ -48,9 +48,9 @@ public sealed record Gptq : QuantizeStep
         if (Order == ColumnOrder.ActOrder)
             SolveOnFixedScales(work, factor, order, range, grid);
         else
-            GptqSolver.Solve(work.Pool, work.Dense, factor, order, BlockFor(grid.GroupSize), new ToFittedGrid(grid, range, work.Mask), work.Cancel);
+            GptqSolver.Solve(work.Pool, work.Original, factor, order, BlockFor(grid.GroupSize), new ToFittedGrid(grid, range, work.Mask), work.Cancel);
         if (Range == RangeFit.SquaredError)
-            ScaleRefit.Fit(work.Pool, work.Dense, inputs.Gram.ToArray(), grid);
+            ScaleRefit.Fit(work.Pool, work.Original, inputs.Gram.ToArray(), grid);
         work.Grid = grid;
         KeepBetterRows(work, inputs.Gram, plain, grid);
     }
@@ -58,11 +58,11 @@ public sealed record Gptq : QuantizeStep
     // Weights that make up for pruned ones grow: scales are fitted to what they grow to.
     static void SolveOnFixedScales(LayerWork work, float[] factor, int[] order, GridRange range, Grid grid)
     {
-        float[] weights = work.Dense;
+        float[] weights = work.Original;
         if (work.Mask is { } mask)
-            GptqSolver.Solve(work.Pool, work.Dense, factor, order, GptqSolver.Block, new ToMask(mask, work.Columns, weights = new float[weights.Length]), work.Cancel);
+            GptqSolver.Solve(work.Pool, work.Original, factor, order, GptqSolver.Block, new ToMask(mask, work.Columns, weights = new float[weights.Length]), work.Cancel);
         RoundToNearest.Round(work.Pool, weights, range, grid);
-        GptqSolver.Solve(work.Pool, work.Dense, factor, order, GptqSolver.Block, new ToGrid(grid, work.Mask), work.Cancel);
+        GptqSolver.Solve(work.Pool, work.Original, factor, order, GptqSolver.Block, new ToGrid(grid, work.Mask), work.Cancel);
     }
 
     // A group must be fitted when all earlier errors have arrived in it, and within a block: blocks are made of whole groups.
@@ -72,12 +72,7 @@ public sealed record Gptq : QuantizeStep
     {
         if (inputs.MeanOfSquares == 0)
             work.Warnings.Add($"{work.Name}: all its calibration inputs are 0, so that gptq rounds to nearest");
-        if (!double.IsFinite(inputs.MeanOfSquares))
-            throw new CoppiceException($"{work.Name}: calibration's activations are not finite");
-        GptqFactor factor = GptqFactor.Of(work.Pool, inputs, Order, Dampening, work.Cancel);
-        if (factor.Used > Dampening)
-            work.Warnings.Add(string.Create(CultureInfo.InvariantCulture, $"{work.Name}: the inputs' Gram matrix has no Cholesky factor at dampening {Dampening:R}; raised to {factor.Used:R}"));
-        return factor;
+        return GptqFactor.Of(work, inputs, Order, Dampening);
     }
 
     static void KeepBetterRows(LayerWork work, ReadOnlySpan<float> gram, Grid plain, Grid grid)
@@ -92,7 +87,7 @@ public sealed record Gptq : QuantizeStep
         LayerObjective.Change ErrorOf(Grid stored) => (row, e) =>
         {
             stored.Unpack(row, e);
-            TensorPrimitives.Subtract(e, work.Dense.AsSpan(row * work.Columns, e.Length), e);
+            TensorPrimitives.Subtract(e, work.Original.AsSpan(row * work.Columns, e.Length), e);
         };
     }
 }

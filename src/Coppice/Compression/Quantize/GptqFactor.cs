@@ -1,8 +1,9 @@
+using System.Globalization;
 using Coppice.Tensors;
 
 namespace Coppice.Compression.Quantize;
 
-/// <summary>What GPTQ needs of a layer's inputs, and what all layers that read them share: an order of columns and the factor of the damped inverse of their Gram matrix.</summary>
+/// <summary>What SparseGPT and GPTQ need of a layer's inputs, and what all layers that read them share: an order of columns and the factor of the damped inverse of their Gram matrix.</summary>
 /// <param name="Order">How columns are ordered.</param>
 /// <param name="Dampening">What was asked for.</param>
 /// <param name="Places">The columns in that order.</param>
@@ -13,7 +14,7 @@ internal sealed record GptqFactor(ColumnOrder Order, double Dampening, int[] Pla
     /// <summary>The factor of these inputs; found again while they stay the same.</summary>
     public static GptqFactor Of(WorkerPool pool, InputStatistics inputs, ColumnOrder order, double dampening, CancellationToken cancel)
     {
-        if (inputs.Factor is { } known && known.Order == order && known.Dampening == dampening)
+        if (inputs.Factors.Find(factor => factor.Order == order && factor.Dampening == dampening) is { } known)
             return known;
         int n = inputs.Columns;
         int[] places = GptqSolver.OrderOf(inputs, order);
@@ -25,8 +26,23 @@ internal sealed record GptqFactor(ColumnOrder Order, double Dampening, int[] Pla
             RowJob job = new(inputs, places, (mean == 0 ? 1 : mean) * used, h);
             pool.Run(n, ref job);
             if (Cholesky.InverseFactor(pool, h, n, upper, cancel))
-                return inputs.Factor = new GptqFactor(order, dampening, places, upper, used);
+            {
+                GptqFactor factor = new(order, dampening, places, upper, used);
+                inputs.Factors.Add(factor);
+                return factor;
+            }
         }
+    }
+
+    /// <summary>The same for a matrix on the bench, which is told where dampening had to be raised.</summary>
+    public static GptqFactor Of(LayerWork work, InputStatistics inputs, ColumnOrder order, double dampening)
+    {
+        if (!double.IsFinite(inputs.MeanOfSquares))
+            throw new CoppiceException($"{work.Name}: calibration's activations are not finite");
+        GptqFactor factor = Of(work.Pool, inputs, order, dampening, work.Cancel);
+        if (factor.Used > dampening)
+            work.Warnings.Add(string.Create(CultureInfo.InvariantCulture, $"{work.Name}: the inputs' Gram matrix has no Cholesky factor at dampening {dampening:R}; raised to {factor.Used:R}"));
+        return factor;
     }
 
     readonly struct RowJob(InputStatistics inputs, int[] places, double damping, double[] h) : IJob

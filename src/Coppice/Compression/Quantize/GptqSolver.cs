@@ -22,8 +22,11 @@ internal static unsafe class GptqSolver
         return [.. order == ColumnOrder.ActOrder ? columns.OrderByDescending(inputs.MeanSquare) : columns];
     }
 
+    /// <summary>Sees all weights [rows, columns], in order and as they are before the columns from <paramref name="start"/> up to <paramref name="end"/> are settled.</summary>
+    public delegate void BeforeBlock(float[] weights, int start, int end);
+
     /// <summary>Has <paramref name="rounding"/> settle every weight of [rows, columns]; U [columns, columns] has its rows and columns in <paramref name="order"/>.</summary>
-    public static void Solve<TRounding>(WorkerPool pool, float[] weights, float[] u, int[] order, int block, TRounding rounding, CancellationToken cancel = default)
+    public static void Solve<TRounding>(WorkerPool pool, float[] weights, float[] u, int[] order, int block, TRounding rounding, CancellationToken cancel = default, BeforeBlock? before = null)
         where TRounding : struct, IRounding
     {
         int columns = order.Length, rows = weights.Length / columns;
@@ -35,6 +38,7 @@ internal static unsafe class GptqSolver
         {
             cancel.ThrowIfCancellationRequested();
             int end = Math.Min(columns, start + block), rest = columns - end;
+            before?.Invoke(work, start, end);
             BlockJob<TRounding> job = new(work, u, order, start, end, rounding, errors);
             pool.Run((rows + Lanes - 1) / Lanes, ref job);
             // Errors arrive negated, so that the columns after the block are settled by one product.
