@@ -53,7 +53,7 @@ foreach ((string name, string steps) in methods.Where(method => args.Length == 0
 {
     Recipe recipe = RecipeReader.Parse($"name: bench\nsteps:\n{string.Concat(steps.Split('|').Select(step => $"  - {step}\n"))}", name);
     LanguageModel probe = LanguageModel.Load(Grove);
-    bool calibrated = new CompressionPlan(recipe, probe.Model).MostNeeded != Coppice.Compression.Statistics.None;
+    bool calibrated = new RecipePlan(recipe, probe.Model).NeedsText;
     List<(Comparison Comparison, double Seconds, Model Model)> runs = [];
     foreach (int seed in calibrated || steps.StartsWith("random", StringComparison.Ordinal) ? seeds : seeds[..1])
     {

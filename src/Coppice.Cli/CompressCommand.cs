@@ -44,7 +44,7 @@ static class CompressCommand
         bool rounds = output.IsGguf ? StreamedRounding.Rounds(recipe) : StreamedIntegers.Rounds(recipe);
         if (rounds && parsed.GetValue(Calibrate) is null && (output.IsGguf ? StreamedRounding.Streams(language.Model) : StreamedIntegers.Streams(language.Model)))
             return RunStreamed(session, recipe, language, output, gates, parsed, cancel);
-        bool looks = new CompressionPlan(recipe, language.Model).MostNeeded != Statistics.None;
+        bool looks = new RecipePlan(recipe, language.Model).NeedsText;
         if (looks && calibrationSpec is null)
             throw new MisuseException($"recipe '{recipe.Name}' looks at activations; --calibrate is missing: {TextArgument.Specs}");
         IReadOnlyList<int[]> calibration = looks || parsed.GetValue(Calibrate) is not null
@@ -56,7 +56,7 @@ static class CompressCommand
         {
             CompressionReport report = session.Track("compressing", ticks => new CompressionPipeline(recipe, session.Pool) { Seed = session.Seed }.Run(language.Model, calibration, journal,
                 new Told<CompressionProgress>(progress => ticks.Report(new Tick((double)progress.Done / progress.Total, progress.Layer))), cancel));
-            IReadOnlyList<GgufRounding> roundings = output.Build(language, journal, session.Pool);
+            IReadOnlyList<GgufRounding> roundings = output.Build(language with { Model = report.Model }, journal, session.Pool);
             foreach (GgufRounding rounding in roundings)
                 session.Say($"rounded again: {rounding.Tensor}, {rounding.From} to {rounding.To}");
             CompressResult result = new(recipe, report, output, gates.Measured(session, output.Built!, name, parsed, cancel));

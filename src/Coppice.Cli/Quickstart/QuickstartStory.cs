@@ -61,7 +61,7 @@ sealed class QuickstartStory(Session session, string output, CancellationToken c
             foreach ((string name, Recipe recipe) in QuickstartVariants.All)
             {
                 LanguageModel model = Load(folder);
-                bool needsText = new CompressionPlan(recipe, model.Model).MostNeeded != Compression.Statistics.None;
+                bool needsText = new RecipePlan(recipe, model.Model).NeedsText;
                 models.Add((name, model, new CompressionPipeline(recipe, session.Pool) { Seed = session.Seed }.Run(model.Model, needsText ? calibration : [], cancel: cancel)));
             }
             return true;

@@ -10,20 +10,23 @@ public sealed class CompressionPlan
 {
     readonly Dictionary<string, List<WeightStep>> steps = new(StringComparer.Ordinal);
 
-    /// <summary>Lays a recipe over a model.</summary>
+    /// <summary>Lays steps over a model.</summary>
+    /// <param name="recipe">The recipe's name.</param>
+    /// <param name="passing">Steps of it that go over the model together.</param>
+    /// <param name="firstStep">The first one's place in the recipe, from 0 on.</param>
+    /// <param name="model">The model.</param>
     /// <exception cref="CoppiceException">A target names nothing, steps contradict each other, or a matrix does not fit its step.</exception>
-    public CompressionPlan(Recipe recipe, Model model)
+    public CompressionPlan(string recipe, IReadOnlyList<WeightStep> passing, int firstStep, Model model)
     {
+        Recipe = recipe;
         List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
         HashSet<MatrixLayer> inBlocks = [.. model.SourceBlocks.Concat(model.Blocks).SelectMany(block => block.Stages).SelectMany(stage => stage.Matrices)];
         inBlocks.ExceptWith(model.Blocks.SelectMany(block => block.FeedForward.Routers));
-        for (int i = 0; i < recipe.Steps.Length; i++)
+        for (int i = 0; i < passing.Count; i++)
         {
-            Step step = recipe.Steps[i];
-            string place = $"recipe '{recipe.Name}', step {i + 1} ({step.Key})";
-            if (step is not WeightStep weightStep)
-                throw new CoppiceException($"{place}: edits no single matrix, which is all that this pipeline does");
-            foreach (string target in step.Targets.Concat(weightStep.Overrides.SelectMany(change => change.Targets)))
+            WeightStep step = passing[i];
+            string place = $"recipe '{recipe}', step {firstStep + i + 1} ({step.Key})";
+            foreach (string target in step.Targets.Concat(step.Overrides.SelectMany(change => change.Targets)))
                 if (!matrices.Any(matrix => Target.Matches(target, matrix.Name)))
                     throw new CoppiceException($"{place}: target '{target}' matches none of the model's {matrices.Count} matrices; the nearest is '{NearestName.Of(target, matrices.Select(matrix => matrix.Name))}'");
             List<(string Name, MatrixLayer Layer)> chosen = [.. matrices.Where(matrix =>
@@ -32,9 +35,12 @@ public sealed class CompressionPlan
             if (chosen.Count == 0)
                 throw new CoppiceException($"{place}: nothing is left to do, 'ignore' takes out every target");
             foreach ((string name, MatrixLayer layer) in chosen)
-                Add(place, name, layer.Weight, weightStep.For(name));
+                Add(place, name, layer.Weight, step.For(name));
         }
     }
+
+    /// <summary>The recipe's name.</summary>
+    public string Recipe { get; }
 
     /// <summary>The steps for a matrix, in order; none where it is left alone.</summary>
     public IReadOnlyList<WeightStep> For(string name) => steps.TryGetValue(name, out List<WeightStep>? list) ? list : [];
@@ -50,7 +56,7 @@ public sealed class CompressionPlan
 
     void Add(string place, string name, Weight weight, WeightStep step)
     {
-        if (weight is not (DenseWeight or HalfWeight or StoredWeight) && !(weight is DeferredWeight && weight.Kind is "f32" or "f16" or "bf16"))
+        if (!IsOpen(weight))
             throw new CoppiceException($"{place}: {name} is stored as {weight.Kind} already; compress the model that it was made from");
         if (step.Refuses(weight.Rows, weight.Columns) is { } reason)
             throw new CoppiceException($"{place}: {name} {weight.Shape}: {reason}");
@@ -61,6 +67,14 @@ public sealed class CompressionPlan
                 throw new CoppiceException($"{place}: {name} is {Past(before)} by {before.Key} already, and is not to be {Past(step)} after that");
         earlier.Add(step);
     }
+
+    // Plain numbers, or plain ones with zeros, which a step may round or add to.
+    static bool IsOpen(Weight weight) => weight switch
+    {
+        DenseWeight or HalfWeight or StoredWeight or SparseWeight or TwoFourWeight => true,
+        DeferredWeight deferred => deferred.Kind is "f32" or "f16" or "bf16" || deferred.Make() is SparseWeight or TwoFourWeight,
+        _ => false,
+    };
 
     static string Past(WeightStep step) => step.Effect == StepEffect.Prune ? "pruned" : "quantized";
 }

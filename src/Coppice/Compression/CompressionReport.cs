@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Coppice.Models;
 
 namespace Coppice.Compression;
 
@@ -11,7 +12,7 @@ namespace Coppice.Compression;
 /// <param name="Bytes">Stored bytes, with scales and masks.</param>
 /// <param name="BitsPerWeight">Stored bits a weight, with scales and masks.</param>
 /// <param name="Sparsity">The share of stored numbers that are 0.</param>
-/// <param name="WeightError">||W - Q||^2 / ||W||^2.</param>
+/// <param name="WeightError">||W - Q||^2 / ||W||^2, of the last pass that it was in.</param>
 /// <param name="OutputError">||W x - Q x||^2 / ||W x||^2 over the calibration inputs; null where none were measured.</param>
 /// <param name="Seconds">Time of its own steps, statistics not included.</param>
 /// <param name="Warnings">What the user should know.</param>
@@ -35,8 +36,17 @@ public sealed record LayerResult(string Name, ImmutableArray<string> Steps, stri
 public sealed record CompressionReport(string Recipe, ImmutableArray<LayerResult> Layers, long CalibrationTokens, long BytesBefore, long BytesAfter,
     double BitsPerWeight, double Sparsity, int ResumedBlocks, double Seconds)
 {
-    /// <summary>All layers' warnings.</summary>
-    public IEnumerable<string> Warnings => Layers.SelectMany(layer => layer.Warnings);
+    /// <summary>The compressed model: the one that was given, with other matrices, unless a step made another.</summary>
+    public required Model Model { get; init; }
+
+    /// <summary>What steps over the whole model did, a line each.</summary>
+    public ImmutableArray<string> Notes { get; init; } = [];
+
+    /// <summary>What the user should know about those.</summary>
+    public ImmutableArray<string> ModelWarnings { get; init; } = [];
+
+    /// <summary>All warnings.</summary>
+    public IEnumerable<string> Warnings => [.. ModelWarnings, .. Layers.SelectMany(layer => layer.Warnings)];
 }
 
 /// <summary>How far a run is: <paramref name="Done"/> of <paramref name="Total"/> matrices, the last of them <paramref name="Layer"/>.</summary>

@@ -15,9 +15,10 @@ namespace Coppice.Compression;
 /// <summary>The blocks that a run has finished, kept in the folder <c>OUT.journal</c> until the run's output is written, so that an interrupted run goes on after the last whole one.</summary>
 public sealed class Journal
 {
-    const string SignatureName = "signature.txt", ResultsKey = "layers";
+    const string SignatureName = "signature.txt", NotesName = "notes.txt", ResultsKey = "layers";
 
     readonly string folder;
+    readonly List<ICheckpoint> models = [];
 
     Journal(string folder) => this.folder = folder;
 
@@ -45,12 +46,17 @@ public sealed class Journal
     public string PlaceFor(string name) => Path.Combine(folder, name);
 
     /// <summary>Ends the journal, once the output is safe.</summary>
-    public void Delete() => Directory.Delete(folder, recursive: true);
+    public void Delete()
+    {
+        foreach (ICheckpoint model in models)
+            model.Dispose();
+        Directory.Delete(folder, recursive: true);
+    }
 
     /// <summary>Ends a journal that keeps no finished block; otherwise leaves it to a later run.</summary>
     public void DeleteIfEmpty()
     {
-        if (Directory.Exists(folder) && !Directory.EnumerateFiles(folder, "part-*.safetensors").Any())
+        if (Directory.Exists(folder) && !Directory.EnumerateFileSystemEntries(folder, "part-*").Any(path => !path.EndsWith(".partial", StringComparison.Ordinal)))
             Delete();
     }
 
@@ -82,6 +88,32 @@ public sealed class Journal
             return JournalWeights.Read(file, name, rows, columns) ?? throw new CoppiceException($"{PathOf(part)}: has no '{name}' any more; the journal was changed while it was in use");
         }, like: weight);
     }
+
+    /// <summary>Keeps the model that a step over the whole model made, and leaves its matrices here.</summary>
+    internal Model WriteModel(int part, Model model, IReadOnlyList<string> notes)
+    {
+        string place = ModelPathOf(part), partial = place + ".partial";
+        if (Directory.Exists(partial))
+            Directory.Delete(partial, recursive: true);
+        Directory.CreateDirectory(partial);
+        ModelFolder.Save(model, partial, DType.F32, null, null);
+        AtomicFile.WriteText(Path.Combine(partial, NotesName), string.Join('\n', notes));
+        Directory.Move(partial, place);
+        return ReadModel(part)!.Value.Model;
+    }
+
+    /// <summary>The model that was kept, and what was noted; null where there is none.</summary>
+    internal (Model Model, IReadOnlyList<string> Notes)? ReadModel(int part)
+    {
+        string place = ModelPathOf(part);
+        if (!Directory.Exists(place))
+            return null;
+        Model model = ModelFolder.Open(place, out ICheckpoint checkpoint);
+        models.Add(checkpoint);
+        return (model, [.. File.ReadAllText(Path.Combine(place, NotesName)).Split('\n', StringSplitOptions.RemoveEmptyEntries)]);
+    }
+
+    string ModelPathOf(int part) => Path.Combine(folder, $"part-{part:D5}.model");
 
     string PathOf(int part) => Path.Combine(folder, $"part-{part:D5}.safetensors");
 

@@ -5,7 +5,8 @@ namespace Coppice.Compression;
 /// <summary>From a bench to storage: the smallest kind that keeps exactly what the steps decided.</summary>
 internal static class Packing
 {
-    static readonly SparsityPattern TwoOfFour = new(2, 4);
+    /// <summary>The pattern that has a storage of its own.</summary>
+    public static readonly SparsityPattern TwoOfFour = new(2, 4);
 
     /// <summary>Packs what the steps left; f16 where there is no grid.</summary>
     public static Weight Pack(LayerWork work)

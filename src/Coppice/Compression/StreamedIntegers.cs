@@ -41,7 +41,7 @@ public sealed class StreamedIntegers
         if (!Streams(language.Model))
             throw new ArgumentException($"StreamedIntegers: {language.Source} has matrices that are in memory, or stored together");
         long start = Stopwatch.GetTimestamp(), bytesBefore = language.Model.ByteCount;
-        CompressionPlan plan = new(recipe, language.Model);
+        CompressionPlan plan = new(recipe.Name, [.. recipe.Steps.OfType<WeightStep>()], 0, language.Model);
         List<(string Name, MatrixLayer Layer)> matrices = [.. language.Model.Matrices()];
         List<StreamedMatrix> streamed = [];
         int done = 0, rounded = plan.Count;
@@ -56,6 +56,6 @@ public sealed class StreamedIntegers
         LayerResult[] results = [.. streamed.Select(matrix => matrix.Result())];
         long vectors = language.Model.AllVectors().Sum(part => 4L * part.Vector.Shape.Length), bytes = results.Sum(layer => layer.Bytes) + vectors;
         double zeros = results.Sum(layer => layer.Sparsity * layer.Rows * layer.Columns), all = results.Sum(layer => (double)layer.Rows * layer.Columns);
-        return new CompressionReport(recipe.ToYaml(), [.. results], 0, bytesBefore, bytes, 8.0 * bytes / language.Model.ParameterCount, zeros / all, 0, Stopwatch.GetElapsedTime(start).TotalSeconds);
+        return new CompressionReport(recipe.ToYaml(), [.. results], 0, bytesBefore, bytes, 8.0 * bytes / language.Model.ParameterCount, zeros / all, 0, Stopwatch.GetElapsedTime(start).TotalSeconds) { Model = language.Model };
     }
 }

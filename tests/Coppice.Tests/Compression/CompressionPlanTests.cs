@@ -13,7 +13,7 @@ public class CompressionPlanTests
     public void Without_targets_a_step_takes_every_matrix_of_the_blocks_and_no_other()
     {
         DecoderModel model = Samples.Model(head: HeadKind.Untied);
-        CompressionPlan plan = new(new Recipe("r", [new Wanda()]), model);
+        CompressionPlan plan = Plan(new Recipe("r", [new Wanda()]), model);
         Assert.Equal(2 * 7, plan.Count);
         Assert.Empty(plan.For("model.embed_tokens"));
         Assert.Empty(plan.For("lm_head"));
@@ -22,7 +22,7 @@ public class CompressionPlanTests
     [Fact]
     public void Embedding_and_head_are_taken_where_they_are_named()
     {
-        CompressionPlan plan = new(new Recipe("r", [new Magnitude { Targets = ["model.embed_tokens", "lm_head"] }]), Samples.Model(head: HeadKind.Untied));
+        CompressionPlan plan = Plan(new Recipe("r", [new Magnitude { Targets = ["model.embed_tokens", "lm_head"] }]), Samples.Model(head: HeadKind.Untied));
         Assert.Equal(2, plan.Count);
     }
 
@@ -44,7 +44,7 @@ public class CompressionPlanTests
 
     [Fact]
     public void Steps_on_different_matrices_do_not_contradict_each_other() =>
-        Assert.Equal(2 * 7, new CompressionPlan(new Recipe("r", [new RoundToNearest { GroupSize = 32, Targets = ["*.mlp.*"] }, new Wanda { Targets = ["*.self_attn.*"] }]), Samples.Model()).Count);
+        Assert.Equal(2 * 7, Plan(new Recipe("r", [new RoundToNearest { GroupSize = 32, Targets = ["*.mlp.*"] }, new Wanda { Targets = ["*.self_attn.*"] }]), Samples.Model()).Count);
 
     [Fact]
     public void A_group_that_does_not_divide_the_inputs_is_an_error_with_those_that_do() =>
@@ -58,7 +58,7 @@ public class CompressionPlanTests
     {
         DecoderModel model = Samples.Model();
         model.Blocks[0].Attention.Query.Weight = BlockWeight.From<Q8_0>(32, 32, model.Blocks[0].Attention.Query.Weight.ToDense());
-        string message = Assert.Throws<CoppiceException>(() => new CompressionPlan(new Recipe("r", [new Wanda()]), model)).Message;
+        string message = Assert.Throws<CoppiceException>(() => Plan(new Recipe("r", [new Wanda()]), model)).Message;
         Assert.Contains("model.layers.0.self_attn.q_proj is stored as q8_0 already", message);
     }
 
@@ -81,7 +81,9 @@ public class CompressionPlanTests
 
     static void Fails(string part, params Step[] steps)
     {
-        string message = Assert.Throws<CoppiceException>(() => new CompressionPlan(new Recipe("r", [.. steps]), Samples.Model())).Message;
+        string message = Assert.Throws<CoppiceException>(() => Plan(new Recipe("r", [.. steps]), Samples.Model())).Message;
         Assert.Contains(part, message);
     }
+
+    static CompressionPlan Plan(Recipe recipe, Model model) => new(recipe.Name, [.. recipe.Steps.Cast<WeightStep>()], 0, model);
 }

@@ -25,6 +25,11 @@ public abstract record PruneStep : WeightStep
     /// <summary>Masks the lowest scores of each row, or of the matrix.</summary>
     private protected void Mask(LayerWork work, float[] scores, PruneScope scope)
     {
+        // What is pruned already counts towards the share, and goes before anything else.
+        if (work.Mask is { } earlier)
+            for (int i = 0; i < scores.Length; i++)
+                if (!earlier[i])
+                    scores[i] = 0;
         work.Mask = scope == PruneScope.Row || Pattern is not null
             ? Pruning.Rows(work.Pool, scores, work.Columns, Sparsity, Pattern)
             : Pruning.Whole(scores, Sparsity);

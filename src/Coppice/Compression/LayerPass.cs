@@ -1,0 +1,194 @@
+using System.Diagnostics;
+using System.Numerics.Tensors;
+using System.Text;
+using Coppice.Models;
+using Coppice.Tensors;
+using Coppice.Weights;
+
+namespace Coppice.Compression;
+
+/// <summary>
+/// Steps over a model's matrices, block after block and, within one, stage after stage (q, k, v; o; gate, up; down): each stage's statistics are those of its inputs in the model as compressed so far.
+/// Embedding and head come last. Of a model that is left in its file (see <see cref="OpenModel"/>) one block is in memory at a time, and with a journal the finished ones lie there; beside that: one
+/// stage's statistics (a mixture's experts in portions) and the calibration's hidden states. An expert that too few calibration tokens reach gets each step's form that needs none, with a warning.
+/// </summary>
+sealed class LayerPass(CompressionPlan plan, Model model, Calibration? calibration, Journal? journal, PassSettings settings)
+{
+    // Of fewer inputs than this neither norms nor products say much.
+    const int FewestTokens = 32;
+
+    const long MostStatistics = 1L << 30;
+
+    readonly List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
+    readonly IReadOnlyList<TransformerBlock> blocks = [.. model.SourceBlocks, .. model.Blocks];
+    readonly List<LayerResult> results = [];
+
+    /// <summary>What became of each matrix, in the order in which they were worked on.</summary>
+    public IReadOnlyList<LayerResult> Run()
+    {
+        Dictionary<MatrixLayer, string> names = matrices.ToDictionary(matrix => matrix.Layer, matrix => matrix.Name);
+        HashSet<MatrixLayer> inBlocks = [.. blocks.SelectMany(block => block.Stages).SelectMany(stage => stage.Matrices)];
+        List<(string Name, MatrixLayer Layer)> others = [.. matrices.Where(matrix => !inBlocks.Contains(matrix.Layer))];
+        CheckFinite();
+        CheckHead(others);
+
+        for (int i = 0; i < blocks.Count; i++)
+        {
+            TransformerBlock block = blocks[i];
+            IReadOnlyList<(string Name, MatrixLayer Layer)> own = [.. block.Stages.SelectMany(stage => stage.Matrices).Select(linear => (names[linear], (MatrixLayer)linear))];
+            Residence residence = new(own, journal, settings.FirstPart + i);
+            if (!Found(i, own))
+            {
+                residence.BringIn();
+                CompressBlock(block, i, names);
+                residence.Keep([.. results.TakeLast(own.Count)]);
+            }
+            if (calibration is not null)
+            {
+                residence.BringIn();
+                calibration.Advance(block, i, settings.Cancel);
+            }
+            residence.Leave();
+        }
+        for (int i = 0; i < others.Count; i++)
+        {
+            (string name, MatrixLayer layer) = others[i];
+            Residence residence = new([others[i]], journal, settings.FirstPart + blocks.Count + i);
+            if (!Found(blocks.Count + i, [others[i]]))
+            {
+                residence.BringIn();
+                Compress(name, layer, plan.For(name).Count > 0 ? calibration?.MeasureHead(layer, Statistics.Gram, settings.Cancel) : null);
+                residence.Keep([results[^1]]);
+            }
+            residence.Leave();
+        }
+        return results;
+    }
+
+    /// <summary>Blocks, and matrices outside them, that an earlier run had done.</summary>
+    public int Resumed { get; private set; }
+
+    // Groups whose statistics are gathered in one pass: as many as fit, a float and a double for each product of two channels.
+    static IEnumerable<IReadOnlyList<IReadOnlyList<Linear>>> Portions(Stage stage)
+    {
+        List<IReadOnlyList<Linear>> portion = [];
+        long bytes = 0;
+        foreach (IReadOnlyList<Linear> group in stage.Groups)
+        {
+            long more = 12L * group[0].Weight.Columns * group[0].Weight.Columns;
+            if (portion.Count > 0 && bytes + more > MostStatistics)
+            {
+                yield return portion;
+                (portion, bytes) = ([], 0);
+            }
+            portion.Add(group);
+            bytes += more;
+        }
+        yield return portion;
+    }
+
+    // Whether an earlier run did a part; its matrices are put in place.
+    bool Found(int part, IReadOnlyList<(string Name, MatrixLayer Layer)> own)
+    {
+        settings.Cancel.ThrowIfCancellationRequested();
+        if (journal?.Read(settings.FirstPart + part, own) is not { } earlier)
+            return false;
+        Resumed++;
+        results.AddRange(earlier);
+        return true;
+    }
+
+    void CompressBlock(TransformerBlock block, int index, Dictionary<MatrixLayer, string> names)
+    {
+        foreach (IReadOnlyList<IReadOnlyList<Linear>> groups in block.Stages.SelectMany(Portions))
+        {
+            IReadOnlyList<Linear>[] measured = [.. groups.Where(group => calibration is not null && group.Any(linear => plan.For(names[linear]).Count > 0))];
+            InputStatistics[] inputs = measured.Length == 0 ? [] : calibration!.Measure(block, index, [.. measured.Select(group => group[0])], Statistics.Gram, settings.Cancel);
+            foreach (IReadOnlyList<Linear> group in groups)
+                foreach (Linear linear in group)
+                    Compress(names[linear], linear, Array.IndexOf(measured, group) is >= 0 and int at ? inputs[at] : null);
+        }
+    }
+
+    void Compress(string name, MatrixLayer layer, InputStatistics? inputs)
+    {
+        settings.Cancel.ThrowIfCancellationRequested();
+        long start = Stopwatch.GetTimestamp();
+        if (inputs?.FirstNonFinite() is >= 0 and int channel)
+            throw new CoppiceException($"{name}: calibration's activations are not finite in input channel {channel}; the model is damaged, or numbers in it are too large");
+        IReadOnlyList<WeightStep> steps = plan.For(name);
+        bool isBlind = inputs is not null && inputs.Tokens < Math.Min(FewestTokens, calibration!.Tokens) && steps.Any(step => step.Needs != Statistics.None);
+        if (isBlind)
+            steps = [.. steps.Select(step => step.WithoutInputs ?? throw new CoppiceException($"{name}: {Reached(inputs!)}, and {step.Key} has no form that needs none; use more calibration text or 'ignore'"))];
+        Weight before = layer.Weight;
+        float[] original = before.ToDense();
+        LayerWork work = new(name, before.Rows, before.Columns, original, settings.Pool)
+        {
+            // What an earlier pass pruned stays pruned.
+            Mask = before is SparseWeight or TwoFourWeight ? Array.ConvertAll(original, value => value != 0) : null,
+            Pattern = before is TwoFourWeight ? Packing.TwoOfFour : null,
+            Inputs = isBlind ? null : inputs,
+            Random = new Random(SeedOf(name)),
+            Cancel = settings.Cancel,
+        };
+        if (isBlind)
+            work.Warnings.Add($"{name}: {Reached(inputs!)}, fewer than {FewestTokens}: it got {string.Join(", ", steps.Select(step => step.Key))} in place of {string.Join(", ", plan.For(name).Select(step => step.Key))}");
+        foreach (WeightStep step in steps)
+            step.Apply(work);
+        layer.Weight = steps.Count == 0 && before is not DenseWeight ? before : Packing.Pack(work);
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+
+        float[] stored = layer.Weight.ToDense();
+        double norm = TensorPrimitives.SumOfSquares<float>(original), distance = TensorPrimitives.Distance<float>(original, stored);
+        results.Add(new LayerResult(name, [.. steps.Select(step => step.Key)], layer.Weight.Kind, layer.Weight.Rows, layer.Weight.Columns, layer.Weight.ByteCount,
+            layer.Weight.BitsPerWeight, (double)stored.AsSpan().Count(0f) / stored.Length, norm == 0 ? 0 : distance * distance / norm,
+            inputs is not { Tokens: > 0 } ? null : LayerObjective.Relative(settings.Pool, original, stored, inputs.Gram, before.Columns), seconds, [.. work.Warnings])
+        { Tokens = inputs?.Tokens });
+        settings.Progress?.Report(new CompressionProgress(name, settings.DoneBefore + results.Count, settings.Total));
+    }
+
+    string Reached(InputStatistics inputs) => $"{inputs.Tokens} of {calibration!.Tokens} calibration tokens reached it";
+
+    // Past the largest f16 neither a stored number nor a scale could hold; before any work, so that hours are not lost.
+    void CheckFinite()
+    {
+        foreach ((string name, MatrixLayer layer) in matrices)
+        {
+            if (layer.Weight is not DenseWeight && plan.For(name).Count == 0)
+                continue;
+            foreach ((int first, ReadOnlyMemory<float> band) in RowBands.Of(layer.Weight))
+                if (TensorPrimitives.IndexOfMaxMagnitude(band.Span) is >= 0 and int at && !(Math.Abs(band.Span[at]) <= (float)Half.MaxValue))
+                    throw new CoppiceException($"{name}: the weight at row {first + at / layer.Weight.Columns}, column {at % layer.Weight.Columns} is {band.Span[at]}, wanted a finite number of at most {(float)Half.MaxValue}; the model is damaged or cannot be stored in halves");
+        }
+    }
+
+    // A table that is only looked up has no inputs to gather.
+    void CheckHead(IEnumerable<(string Name, MatrixLayer Layer)> others)
+    {
+        foreach ((string name, MatrixLayer layer) in others)
+            if (plan.Needs(name) != Statistics.None && !calibration!.HeadReads(layer))
+                throw new CoppiceException($"recipe '{plan.Recipe}': {name} enters no product, so that {plan.For(name)[0].Key} has no inputs to look at; use roundToNearest for it");
+    }
+
+    // FNV-1a: the same on every machine and in every process, whichever matrices are done in this one.
+    int SeedOf(string name)
+    {
+        uint hash = 2166136261;
+        foreach (byte value in Encoding.UTF8.GetBytes($"{settings.Seed} {name}"))
+            hash = (hash ^ value) * 16777619;
+        return (int)hash;
+    }
+}
+
+/// <summary>What a <see cref="LayerPass"/> works with, and its place among a recipe's passes.</summary>
+sealed record PassSettings(WorkerPool Pool, int Seed, IProgress<CompressionProgress>? Progress, CancellationToken Cancel)
+{
+    /// <summary>The journal's number of its first part.</summary>
+    public int FirstPart { get; init; }
+
+    /// <summary>Matrices that earlier passes have done.</summary>
+    public int DoneBefore { get; init; }
+
+    /// <summary>Matrices of all passes.</summary>
+    public int Total { get; init; }
+}

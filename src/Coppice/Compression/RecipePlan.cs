@@ -1,0 +1,51 @@
+using System.Collections.Immutable;
+using Coppice.Models;
+using Coppice.Tensors;
+
+namespace Coppice.Compression;
+
+/// <summary>A recipe in phases: runs of steps over single matrices, and steps over the whole model by themselves. Making it finds everything that can be wrong before any work.</summary>
+public sealed class RecipePlan
+{
+    /// <summary>Lays a recipe over a model.</summary>
+    /// <exception cref="CoppiceException">A target names nothing, steps contradict each other, or a matrix does not fit its step.</exception>
+    public RecipePlan(Recipe recipe, Model model)
+    {
+        ImmutableArray<RecipePhase>.Builder phases = ImmutableArray.CreateBuilder<RecipePhase>();
+        for (int i = 0; i < recipe.Steps.Length;)
+        {
+            RecipePhase phase = recipe.Steps[i] is ModelStep step
+                ? new RecipePhase(phases.Count, i, []) { Model = step }
+                : new RecipePhase(phases.Count, i, [.. recipe.Steps.Skip(i).TakeWhile(next => next is WeightStep).Cast<WeightStep>()]);
+            if (phase.Model is { } whole && (whole.Targets.Length > 0 || whole.Ignore.Length > 0))
+                throw new CoppiceException($"recipe '{recipe.Name}', step {i + 1} ({whole.Key}): is for the whole model and takes neither targets nor ignore");
+            phases.Add(phase);
+            i += Math.Max(1, phase.Steps.Length);
+        }
+        Phases = phases.DrainToImmutable();
+        NeedsText = Phases.Any(phase => phase.Model is { } step ? step.NeedsCalibration : new CompressionPlan(recipe.Name, phase.Steps, phase.FirstStep, model).MostNeeded != Statistics.None);
+    }
+
+    /// <summary>What is done one after the other.</summary>
+    public ImmutableArray<RecipePhase> Phases { get; }
+
+    /// <summary>Whether a step looks at calibration text.</summary>
+    public bool NeedsText { get; }
+}
+
+/// <summary>Steps that go over the model together.</summary>
+/// <param name="Number">From 0 on.</param>
+/// <param name="FirstStep">The first one's place in the recipe, from 0 on.</param>
+/// <param name="Steps">Over single matrices; none where <see cref="Model"/> is set.</param>
+public sealed record RecipePhase(int Number, int FirstStep, ImmutableArray<WeightStep> Steps)
+{
+    // More than any model has blocks and matrices outside them.
+    const int MostParts = 10_000;
+
+    /// <summary>The one step over the whole model.</summary>
+    public ModelStep? Model { get; init; }
+
+    internal int FirstPart => Number * MostParts;
+
+    internal int SeedOf(int seed) => unchecked(seed + Number * 1_000_003);
+}
