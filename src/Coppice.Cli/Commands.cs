@@ -14,6 +14,7 @@ static class Commands
         {
             QuickstartCommand.Create(),
             InspectCommand.Create(),
+            PlanCommand.Create(),
             CompressCommand.Create(),
             ConvertCommand.Create(),
             ImatrixCommand.Create(),

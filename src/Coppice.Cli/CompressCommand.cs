@@ -10,10 +10,10 @@ static class CompressCommand
 {
     const int DefaultCalibrationTokens = 16_384;
 
-    static readonly Option<string?> RecipePath = Options.Text("--recipe", "FILE", "The recipe, in YAML");
-    static readonly Option<string?> Preset = Options.Text("--to", "PRESET", $"A recipe by name: {string.Join(", ", Presets.Names)}");
-    static readonly Option<string?> Calibrate = Options.Text("--calibrate", "TEXT", $"Text that methods look at activations on: {TextArgument.Specs}; sdk:train for grove");
-    static readonly Option<int> CalibrationTokens = Options.Integer("--calibration-tokens", "Tokens of it, drawn with --seed", value: DefaultCalibrationTokens, least: 1);
+    public static readonly Option<string?> RecipePath = Options.Text("--recipe", "FILE", "The recipe, in YAML");
+    public static readonly Option<string?> Preset = Options.Text("--to", "PRESET", $"A recipe by name: {string.Join(", ", Presets.Names)}");
+    public static readonly Option<string?> Calibrate = Options.Text("--calibrate", "TEXT", $"Text that methods look at activations on: {TextArgument.Specs}; sdk:train for grove");
+    public static readonly Option<int> CalibrationTokens = Options.Integer("--calibration-tokens", "Tokens of it, drawn with --seed", value: DefaultCalibrationTokens, least: 1);
     static readonly Option<string> Output = new("--output", "-o") { Description = "What to write: NAME.gguf, or a Hugging Face folder", HelpName = "OUT", Required = true };
     static readonly Option<bool> AllowRequantize = new("--allow-requantize") { Description = "Round again what OUT's format cannot hold exactly, instead of failing" };
 
@@ -36,7 +36,7 @@ static class CompressCommand
         CompressedOutput output = new(parsed.GetRequiredValue(Output), parsed.GetValue(AllowRequantize));
         output.CheckTarget(name);
         output.CheckBlocks(recipe.Steps.OfType<GgufBlock>().Count(), "steps");
-        string? calibrationSpec = parsed.GetValue(Calibrate) ?? (ModelArgument.IsGrove(name) ? "sdk:train" : null);
+        string? calibrationSpec = CalibrationSpec(name, parsed);
         Gates gates = new(parsed, calibrationSpec);
 
         using OpenModel model = OpenModel.Open(ModelArgument.PathOf(name));
@@ -47,9 +47,7 @@ static class CompressCommand
         bool looks = new RecipePlan(recipe, language.Model).NeedsText;
         if (looks && calibrationSpec is null)
             throw new MisuseException($"recipe '{recipe.Name}' looks at activations; --calibrate is missing: {TextArgument.Specs}");
-        IReadOnlyList<int[]> calibration = looks || parsed.GetValue(Calibrate) is not null
-            ? CalibrationText.Draw(TextArgument.Open(calibrationSpec!, parsed, cancel), language.Tokenizer, language.Model.ContextLength, parsed.GetValue(CalibrationTokens), session.Seed)
-            : [];
+        IReadOnlyList<int[]> calibration = looks || parsed.GetValue(Calibrate) is not null ? Draw(calibrationSpec!, language, session, parsed, cancel) : [];
 
         Journal journal = Journal.Open(output.Path, language.Model, recipe, calibration, session.Seed);
         try
@@ -107,7 +105,15 @@ static class CompressCommand
         }
     }
 
-    static Recipe ReadRecipe(ParseResult parsed) => (parsed.GetValue(RecipePath), parsed.GetValue(Preset)) switch
+    /// <summary>The text of --calibrate, or where the model is grove its own.</summary>
+    public static string? CalibrationSpec(string model, ParseResult parsed) => parsed.GetValue(Calibrate) ?? (ModelArgument.IsGrove(model) ? "sdk:train" : null);
+
+    /// <summary>As much of a text as --calibration-tokens says.</summary>
+    public static IReadOnlyList<int[]> Draw(string spec, LanguageModel language, Session session, ParseResult parsed, CancellationToken cancel) =>
+        CalibrationText.Draw(TextArgument.Open(spec, parsed, cancel), language.Tokenizer, language.Model.ContextLength, parsed.GetValue(CalibrationTokens), session.Seed);
+
+    /// <summary>The recipe of --recipe or --to.</summary>
+    public static Recipe ReadRecipe(ParseResult parsed) => (parsed.GetValue(RecipePath), parsed.GetValue(Preset)) switch
     {
         ({ } path, null) => RecipeReader.ReadFile(path),
         (null, { } preset) => Presets.Get(preset),

@@ -42,6 +42,13 @@ public sealed class Journal
         return new Journal(folder);
     }
 
+    /// <summary>A journal of nobody's run, in a folder that goes with it.</summary>
+    internal static Journal Scratch(string folder)
+    {
+        Directory.CreateDirectory(folder);
+        return new Journal(folder);
+    }
+
     /// <summary>A path inside the journal, on the output's own file system, where the output can be built before it is moved to its place.</summary>
     public string PlaceFor(string name) => Path.Combine(folder, name);
 

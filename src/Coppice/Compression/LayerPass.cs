@@ -29,10 +29,11 @@ sealed class LayerPass(CompressionPlan plan, Model model, Calibration? calibrati
         Dictionary<MatrixLayer, string> names = matrices.ToDictionary(matrix => matrix.Layer, matrix => matrix.Name);
         HashSet<MatrixLayer> inBlocks = [.. blocks.SelectMany(block => block.Stages).SelectMany(stage => stage.Matrices)];
         List<(string Name, MatrixLayer Layer)> others = [.. matrices.Where(matrix => !inBlocks.Contains(matrix.Layer))];
-        CheckFinite();
+        if (settings.Blocks is null)
+            CheckFinite();
         CheckHead(others);
 
-        for (int i = 0; i < blocks.Count; i++)
+        for (int i = 0; i < (settings.Blocks ?? blocks.Count); i++)
         {
             TransformerBlock block = blocks[i];
             IReadOnlyList<(string Name, MatrixLayer Layer)> own = [.. block.Stages.SelectMany(stage => stage.Matrices).Select(linear => (names[linear], (MatrixLayer)linear))];
@@ -46,11 +47,11 @@ sealed class LayerPass(CompressionPlan plan, Model model, Calibration? calibrati
             if (calibration is not null)
             {
                 residence.BringIn();
-                calibration.Advance(block, i, settings.Cancel);
+                Timed(() => calibration.Advance(block, i, settings.Cancel));
             }
             residence.Leave();
         }
-        for (int i = 0; i < others.Count; i++)
+        for (int i = 0; settings.Blocks is null && i < others.Count; i++)
         {
             (string name, MatrixLayer layer) = others[i];
             Residence residence = new([others[i]], journal, settings.FirstPart + blocks.Count + i);
@@ -67,6 +68,16 @@ sealed class LayerPass(CompressionPlan plan, Model model, Calibration? calibrati
 
     /// <summary>Blocks, and matrices outside them, that an earlier run had done.</summary>
     public int Resumed { get; private set; }
+
+    /// <summary>Time that calibration text was on its way through blocks: what grows with its length.</summary>
+    public double TextSeconds { get; private set; }
+
+    void Timed(Action work)
+    {
+        long start = Stopwatch.GetTimestamp();
+        work();
+        TextSeconds += Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
 
     // Groups whose statistics are gathered in one pass: as many as fit, a float and a double for each product of two channels.
     static IEnumerable<IReadOnlyList<IReadOnlyList<Linear>>> Portions(Stage stage)
@@ -103,7 +114,9 @@ sealed class LayerPass(CompressionPlan plan, Model model, Calibration? calibrati
         foreach (IReadOnlyList<IReadOnlyList<Linear>> groups in block.Stages.SelectMany(Portions))
         {
             IReadOnlyList<Linear>[] measured = [.. groups.Where(group => calibration is not null && group.Any(linear => plan.For(names[linear]).Count > 0))];
-            InputStatistics[] inputs = measured.Length == 0 ? [] : calibration!.Measure(block, index, [.. measured.Select(group => group[0])], Statistics.Gram, settings.Cancel);
+            InputStatistics[] inputs = [];
+            if (measured.Length > 0)
+                Timed(() => inputs = calibration!.Measure(block, index, [.. measured.Select(group => group[0])], Statistics.Gram, settings.Cancel));
             foreach (IReadOnlyList<Linear> group in groups)
                 foreach (Linear linear in group)
                     Compress(names[linear], linear, Array.IndexOf(measured, group) is >= 0 and int at ? inputs[at] : null);
@@ -191,4 +204,7 @@ sealed record PassSettings(WorkerPool Pool, int Seed, IProgress<CompressionProgr
 
     /// <summary>Matrices of all passes.</summary>
     public int Total { get; init; }
+
+    /// <summary>How many blocks, from the first on, where not all, and then nothing outside them.</summary>
+    public int? Blocks { get; init; }
 }

@@ -30,15 +30,20 @@ sealed class Residence(IReadOnlyList<(string Name, MatrixLayer Layer)> matrices,
     /// <summary>Lets go of what a file holds.</summary>
     public void Leave()
     {
+        bool leaves = false;
         for (int i = 0; i < matrices.Count; i++)
         {
             (string name, MatrixLayer layer) = matrices[i];
             if (stored[i].IsInMemory || ReferenceEquals(layer.Weight, stored[i]))
                 continue;
+            leaves = true;
             if (ReferenceEquals(layer.Weight, brought[i]))
                 layer.Weight = stored[i];
             else if (journal is not null)
                 layer.Weight = journal.Stored(part, name, layer.Weight);
         }
+        // The collector is in no hurry where there is memory, but who leaves a model in its file wants it for something else.
+        if (leaves)
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true);
     }
 }

@@ -40,6 +40,9 @@ static class DecoderGguf
             : throw new CoppiceException($"{matrix}: llama.cpp has no architecture for {model.Config.Family} models");
     }
 
+    /// <summary>Whether llama.cpp has an architecture for a model.</summary>
+    public static bool Knows(DecoderModel model) => FamilyOf(model.Config).GgufArchitecture is not null;
+
     // llama.cpp knows Mistral as Llama, without a window: within one it computes the same.
     static Family FamilyOf(DecoderConfig config) => Family.Of(config.Family == "mistral" ? config with { Family = "llama" } : config);
 

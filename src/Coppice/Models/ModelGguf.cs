@@ -46,6 +46,9 @@ static class ModelGguf
             DecoderGguf.Save(model as DecoderModel ?? throw new CoppiceException($"{path}: llama.cpp has no architecture for {model.Family} models"), tokenizer, path, name, options, typeOf, told);
     }
 
+    /// <summary>Whether llama.cpp has an architecture for a model.</summary>
+    public static bool Knows(Model model) => model is EncoderModel || model is DecoderModel decoder && DecoderGguf.Knows(decoder);
+
     /// <summary>llama.cpp's name for the tensor that holds a matrix of ours.</summary>
     public static string NameOf(Model model, string matrix) => model switch
     {

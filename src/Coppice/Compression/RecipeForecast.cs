@@ -1,0 +1,138 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using Coppice.Evaluation;
+using Coppice.Models;
+using Coppice.Tensors;
+using Coppice.Weights;
+
+namespace Coppice.Compression;
+
+/// <summary>What a recipe will cost and give, from doing its first block: every block of a model has the same sizes.</summary>
+/// <param name="Seconds">Of the whole run, writing included.</param>
+/// <param name="PeakBytes">The most physical memory.</param>
+/// <param name="OutputBytes">The weights as they will be stored, vectors included.</param>
+/// <param name="JournalBytes">Disk that finished blocks take until the output is written.</param>
+/// <param name="BitsPerWeight">Stored bits a parameter.</param>
+/// <param name="Kinds">How matrices will be stored, by what they are called within a block.</param>
+/// <param name="Untimed">Steps over the whole model, which no block can tell the time of.</param>
+public sealed record RecipeForecast(double Seconds, long PeakBytes, long OutputBytes, long JournalBytes, double BitsPerWeight, ImmutableSortedDictionary<string, string> Kinds, ImmutableArray<string> Untimed)
+{
+    // Enough for all of a machine's threads to be busy as in the run itself.
+    const int SampleTokens = 2048;
+
+    /// <summary>Does the first block on a little of the text, and counts the rest. The model is as before when this returns.</summary>
+    /// <param name="recipe">The recipe.</param>
+    /// <param name="model">Best left in its file (see <see cref="OpenModel"/>): memory is then told as it will be.</param>
+    /// <param name="calibration">The run's token sequences; none where no step looks at text.</param>
+    /// <param name="scratch">A folder for the first block's part of a journal, which this makes and deletes.</param>
+    /// <param name="pool">Threads for the work.</param>
+    /// <param name="cancel">Stops it.</param>
+    /// <exception cref="CoppiceException">The recipe does not fit the model.</exception>
+    public static RecipeForecast Measure(Recipe recipe, Model model, IReadOnlyList<int[]> calibration, string scratch, WorkerPool pool, CancellationToken cancel = default)
+    {
+        RecipePlan plan = new(recipe, model);
+        List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
+        Weight[] before = [.. matrices.Select(matrix => matrix.Layer.Weight)];
+        ImmutableArray<RecipePhase> phases = [.. plan.Phases.Where(phase => phase.Model is null)];
+        IReadOnlyList<int[]> text = [.. calibration.Take(FewFor(calibration))];
+        int tokens = calibration.Sum(sequence => sequence.Length), sampled = text.Sum(sequence => sequence.Length);
+        Dictionary<string, LayerResult> done = new(StringComparer.Ordinal);
+        double seconds = 0;
+        Journal journal = Journal.Scratch(scratch);
+        try
+        {
+            foreach (RecipePhase phase in phases)
+            {
+                long start = Stopwatch.GetTimestamp();
+                Calibration? states = text.Count == 0 ? null : new Calibration(model, text, pool);
+                LayerPass pass = new(new CompressionPlan(recipe.Name, phase.Steps, phase.FirstStep, model), model, states, journal,
+                    new PassSettings(pool, 0, null, cancel) { FirstPart = phase.FirstPart, Blocks = 1 });
+                foreach (LayerResult result in pass.Run())
+                    done[result.Name] = result;
+                // What does not grow with the text is the same in the run.
+                double all = Stopwatch.GetElapsedTime(start).TotalSeconds;
+                seconds += Blocks(model) * (all - pass.TextSeconds + pass.TextSeconds * tokens / Math.Max(1, sampled));
+            }
+            long journalBytes = Blocks(model) * MemoryProbe.DiskBytes(scratch);
+            return Counted(model, matrices, before, done, seconds, journalBytes, plan, tokens, sampled);
+        }
+        finally
+        {
+            for (int i = 0; i < before.Length; i++)
+                matrices[i].Layer.Weight = before[i];
+            journal.Delete();
+        }
+    }
+
+    static RecipeForecast Counted(Model model, List<(string Name, MatrixLayer Layer)> matrices, Weight[] before, Dictionary<string, LayerResult> done, double seconds, long journalBytes, RecipePlan plan, int tokens, int sampled)
+    {
+        Dictionary<string, LayerResult> byRole = done.Values.GroupBy(result => RoleOf(result.Name)).ToDictionary(group => group.Key, group => group.First());
+        long output = model.AllVectors().Sum(part => 4L * part.Vector.Shape.Length), read = 0;
+        SortedDictionary<string, string> kinds = new(StringComparer.Ordinal);
+        for (int i = 0; i < before.Length; i++)
+        {
+            long count = (long)before[i].Rows * before[i].Columns;
+            bool isDone = byRole.TryGetValue(RoleOf(matrices[i].Name), out LayerResult? like);
+            output += isDone ? (long)(like!.BitsPerWeight * count / 8) : 2 * count;
+            read += before[i].ByteCount;
+            kinds[RoleOf(matrices[i].Name)] = isDone ? like!.Kind : "f16";
+        }
+        // The model is read once to tell it from others and once to look for numbers that cannot be stored; the output is read from the journal and written.
+        seconds += 2 * read / ReadingRate(before) + (journalBytes + output) / ReadingRate(before);
+        long peak = MemoryProbe.PeakBytes() + (long)Math.Max(0, tokens - sampled) * model.Width * 4;
+        return new RecipeForecast(seconds, peak, output, journalBytes, 8.0 * output / model.ParameterCount, kinds.ToImmutableSortedDictionary(StringComparer.Ordinal), [.. plan.Phases.Select(phase => phase.Model?.Key).OfType<string>()])
+        {
+            Runtimes = [.. RuntimesOf(model, kinds.Values)],
+        };
+    }
+
+    /// <summary>Programs that can load what is written: GGUF's blocks in a .gguf, the rest in a folder too.</summary>
+    public ImmutableArray<string> Runtimes { get; private init; } = [];
+
+    static IEnumerable<string> RuntimesOf(Model model, IEnumerable<string> kinds)
+    {
+        yield return "Coppice";
+        if (ModelGguf.Knows(model))
+            yield return "llama.cpp (.gguf)";
+        if (!kinds.Any(kind => BlockFormat.Find(kind) is not null))
+            yield return kinds.All(kind => kind is "f16" or "bf16") ? "vLLM and Transformers (folder)" : "vLLM and Transformers (folder, compressed-tensors)";
+    }
+
+    // Bytes a second of a matrix that is read, made float32 and hashed.
+    static double ReadingRate(Weight[] weights)
+    {
+        Weight largest = weights.MaxBy(weight => weight.Shape.Length)!;
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        long start = Stopwatch.GetTimestamp();
+        foreach ((_, ReadOnlyMemory<float> band) in RowBands.Of(largest))
+            hash.AppendData(MemoryMarshal.AsBytes(band.Span));
+        return largest.ByteCount / Math.Max(1e-6, Stopwatch.GetElapsedTime(start).TotalSeconds);
+    }
+
+    static int Blocks(Model model) => model.SourceBlocks.Count + model.Blocks.Count;
+
+    // "model.layers.3.mlp.up_proj" -> "mlp.up_proj": the same in every block. What lies outside keeps its name.
+    static string RoleOf(string name)
+    {
+        string[] parts = name.Split('.');
+        int layer = Array.FindIndex(parts, part => int.TryParse(part, out _));
+        return layer < 0 ? name : string.Join('.', parts[(layer + 1)..].Select(part => int.TryParse(part, out _) ? "*" : part));
+    }
+
+    static int FewFor(IReadOnlyList<int[]> sequences)
+    {
+        int count = 0;
+        for (int tokens = 0; count < sequences.Count && tokens < SampleTokens; count++)
+            tokens += sequences[count].Length;
+        return count;
+    }
+
+    /// <summary>Tokens in no order, for who has no text yet.</summary>
+    public static IReadOnlyList<int[]> RandomText(Model model, int tokens, int seed)
+    {
+        Random random = new(seed);
+        return [.. Enumerable.Range(0, tokens).Select(_ => random.Next(model.VocabularySize)).Chunk(model.ContextLength)];
+    }
+}
