@@ -29,6 +29,7 @@ sealed record CompressResult(Recipe Recipe, CompressionReport Report, Compressed
         foreach (string warning in Report.Warnings)
             session.Say($"warning: {warning}");
         session.Line(string.Create(Culture, $"weights {ByteSize.Show(Report.BytesBefore)} -> {ByteSize.Show(Report.BytesAfter)}, {Report.BitsPerWeight:0.000} bits a weight, {Report.Sparsity:P1} zeros, {Report.CalibrationTokens:N0} calibration tokens, {Report.Seconds:0.0} s")
+            + (Report.ScoreBytes > 0 ? $", {ByteSize.Show(Report.ScoreBytes)} of scores in memory" : "")
             + (Report.ResumedBlocks > 0 ? $", {Report.ResumedBlocks} blocks were done before" : ""));
         if (Comparison is not null)
             session.Line(string.Create(Culture, $"KL divergence {Comparison.Kl.Value:0.00000} ± {Comparison.Kl.StandardError:0.00000} nats a token, top-1 agreement {Comparison.Top1Agreement.Value:P2} ({Comparison.Kl.Signature})"));
@@ -64,6 +65,7 @@ sealed record CompressResult(Recipe Recipe, CompressionReport Report, Compressed
         json.WriteNumber("bitsPerWeight", Report.BitsPerWeight);
         json.WriteNumber("sparsity", Report.Sparsity);
         json.WriteNumber("calibrationTokens", Report.CalibrationTokens);
+        json.WriteNumber("scoreBytes", Report.ScoreBytes);
         json.WriteNumber("resumedBlocks", Report.ResumedBlocks);
         if (Comparison is not null)
             json.Scores("scores", Comparison.Scores);

@@ -1,4 +1,6 @@
+using System.Collections.Immutable;
 using System.Diagnostics;
+using Coppice.Compression.Prune;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Weights;
@@ -10,6 +12,9 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
 {
     /// <summary>Fixes every draw.</summary>
     public int Seed { get; init; }
+
+    /// <summary>How many of the calibration sequences each of its texts has, in order; empty where all are one text.</summary>
+    public ImmutableArray<int> Texts { get; init; } = [];
 
     /// <summary>Replaces the model's matrices by packed ones; those that no step edits become f16 where they were f32. If it throws, the model is part changed and to be loaded again.</summary>
     /// <param name="model">Dense, f32 or 16 bits a number, or pruned.</param>
@@ -25,7 +30,9 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
             throw new CoppiceException($"recipe '{recipe.Name}' needs calibration text and there is none");
         if (calibration.Count > 0 && model.SourceBlocks.Count > 0)
             throw new CoppiceException($"recipe '{recipe.Name}': a {model.Family} model is calibrated by pairs of texts, which are not taken yet; use steps that need no calibration text");
-        long start = Stopwatch.GetTimestamp(), bytesBefore = model.ByteCount, tokens = 0;
+        if (!Texts.IsEmpty && Texts.Sum() != calibration.Count)
+            throw new ArgumentException($"CompressionPipeline: texts of {Texts.Sum()} sequences together, and {calibration.Count} sequences");
+        long start = Stopwatch.GetTimestamp(), bytesBefore = model.ByteCount, tokens = 0, scoreBytes = 0;
         Dictionary<string, LayerResult> results = new(StringComparer.Ordinal);
         List<string> warnings = [], notes = [];
         int resumed = 0, total = plan.Phases.Sum(phase => phase.Steps.IsEmpty ? 1 : model.Matrices().Count()), done = 0;
@@ -38,8 +45,11 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
                 progress?.Report(new CompressionProgress(step.Key, ++done, total));
                 continue;
             }
+            CompressionPlan steps = new(recipe.Name, phase.Steps, phase.FirstStep, model);
+            using PreparedScores scores = new(steps, model, Split(calibration), pool, progress, cancel);
+            scoreBytes = Math.Max(scoreBytes, scores.ByteCount);
             Calibration? states = calibration.Count == 0 ? null : new Calibration(model, calibration, pool);
-            LayerPass pass = new(new CompressionPlan(recipe.Name, phase.Steps, phase.FirstStep, model), model, states, journal,
+            LayerPass pass = new(steps, scores, model, states, journal,
                 new PassSettings(pool, phase.SeedOf(Seed), progress, cancel) { FirstPart = phase.FirstPart, DoneBefore = done, Total = total });
             foreach (LayerResult result in pass.Run())
                 results[result.Name] = results.TryGetValue(result.Name, out LayerResult? earlier) ? result with { Steps = [.. earlier.Steps, .. result.Steps], Warnings = [.. earlier.Warnings, .. result.Warnings] } : result;
@@ -53,9 +63,19 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
         return new CompressionReport(recipe.ToYaml(), [.. layers], tokens, bytesBefore, model.ByteCount, model.BitsPerWeight, zeros / all, resumed, Stopwatch.GetElapsedTime(start).TotalSeconds)
         {
             Model = model,
+            ScoreBytes = scoreBytes,
             Notes = [.. notes],
             ModelWarnings = [.. warnings],
         };
+    }
+
+    // The calibration sequences, text by text.
+    IReadOnlyList<IReadOnlyList<int[]>> Split(IReadOnlyList<int[]> calibration)
+    {
+        if (Texts.IsEmpty)
+            return calibration.Count == 0 ? [] : [calibration];
+        int start = 0;
+        return [.. Texts.Select(count => (IReadOnlyList<int[]>)[.. calibration.Skip((start += count) - count).Take(count)])];
     }
 
     // Another model, or the one that an earlier run made of it.

@@ -45,6 +45,9 @@ public sealed class CompressionPlan
     /// <summary>The steps for a matrix, in order; none where it is left alone.</summary>
     public IReadOnlyList<WeightStep> For(string name) => steps.TryGetValue(name, out List<WeightStep>? list) ? list : [];
 
+    /// <summary>Every step that some matrix gets, once.</summary>
+    internal IEnumerable<WeightStep> Distinct => steps.Values.SelectMany(own => own).Distinct<WeightStep>(ReferenceEqualityComparer.Instance);
+
     /// <summary>How many matrices have at least one step.</summary>
     public int Count => steps.Count;
 

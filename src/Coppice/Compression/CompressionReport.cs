@@ -39,6 +39,9 @@ public sealed record CompressionReport(string Recipe, ImmutableArray<LayerResult
     /// <summary>The compressed model: the one that was given, with other matrices, unless a step made another.</summary>
     public required Model Model { get; init; }
 
+    /// <summary>The most bytes of scores that were held for steps that look at the whole model before they prune.</summary>
+    public long ScoreBytes { get; init; }
+
     /// <summary>What steps over the whole model did, a line each.</summary>
     public ImmutableArray<string> Notes { get; init; } = [];
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Numerics.Tensors;
 using System.Text;
+using Coppice.Compression.Prune;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Weights;
@@ -12,7 +13,7 @@ namespace Coppice.Compression;
 /// Embedding and head come last. Of a model that is left in its file (see <see cref="OpenModel"/>) one block is in memory at a time, and with a journal the finished ones lie there; beside that: one
 /// stage's statistics (a mixture's experts in portions) and the calibration's hidden states. An expert that too few calibration tokens reach gets each step's form that needs none, with a warning.
 /// </summary>
-sealed class LayerPass(CompressionPlan plan, Model model, Calibration? calibration, Journal? journal, PassSettings settings)
+sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model, Calibration? calibration, Journal? journal, PassSettings settings)
 {
     // Of fewer inputs than this neither norms nor products say much.
     const int FewestTokens = 32;
@@ -141,6 +142,7 @@ sealed class LayerPass(CompressionPlan plan, Model model, Calibration? calibrati
             Mask = before is SparseWeight or TwoFourWeight ? Array.ConvertAll(original, value => value != 0) : null,
             Pattern = before is TwoFourWeight ? Packing.TwoOfFour : null,
             Inputs = isBlind ? null : inputs,
+            Scores = scores.For(steps),
             Random = new Random(SeedOf(name)),
             Cancel = settings.Cancel,
         };

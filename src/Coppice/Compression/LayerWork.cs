@@ -44,6 +44,9 @@ public sealed class LayerWork
     /// <summary>What calibration saw; null where no step and no report needs it.</summary>
     public InputStatistics? Inputs { get; init; }
 
+    /// <summary>What its pruning step knows from a look at the whole model; null where the step takes none.</summary>
+    internal Prune.IWeightScores? Scores { get; init; }
+
     /// <summary>Threads for the work.</summary>
     public WorkerPool Pool { get; }
 

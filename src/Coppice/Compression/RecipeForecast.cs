@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using Coppice.Compression.Prune;
 using Coppice.Evaluation;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -47,7 +48,9 @@ public sealed record RecipeForecast(double Seconds, long PeakBytes, long OutputB
             {
                 long start = Stopwatch.GetTimestamp();
                 Calibration? states = text.Count == 0 ? null : new Calibration(model, text, pool);
-                LayerPass pass = new(new CompressionPlan(recipe.Name, phase.Steps, phase.FirstStep, model), model, states, journal,
+                CompressionPlan steps = new(recipe.Name, phase.Steps, phase.FirstStep, model);
+                using PreparedScores scores = new(steps, model, text.Count == 0 ? [] : [text], pool, null, cancel);
+                LayerPass pass = new(steps, scores, model, states, journal,
                     new PassSettings(pool, 0, null, cancel) { FirstPart = phase.FirstPart, Blocks = 1 });
                 foreach (LayerResult result in pass.Run())
                     done[result.Name] = result;

@@ -15,6 +15,9 @@ internal static class StepRegistry
         }),
         ["wanda"] = options => Prune(options, new Wanda()),
         ["sparseGpt"] = options => Prune(options, new SparseGpt { Dampening = options.Between("dampening", 0.01, 0, 1) }),
+        ["gradient"] = options => Prepared(options, new Gradient()),
+        ["taylor"] = options => Prepared(options, new Taylor()),
+        ["snip"] = options => Prepared(options, new Snip { Tokens = options.Int("tokens", 2048, 2, 1 << 30) }),
         ["random"] = options => Prune(options, new RandomPruning()),
         ["roundToNearest"] = options => Quantize(options, new RoundToNearest()),
         ["gptq"] = options => Quantize(options, new Gptq
@@ -59,10 +62,13 @@ internal static class StepRegistry
         double sparsity = options.Between("sparsity", pattern?.Sparsity ?? step.Sparsity, 0, 1);
         if (pattern is { } p && Math.Abs(sparsity - p.Sparsity) > 1e-6)
             throw options.Wrong("sparsity", $"nothing beside pattern {p}, or its {p.Sparsity:0.####}");
-        if (pattern is not null && options.Has("scope") && step is Magnitude)
+        if (pattern is not null && step is Magnitude or PreparedPruneStep && options.Has("scope"))
             throw options.Wrong("scope", "nothing beside a pattern, which looks within its own groups");
         return step with { Sparsity = sparsity, Pattern = pattern };
     }
+
+    static PruneStep Prepared(OptionReader options, PreparedPruneStep step) =>
+        Prune(options, step with { Scope = options.Choice("scope", step.Scope, ("tensor", PruneScope.Tensor), ("row", PruneScope.Row)) });
 
     static QuantizeStep Quantize(OptionReader options, QuantizeStep step)
     {
