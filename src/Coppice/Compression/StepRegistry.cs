@@ -1,5 +1,6 @@
 using Coppice.Compression.Prune;
 using Coppice.Compression.Quantize;
+using Coppice.Compression.Structured;
 using Coppice.Weights;
 
 namespace Coppice.Compression;
@@ -25,6 +26,10 @@ internal static class StepRegistry
             Order = options.Choice("order", ColumnOrder.ActOrder, ("actOrder", ColumnOrder.ActOrder), ("natural", ColumnOrder.Natural)),
             Dampening = options.Between("dampening", 0.01, 0, 1),
         }),
+        ["dropLayers"] = DropLayers.Read,
+        ["pruneHeads"] = PruneHeads.Read,
+        ["pruneNeurons"] = PruneNeurons.Read,
+        ["pruneChannels"] = PruneChannels.Read,
         ["ggufBlock"] = options => new GgufBlock
         {
             Type = options.Choice("type", BlockFormat.Of<Q8_0>(), Blocks),
@@ -45,6 +50,9 @@ internal static class StepRegistry
         Step step = factory(options) with { Targets = options.Targets("targets"), Ignore = options.Targets("ignore") };
         if (step is WeightStep weightStep)
             step = weightStep with { Overrides = [.. options.Overrides("overrides").Select(change => new StepOverride(change.Targets("targets"), Override(change, factory)))] };
+        foreach (string name in step is ModelStep ? ["targets", "ignore"] : Array.Empty<string>())
+            if (options.Has(name))
+                throw options.Wrong(name, "nothing: this step is about the whole model");
         options.Finish();
         return step;
     }

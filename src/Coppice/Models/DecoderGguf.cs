@@ -53,6 +53,8 @@ static class DecoderGguf
         Family family = FamilyOf(config);
         if (family.GgufArchitecture is not { } architecture)
             throw new CoppiceException($"{path}: llama.cpp has no architecture for {config.Family} models");
+        if (!family.GgufStoresHeadWidth && config.HeadCount * config.HeadWidth != config.HiddenSize)
+            throw new CoppiceException($"{path}: in llama.cpp's {architecture} models all heads make up the width, in this one {config.HeadCount} of {config.HeadWidth} numbers stand beside a width of {config.HiddenSize}; write it as a folder");
         bool forgetsWindow = config.Window is not null && config.WindowPattern == 0;
         List<GgufWriter.Source> sources = [];
         foreach ((CheckpointEntry entry, IReadOnlyList<string> ours) in ModelCheckpoint.Stored(model, matrix => family.InGguf(matrix, config), GgufGrids.ToBlocks))

@@ -21,6 +21,9 @@ abstract class Family
     /// <summary>Whether the settings say how wide a head is; otherwise all heads make up the width.</summary>
     public virtual bool StoresHeadWidth => false;
 
+    /// <summary>Whether llama.cpp takes the width of a head from its file in this architecture; otherwise it has all heads make up the width.</summary>
+    public virtual bool GgufStoresHeadWidth => StoresHeadWidth;
+
     /// <summary>Whether a GGUF file holds a model of the family.</summary>
     public virtual bool Reads(Gguf file) => GgufArchitecture == file.Get<string>("general.architecture");
 

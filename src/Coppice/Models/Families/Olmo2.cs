@@ -16,6 +16,9 @@ sealed class Olmo2 : LlamaLike
     public override string GgufArchitecture => "olmo2";
 
     /// <inheritdoc/>
+    public override bool GgufStoresHeadWidth => false;
+
+    /// <inheritdoc/>
     public override DecoderConfig Read(JsonFields json)
     {
         Expect(json, "attention_bias", false);

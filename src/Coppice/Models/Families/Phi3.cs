@@ -16,6 +16,9 @@ sealed class Phi3 : LlamaLike
     public override string GgufArchitecture => "phi3";
 
     /// <inheritdoc/>
+    public override bool GgufStoresHeadWidth => false;
+
+    /// <inheritdoc/>
     public override DecoderConfig Read(JsonFields json)
     {
         if (json.Number("partial_rotary_factor", 1) != 1)

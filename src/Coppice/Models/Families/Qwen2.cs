@@ -16,6 +16,9 @@ sealed class Qwen2 : LlamaLike
     public override string GgufArchitecture => "qwen2";
 
     /// <inheritdoc/>
+    public override bool GgufStoresHeadWidth => false;
+
+    /// <inheritdoc/>
     public override DecoderConfig Read(JsonFields json)
     {
         Expect(json, "use_sliding_window", false);

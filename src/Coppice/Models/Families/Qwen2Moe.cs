@@ -17,6 +17,9 @@ sealed class Qwen2Moe : QwenMoe
     public override string GgufArchitecture => "qwen2moe";
 
     /// <inheritdoc/>
+    public override bool GgufStoresHeadWidth => false;
+
+    /// <inheritdoc/>
     protected override ExpertShares GgufShares => ExpertShares.All;
 
     /// <inheritdoc/>
