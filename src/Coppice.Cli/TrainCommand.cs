@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -31,6 +32,7 @@ static class TrainCommand
     static readonly Option<int> CheckpointEvery = Options.Integer("--checkpoint-every", "Steps between checkpoints; 0: none are kept", Defaults.CheckpointEvery);
     static readonly Option<int> MeasureEvery = Options.Integer("--measure-every", "Steps between measurements on held-out text; 0: at the end only", value: 0);
     static readonly Option<string?> Keep = Options.Choice("--keep", "What a step keeps for its way back: all (the default), the same as bfloat16 where that is exact enough, or blocks' inputs alone, which costs about a fifth more time", "all", "bf16", "inputs");
+    static readonly Option<string?> Zeros = Options.Choice("--zeros", "Which zeros of MODEL stay 0: those of pruned matrices (the default), all, or none: they train", "pruned", "all", "train");
     static readonly Option<double> Rate = Options.Number("--rate", "Highest learning rate", Defaults.LearningRate);
     static readonly Option<double> Decay = Options.Number("--decay", "AdamW's weight decay", Defaults.WeightDecay);
     static readonly Option<double> Clip = Options.Number("--clip", "Longest gradient; 0: any", Defaults.GradientClip);
@@ -40,7 +42,7 @@ static class TrainCommand
         Command command = new("train", "Trains a model from scratch, or a given one further; interrupted, the same command goes on where it stopped")
         {
             Start, Data, HeldOut, Output, TokenizerPath, Vocabulary, Width, Hidden, Layers, Heads, KeyValueHeads, Context, Steps, BatchSize, Accumulation,
-            Warmup, CheckpointEvery, MeasureEvery, Keep, Rate, Decay, Clip, TextArgument.Documents, TextArgument.Sdk,
+            Warmup, CheckpointEvery, MeasureEvery, Keep, Zeros, Rate, Decay, Clip, TextArgument.Documents, TextArgument.Sdk,
         };
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return command;
@@ -74,6 +76,12 @@ static class TrainCommand
                 "inputs" => KeptActivations.BlockInputs,
                 _ => KeptActivations.All,
             },
+            Zeros = parsed.GetValue(Zeros) switch
+            {
+                "all" => ZeroHandling.KeepAll,
+                "train" => ZeroHandling.Train,
+                _ => ZeroHandling.KeepPruned,
+            },
             Seed = session.Seed,
         };
         options.Validate();
@@ -82,6 +90,10 @@ static class TrainCommand
         TokenWindows? measured = heldOut is null ? null : new(TokenWindows.Tokenize(language.Tokenizer, heldOut.Documents), options.ContextLength, seed: 0);
         double bytesPerToken = heldOut is null ? 0 : (double)heldOut.ByteCount / measured!.TokenCount;
         session.Say($"model: {language.Model.ParameterCount:N0} parameters; text: {windows.TokenCount:N0} tokens; {(double)options.Steps * options.TokensPerStep / windows.TokenCount:F1} epochs in {options.Steps:N0} steps");
+
+        (int pruned, double zeros) = Pruned.Count(language.Model, options.Zeros);
+        if (pruned > 0)
+            session.Say(string.Create(CultureInfo.InvariantCulture, $"pruned: {pruned} matrices, {100 * zeros:F1} % of them zeros, which stay 0; --zeros train trains them too"));
 
         string checkpoint = output + ".checkpoint.safetensors";
         TrainingLog log = Train(session, language.Model, windows, measured, options, checkpoint, output + ".training.jsonl", bytesPerToken, cancel);

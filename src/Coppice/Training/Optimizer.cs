@@ -14,7 +14,7 @@ public abstract class Optimizer(IReadOnlyList<Parameter> parameters)
     /// <summary>What has to be kept, besides the parameters and <see cref="StepsTaken"/>, to go on as if never interrupted.</summary>
     public virtual IEnumerable<(string Name, Tensor Tensor)> State => [];
 
-    /// <summary>One step with every gradient times <paramref name="gradientScale"/>; the gradients are zeroed.</summary>
+    /// <summary>One step with every gradient times <paramref name="gradientScale"/>; the gradients are zeroed. A number that is 0 and whose gradients were always 0 stays 0.</summary>
     public void Step(WorkerPool pool, double rate, double gradientScale, TrainingOptions options)
     {
         StepsTaken++;

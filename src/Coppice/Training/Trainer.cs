@@ -1,6 +1,7 @@
 using System.Numerics.Tensors;
 using Coppice.Models;
 using Coppice.Tensors;
+using Coppice.Weights;
 using Tensor = Coppice.Tensors.Tensor;
 
 namespace Coppice.Training;
@@ -27,7 +28,7 @@ public sealed class Trainer
         (this.model, this.windows, this.options) = (model, windows, options);
         context = new ForwardContext(pool, new Tape()) { Keeps = options.Activations };
         targets = new int[options.BatchSize * options.ContextLength];
-        Optimizer = Optimizer.Create(Parameter.Of(model), options);
+        Optimizer = Optimizer.Create(Parameter.Of(model, options.Zeros), options);
     }
 
     /// <summary>What moves the parameters; its step count is the trainer's place.</summary>
@@ -52,6 +53,9 @@ public sealed class Trainer
             context.Tape!.Backward(nats);
             context.Reset();
         }
+        foreach (Parameter parameter in Optimizer.Parameters)
+            if (parameter.Mask is { } mask)
+                Pruned.Clear(parameter.Tensor.Grad!, mask);
         double norm = GradientNorm();
         if (!double.IsFinite(loss) || !double.IsFinite(norm))
             throw new CoppiceException($"Training: step {step + 1} has loss {loss} and gradient norm {norm}; lower the learning rate {rate} or check the weights for NaN");
@@ -78,11 +82,15 @@ public sealed class Trainer
         return nats / ((long)count * length);
     }
 
-    /// <summary>Frees the gradients: the model is for use now.</summary>
+    /// <summary>Frees the gradients, and stores masked matrices sparsely: the model is for use now.</summary>
     public void Finish()
     {
         foreach (Parameter parameter in Optimizer.Parameters)
             parameter.Tensor.DropGradient();
+        HashSet<Tensor> masked = [.. Optimizer.Parameters.Where(parameter => parameter.Mask is not null).Select(parameter => parameter.Tensor)];
+        foreach ((_, MatrixLayer layer) in model.Matrices())
+            if (layer.Weight is DenseWeight dense && masked.Contains(dense.Values))
+                layer.Weight = Pruned.Store(dense.Values);
     }
 
     double GradientNorm()

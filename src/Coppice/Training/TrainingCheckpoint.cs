@@ -8,7 +8,7 @@ using Coppice.Tensors;
 
 namespace Coppice.Training;
 
-/// <summary>A run's whole state in one safetensors file: parameters, optimizer, step, and a signature of what was asked for.</summary>
+/// <summary>A run's whole state in one safetensors file: parameters, optimizer, masks, step, and a signature of what was asked for.</summary>
 static class TrainingCheckpoint
 {
     /// <summary>Names a run: another text, tokenizer, start model or option is another run. Taken before the first step.</summary>
@@ -46,5 +46,8 @@ static class TrainingCheckpoint
     }
 
     static IEnumerable<(string Name, Tensor Tensor)> Tensors(Optimizer optimizer) =>
-        optimizer.Parameters.Select(parameter => (parameter.Name, parameter.Tensor)).Concat(optimizer.State);
+        [
+            .. optimizer.Parameters.Select(parameter => (parameter.Name, parameter.Tensor)), .. optimizer.State,
+            .. optimizer.Parameters.Where(parameter => parameter.Mask is not null).Select(parameter => ("mask." + parameter.Name, parameter.Mask!)),
+        ];
 }

@@ -47,6 +47,9 @@ public sealed record TrainingOptions
     /// <summary>What is kept for the way back: memory against time. Blocks' inputs alone train to the same numbers, bit for bit; bfloat16 does so within the gradient's own noise.</summary>
     public KeptActivations Activations { get; init; }
 
+    /// <summary>Which zeros of the model stay 0.</summary>
+    public ZeroHandling Zeros { get; init; }
+
     /// <summary>Seeds initial weights and the order of the data.</summary>
     public int Seed { get; init; } = 1;
 

@@ -33,6 +33,17 @@ static class TwoFour
         return mask;
     }
 
+    /// <summary>Whether at most two of every four neighbours are not zero.</summary>
+    public static bool Fits(int columns, ReadOnlySpan<float> values)
+    {
+        if (columns % 4 != 0)
+            return false;
+        for (int i = 0; i < values.Length; i += 4)
+            if (values.Slice(i, 4).Count(0f) < 2)
+                return false;
+        return true;
+    }
+
     /// <summary>What a row's mask keeps, in order. <paramref name="kept"/> may be the start of <paramref name="row"/>.</summary>
     public static void Gather<T>(ReadOnlySpan<byte> mask, ReadOnlySpan<T> row, Span<T> kept)
     {
