@@ -33,6 +33,10 @@ static class TrainCommand
     static readonly Option<int> MeasureEvery = Options.Integer("--measure-every", "Steps between measurements on held-out text; 0: at the end only", value: 0);
     static readonly Option<string?> Keep = Options.Choice("--keep", "What a step keeps for its way back: all (the default), the same as bfloat16 where that is exact enough, or blocks' inputs alone, which costs about a fifth more time", "all", "bf16", "inputs");
     static readonly Option<string?> Zeros = Options.Choice("--zeros", "Which zeros of MODEL stay 0: those of pruned matrices (the default), all, or none: they train", "pruned", "all", "train");
+    static readonly Option<int?> LoraRank = Options.OptionalInteger("--lora", "Leave MODEL's matrices as they are and train a change of rank N beside each; OUT has both merged");
+    static readonly Option<double> LoraAlpha = Options.Number("--lora-alpha", "The changes' factor, times the rank", value: 16);
+    static readonly Option<string[]> LoraTargets = new("--lora-targets") { Description = "Globs of the matrices that get one; all of the blocks by default", HelpName = "GLOB", AllowMultipleArgumentsPerToken = true };
+    static readonly Option<string?> Adapter = Options.Text("--adapter", "DIR", "With --lora: a folder to write the changes alone to, in PEFT's layout");
     static readonly Option<double> Rate = Options.Number("--rate", "Highest learning rate", Defaults.LearningRate);
     static readonly Option<double> Decay = Options.Number("--decay", "AdamW's weight decay", Defaults.WeightDecay);
     static readonly Option<double> Clip = Options.Number("--clip", "Longest gradient; 0: any", Defaults.GradientClip);
@@ -42,7 +46,7 @@ static class TrainCommand
         Command command = new("train", "Trains a model from scratch, or a given one further; interrupted, the same command goes on where it stopped")
         {
             Start, Data, HeldOut, Output, TokenizerPath, Vocabulary, Width, Hidden, Layers, Heads, KeyValueHeads, Context, Steps, BatchSize, Accumulation,
-            Warmup, CheckpointEvery, MeasureEvery, Keep, Zeros, Rate, Decay, Clip, TextArgument.Documents, TextArgument.Sdk,
+            Warmup, CheckpointEvery, MeasureEvery, Keep, Zeros, LoraRank, LoraAlpha, LoraTargets, Adapter, Rate, Decay, Clip, TextArgument.Documents, TextArgument.Sdk,
         };
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return command;
@@ -53,6 +57,7 @@ static class TrainCommand
         using Session session = new(parsed);
         string output = Path.TrimEndingDirectorySeparator(parsed.GetRequiredValue(Output));
         ModelArgument.CheckTarget(parsed.GetValue(Start), output);
+        CheckLora(parsed, output);
         Corpus corpus = TextArgument.Open(parsed.GetRequiredValue(Data), parsed, cancel);
         string? heldOutSpec = parsed.GetValue(HeldOut) ?? (corpus.Name is "sdk" or "sdk:train" ? "sdk:valid" : null);
         Corpus? heldOut = heldOutSpec is null ? null : TextArgument.Open(heldOutSpec, parsed, cancel);
@@ -95,8 +100,11 @@ static class TrainCommand
         if (pruned > 0)
             session.Say(string.Create(CultureInfo.InvariantCulture, $"pruned: {pruned} matrices, {100 * zeros:F1} % of them zeros, which stay 0; --zeros train trains them too"));
 
+        Attach(parsed, language, session);
+
         string checkpoint = output + ".checkpoint.safetensors";
         TrainingLog log = Train(session, language.Model, windows, measured, options, checkpoint, output + ".training.jsonl", bytesPerToken, cancel);
+        Merge(parsed, language, options, session);
         language.Save(output, DType.F16, alongside: folder => File.Copy(log.Path, Path.Combine(folder, "training.jsonl")));
         File.Delete(checkpoint);
         File.Delete(log.Path);
@@ -113,6 +121,48 @@ static class TrainCommand
             json.WriteString("artifact", output);
         });
         return ExitCode.Done;
+    }
+
+    static void CheckLora(ParseResult parsed, string output)
+    {
+        if (parsed.GetValue(LoraRank) is null)
+        {
+            if (parsed.GetValue(Adapter) is not null || parsed.GetValue(LoraTargets) is { Length: > 0 })
+                throw new MisuseException("--adapter and --lora-targets go with --lora, which is not there");
+            return;
+        }
+        if (parsed.GetValue(Start) is null)
+            throw new MisuseException("--lora trains a change of a model, and no MODEL is there");
+        if (parsed.GetValue(Adapter) is { } folder)
+        {
+            if (Path.GetFullPath(folder).TrimEnd(Path.DirectorySeparatorChar) == Path.GetFullPath(output).TrimEnd(Path.DirectorySeparatorChar))
+                throw new MisuseException($"{folder}: --adapter is the output itself; name another folder");
+            ModelArgument.CheckTarget(parsed.GetValue(Start), folder);
+        }
+    }
+
+    static void Attach(ParseResult parsed, LanguageModel language, Session session)
+    {
+        if (parsed.GetValue(LoraRank) is not { } rank)
+            return;
+        Lora.Attach(language.Model, new LoraOptions { Rank = rank, Alpha = parsed.GetValue(LoraAlpha), Targets = [.. parsed.GetValue(LoraTargets) ?? []] }, session.Seed);
+        if (parsed.GetValue(Adapter) is { } folder)
+            AdapterFolder.Names(folder, (DecoderModel)language.Model);
+        IReadOnlyList<(string Name, Linear Layer)> adapted = Lora.Adapted(language.Model);
+        session.Say($"lora: {adapted.Count} matrices, {adapted.Sum(part => (long)part.Layer.Adapter!.A.Shape.Length + part.Layer.Adapter.B.Shape.Length):N0} parameters train");
+    }
+
+    static void Merge(ParseResult parsed, LanguageModel language, TrainingOptions options, Session session)
+    {
+        if (parsed.GetValue(LoraRank) is null)
+            return;
+        if (parsed.GetValue(Adapter) is { } folder)
+        {
+            AdapterFolder.Write(folder, (DecoderModel)language.Model, language.Source);
+            session.Say($"wrote {folder}");
+        }
+        (int merged, int pruned) = Lora.Merge(language.Model, session.Pool, options.Zeros);
+        session.Say($"lora: merged into {merged} matrices, now of floats{(pruned > 0 ? $"; {pruned} are pruned and kept their zeros, so that what fell on these is lost (--zeros train keeps it)" : "")}");
     }
 
     static TrainingLog Train(Session session, Model model, TokenWindows windows, TokenWindows? heldOut, TrainingOptions options, string checkpoint, string logPath, double bytesPerToken, CancellationToken cancel)

@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Coppice.Models;
 
 namespace Coppice.Compression;
 

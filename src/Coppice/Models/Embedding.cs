@@ -16,7 +16,8 @@ public sealed class Embedding(Weight weight) : MatrixLayer(weight)
     {
         ReadOnlySpan<int> tokens = rows.Span;
         bool trains = context.Tape is not null && Weight is DenseWeight { Values.RequiresGrad: true };
-        Tensor y = context.Result([tokens.Length, Weight.Columns], trains);
+        // Where the table is frozen what lies above may train: the rest of a pass then finds a gradient wherever it looks.
+        Tensor y = context.Result([tokens.Length, Weight.Columns], context.Tape is not null);
         for (int i = 0; i < tokens.Length; i++)
         {
             if ((uint)tokens[i] >= (uint)Weight.Rows)

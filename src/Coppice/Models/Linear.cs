@@ -15,6 +15,9 @@ public sealed class Linear(Weight weight, Tensor? bias = null) : MatrixLayer(wei
     /// <summary>b [outputs], where there is one.</summary>
     public Tensor? Bias => bias;
 
+    /// <summary>A change that stands beside the matrix, or none. It is no part of the model's own parameters.</summary>
+    public LowRankAdapter? Adapter { get; set; }
+
     /// <inheritdoc/>
     public override IEnumerable<(string Name, Tensor Vector)> Vectors => bias is null ? [] : [("bias", bias)];
 
@@ -51,6 +54,8 @@ public sealed class Linear(Weight weight, Tensor? bias = null) : MatrixLayer(wei
             Weight.Multiply(context.Pool, new Rows(x.Data, tokens, Weight.Columns), result);
         if (records)
             context.Tape!.Record<Node>(y).Set(context.Pool, Weight, x, y);
+        if (Adapter is not null)
+            y = Adapter.AddTo(y, x, context);
         return bias is null ? y : AddBias.Apply(context, y, bias);
     }
 

@@ -19,7 +19,7 @@ public sealed class Trainer
     readonly Batch batch = new();
     readonly int[] targets;
 
-    /// <summary>Makes the model's parameters trainable and stands before the first step.</summary>
+    /// <summary>Makes the model's parameters trainable, or its adapters alone where it has some, and stands before the first step.</summary>
     public Trainer(Model model, TokenWindows windows, TrainingOptions options, WorkerPool pool)
     {
         options.Validate();
@@ -28,7 +28,8 @@ public sealed class Trainer
         (this.model, this.windows, this.options) = (model, windows, options);
         context = new ForwardContext(pool, new Tape()) { Keeps = options.Activations };
         targets = new int[options.BatchSize * options.ContextLength];
-        Optimizer = Optimizer.Create(Parameter.Of(model, options.Zeros), options);
+        IReadOnlyList<Parameter> adapters = Lora.Parameters(model);
+        Optimizer = Optimizer.Create(adapters.Count > 0 ? adapters : Parameter.Of(model, options.Zeros), options);
     }
 
     /// <summary>What moves the parameters; its step count is the trainer's place.</summary>

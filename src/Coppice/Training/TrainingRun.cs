@@ -19,7 +19,7 @@ public static class TrainingRun
     {
         Trainer trainer = new(model, windows, options, pool);
         Optimizer optimizer = trainer.Optimizer;
-        string signature = TrainingCheckpoint.Signature(optimizer, windows, options);
+        string signature = TrainingCheckpoint.Signature(optimizer, windows, options, Lora.Adapted(model).Count > 0 ? [model] : []);
         if (checkpoint is not null && File.Exists(checkpoint))
             TrainingCheckpoint.Restore(checkpoint, optimizer, signature);
         int first = optimizer.StepsTaken;

@@ -30,4 +30,38 @@ public sealed class TrainTests : IDisposable
         Assert.Equal(0, Train(tiny["pruned"], "free", "--zeros", "train").Code);
         Assert.All(LanguageModel.Load(tiny["free"]).Model.Matrices(), part => Assert.True(part.Layer.Weight.Sparsity() < 0.01));
     }
+
+    [Fact]
+    public void Lora_writes_a_merged_model_and_the_adapters_alone()
+    {
+        Outcome outcome = Train(tiny.Model, "merged", "--lora", "2", "--lora-targets", "*.q_proj", "*.v_proj", "--adapter", tiny["adapter"]);
+        Assert.Equal(0, outcome.Code);
+        Assert.Contains("lora: 4 matrices, 896 parameters train", outcome.Error, StringComparison.Ordinal);
+        Assert.Contains("lora: merged into 4 matrices, now of floats\n", outcome.Error, StringComparison.Ordinal);
+        Assert.Equal(["adapter_config.json", "adapter_model.safetensors"], Directory.EnumerateFiles(tiny["adapter"]).Select(Path.GetFileName).Where(name => name != ".coppice").Order());
+        Dictionary<string, MatrixLayer> before = tiny.Language.Model.Matrices().ToDictionary(), after = LanguageModel.Load(tiny["merged"]).Model.Matrices().ToDictionary();
+        foreach ((string name, MatrixLayer layer) in before)
+        {
+            double change = layer.Weight.ToDense().Zip(after[name].Weight.ToDense(), (a, b) => Math.Abs(a - b)).Max();
+            Assert.True(name.EndsWith("q_proj", StringComparison.Ordinal) || name.EndsWith("v_proj", StringComparison.Ordinal) ? change > 1e-4 : change < 1e-4, $"{name} changed by {change}");
+        }
+    }
+
+    [Fact]
+    public void Lora_on_a_pruned_quantized_folder_says_what_the_merge_keeps()
+    {
+        CommandLine.Json("compress", tiny.Model, "--to", "2:4-int4", "--calibrate", tiny.Text, "--documents", "line", "-o", tiny["small"]);
+        CommandLine.Json("compress", tiny.Model, "--to", "sparse50", "--calibrate", tiny.Text, "--documents", "line", "-o", tiny["pruned"]);
+        Assert.Contains("now of floats\n", Train(tiny["small"], "dense", "--lora", "2").Error, StringComparison.Ordinal);
+        Assert.Contains("14 are pruned and kept their zeros", Train(tiny["pruned"], "kept", "--lora", "2").Error, StringComparison.Ordinal);
+        Assert.Equal(14, LanguageModel.Load(tiny["kept"]).Model.Matrices().Count(part => part.Layer.Weight.Kind == "sparse-f16"));
+    }
+
+    [Fact]
+    public void Lora_options_without_what_they_need_are_misuse()
+    {
+        Assert.Contains("no MODEL", CommandLine.Run("train", "--data", tiny.Text, "--lora", "4", "-o", tiny["out"]).FailsInOneLine(2), StringComparison.Ordinal);
+        Assert.Contains("--lora", Train(tiny.Model, "out", "--adapter", tiny["adapter"]).FailsInOneLine(2), StringComparison.Ordinal);
+        Assert.Contains("--adapter is the output itself", Train(tiny.Model, "out", "--lora", "2", "--adapter", tiny["out"]).FailsInOneLine(2), StringComparison.Ordinal);
+    }
 }

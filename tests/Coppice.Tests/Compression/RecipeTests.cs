@@ -1,6 +1,7 @@
 using Coppice.Compression;
 using Coppice.Compression.Prune;
 using Coppice.Compression.Quantize;
+using Coppice.Models;
 using Coppice.Tensors;
 
 namespace Coppice.Tests.Compression;

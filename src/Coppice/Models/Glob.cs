@@ -1,4 +1,4 @@
-namespace Coppice.Compression;
+namespace Coppice.Models;
 
 /// <summary>Names by pattern: <c>*</c> stands for any run of characters, dots included, and <c>?</c> for one.</summary>
 internal static class Glob
