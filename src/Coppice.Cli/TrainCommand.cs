@@ -37,6 +37,9 @@ static class TrainCommand
     static readonly Option<double> LoraAlpha = Options.Number("--lora-alpha", "The changes' factor, times the rank", value: 16);
     static readonly Option<string[]> LoraTargets = new("--lora-targets") { Description = "Globs of the matrices that get one; all of the blocks by default", HelpName = "GLOB", AllowMultipleArgumentsPerToken = true };
     static readonly Option<string?> Adapter = Options.Text("--adapter", "DIR", "With --lora: a folder to write the changes alone to, in PEFT's layout");
+    static readonly Option<string?> TeacherModel = Options.Text("--teacher", "BASE", "A model with MODEL's tokenizer whose outputs count beside the text: the model that MODEL was made from, or a larger one");
+    static readonly Option<double> Temperature = Options.Number("--temperature", "What both models' logits are divided by where they are compared", Defaults.Distillation.Temperature);
+    static readonly Option<double> SoftShare = Options.Number("--soft", "The teacher's share of the loss, 0 to 1", Defaults.Distillation.Share);
     static readonly Option<double> Rate = Options.Number("--rate", "Highest learning rate", Defaults.LearningRate);
     static readonly Option<double> Decay = Options.Number("--decay", "AdamW's weight decay", Defaults.WeightDecay);
     static readonly Option<double> Clip = Options.Number("--clip", "Longest gradient; 0: any", Defaults.GradientClip);
@@ -46,7 +49,7 @@ static class TrainCommand
         Command command = new("train", "Trains a model from scratch, or a given one further; interrupted, the same command goes on where it stopped")
         {
             Start, Data, HeldOut, Output, TokenizerPath, Vocabulary, Width, Hidden, Layers, Heads, KeyValueHeads, Context, Steps, BatchSize, Accumulation,
-            Warmup, CheckpointEvery, MeasureEvery, Keep, Zeros, LoraRank, LoraAlpha, LoraTargets, Adapter, Rate, Decay, Clip, TextArgument.Documents, TextArgument.Sdk,
+            Warmup, CheckpointEvery, MeasureEvery, Keep, Zeros, LoraRank, LoraAlpha, LoraTargets, Adapter, TeacherModel, Temperature, SoftShare, Rate, Decay, Clip, TextArgument.Documents, TextArgument.Sdk,
         };
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return command;
@@ -87,6 +90,7 @@ static class TrainCommand
                 "train" => ZeroHandling.Train,
                 _ => ZeroHandling.KeepPruned,
             },
+            Distillation = new DistillationOptions { Temperature = parsed.GetValue(Temperature), Share = parsed.GetValue(SoftShare) },
             Seed = session.Seed,
         };
         options.Validate();
@@ -101,9 +105,12 @@ static class TrainCommand
             session.Say(string.Create(CultureInfo.InvariantCulture, $"pruned: {pruned} matrices, {100 * zeros:F1} % of them zeros, which stay 0; --zeros train trains them too"));
 
         Attach(parsed, language, session);
+        LanguageModel? teacher = parsed.GetValue(TeacherModel) is { } name ? ModelArgument.LoadDecoder(name) : null;
+        if (teacher is not null && teacher.Tokenizer.Hash != language.Tokenizer.Hash)
+            throw new CoppiceException($"{teacher.Source}: has another tokenizer than {language.Source}; a teacher must read the same tokens");
 
         string checkpoint = output + ".checkpoint.safetensors";
-        TrainingLog log = Train(session, language.Model, windows, measured, options, checkpoint, output + ".training.jsonl", bytesPerToken, cancel);
+        TrainingLog log = Train(session, language.Model, windows, measured, options, checkpoint, output + ".training.jsonl", bytesPerToken, teacher?.Model, cancel);
         Merge(parsed, language, options, session);
         language.Save(output, DType.F16, alongside: folder => File.Copy(log.Path, Path.Combine(folder, "training.jsonl")));
         File.Delete(checkpoint);
@@ -165,14 +172,14 @@ static class TrainCommand
         session.Say($"lora: merged into {merged} matrices, now of floats{(pruned > 0 ? $"; {pruned} are pruned and kept their zeros, so that what fell on these is lost (--zeros train keeps it)" : "")}");
     }
 
-    static TrainingLog Train(Session session, Model model, TokenWindows windows, TokenWindows? heldOut, TrainingOptions options, string checkpoint, string logPath, double bytesPerToken, CancellationToken cancel)
+    static TrainingLog Train(Session session, Model model, TokenWindows windows, TokenWindows? heldOut, TrainingOptions options, string checkpoint, string logPath, double bytesPerToken, Model? teacher, CancellationToken cancel)
     {
         try
         {
             return session.Track("training", ticks =>
             {
                 TrainingLog log = new(session, ticks, logPath, bytesPerToken);
-                TrainingRun.Train(model, windows, heldOut, options, session.Pool, checkpoint, log, cancel);
+                TrainingRun.Train(model, windows, heldOut, options, session.Pool, checkpoint, log, teacher, cancel);
                 return log;
             });
         }

@@ -6,7 +6,7 @@ using Tensor = Coppice.Tensors.Tensor;
 
 namespace Coppice.Training;
 
-/// <summary>What one optimizer step did: mean nats a token before it, the gradient's 2-norm before clipping, the rate.</summary>
+/// <summary>What one optimizer step did: mean nats a token before it (with a teacher: of the mixed loss), the gradient's 2-norm before clipping, the rate.</summary>
 public readonly record struct StepResult(int Step, double Loss, double GradientNorm, double Rate);
 
 /// <summary>Takes optimizer steps on a model. A step depends on the parameters, the optimizer's state, the text, the seed and its number, and on nothing else.</summary>
@@ -18,9 +18,15 @@ public sealed class Trainer
     readonly ForwardContext context;
     readonly Batch batch = new();
     readonly int[] targets;
+    readonly Teacher? teacher;
 
     /// <summary>Makes the model's parameters trainable, or its adapters alone where it has some, and stands before the first step.</summary>
-    public Trainer(Model model, TokenWindows windows, TrainingOptions options, WorkerPool pool)
+    /// <param name="model">What trains.</param>
+    /// <param name="windows">On what.</param>
+    /// <param name="options">How.</param>
+    /// <param name="pool">The threads.</param>
+    /// <param name="teacher">A model of the same vocabulary whose outputs count as <see cref="TrainingOptions.Distillation"/> says; without one the text alone counts.</param>
+    public Trainer(Model model, TokenWindows windows, TrainingOptions options, WorkerPool pool, Model? teacher = null)
     {
         options.Validate();
         if (options.ContextLength > model.ContextLength)
@@ -28,6 +34,7 @@ public sealed class Trainer
         (this.model, this.windows, this.options) = (model, windows, options);
         context = new ForwardContext(pool, new Tape()) { Keeps = options.Activations };
         targets = new int[options.BatchSize * options.ContextLength];
+        this.teacher = teacher is null ? null : new Teacher(teacher, model, options, pool);
         IReadOnlyList<Parameter> adapters = Lora.Parameters(model);
         Optimizer = Optimizer.Create(adapters.Count > 0 ? adapters : Parameter.Of(model, options.Zeros), options);
     }
@@ -49,7 +56,9 @@ public sealed class Trainer
         for (int part = 0; part < options.Accumulation; part++)
         {
             windows.Fill(((long)step * options.Accumulation + part) * options.BatchSize, options.BatchSize, batch, targets);
-            Tensor nats = CrossEntropy.Apply(context, model.Forward(batch, context), targets, targets.Length * options.Accumulation);
+            Tensor logits = model.Forward(batch, context);
+            int tokens = targets.Length * options.Accumulation;
+            Tensor nats = teacher?.Loss(context, logits, batch, targets, tokens) ?? CrossEntropy.Apply(context, logits, targets, tokens);
             loss += nats.Data[0];
             context.Tape!.Backward(nats);
             context.Reset();

@@ -50,6 +50,9 @@ public sealed record TrainingOptions
     /// <summary>Which zeros of the model stay 0.</summary>
     public ZeroHandling Zeros { get; init; }
 
+    /// <summary>What a teacher's outputs count, where there is a teacher.</summary>
+    public DistillationOptions Distillation { get; init; } = new();
+
     /// <summary>Seeds initial weights and the order of the data.</summary>
     public int Seed { get; init; } = 1;
 
@@ -87,6 +90,8 @@ public sealed record TrainingOptions
         Check(WeightDecay >= 0, "weight decay", WeightDecay, "0 or more");
         Check(Beta1 is >= 0 and < 1, "beta1", Beta1, "0 to 1, exclusive");
         Check(Beta2 is >= 0 and < 1, "beta2", Beta2, "0 to 1, exclusive");
+        Check(Distillation.Temperature > 0 && double.IsFinite(Distillation.Temperature), "temperature", Distillation.Temperature, "above 0");
+        Check(Distillation.Share is >= 0 and <= 1, "soft share", Distillation.Share, "0 to 1");
         Check(GradientClip >= 0, "gradient clip", GradientClip, "0 or more");
 
         static void Check(bool right, string name, double value, string wanted)

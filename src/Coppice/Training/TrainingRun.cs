@@ -12,14 +12,15 @@ public static class TrainingRun
 {
     /// <summary>Trains <paramref name="model"/> in place. A checkpoint at <paramref name="checkpoint"/> (null: none is kept) is gone on from; on cancellation the state is saved there first.</summary>
     /// <param name="heldOut">Windows measured every <see cref="TrainingOptions.ValidateEvery"/> steps; null measures none.</param>
+    /// <param name="teacher">A model whose outputs count as <see cref="TrainingOptions.Distillation"/> says; null has the text alone count.</param>
     /// <exception cref="OperationCanceledException">Cancelled; with a checkpoint, nothing is lost.</exception>
     /// <exception cref="CoppiceException">The loss is not finite, or the checkpoint is of another run.</exception>
     public static void Train(Model model, TokenWindows windows, TokenWindows? heldOut, TrainingOptions options, WorkerPool pool, string? checkpoint,
-        IProgress<TrainingProgress>? progress = null, CancellationToken cancel = default)
+        IProgress<TrainingProgress>? progress = null, Model? teacher = null, CancellationToken cancel = default)
     {
-        Trainer trainer = new(model, windows, options, pool);
+        Trainer trainer = new(model, windows, options, pool, teacher);
         Optimizer optimizer = trainer.Optimizer;
-        string signature = TrainingCheckpoint.Signature(optimizer, windows, options, Lora.Adapted(model).Count > 0 ? [model] : []);
+        string signature = TrainingCheckpoint.Signature(optimizer, windows, options, [.. Lora.Adapted(model).Count > 0 ? [model] : Array.Empty<Model>(), .. teacher is null ? [] : new[] { teacher }]);
         if (checkpoint is not null && File.Exists(checkpoint))
             TrainingCheckpoint.Restore(checkpoint, optimizer, signature);
         int first = optimizer.StepsTaken;

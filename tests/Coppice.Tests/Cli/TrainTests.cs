@@ -58,6 +58,15 @@ public sealed class TrainTests : IDisposable
     }
 
     [Fact]
+    public void A_teacher_of_the_same_tokens_takes_part_and_another_is_refused()
+    {
+        Assert.Equal(0, Train(tiny.Model, "taught", "--teacher", tiny.Model, "--soft", "0.9", "--temperature", "1.5").Code);
+        Assert.NotEqual(TinyFolder.Bytes(tiny["taught"])["model.safetensors"], Train(tiny.Model, "alone").Code == 0 ? TinyFolder.Bytes(tiny["alone"])["model.safetensors"] : "");
+        Assert.Contains("another tokenizer", Train(tiny.Model, "out", "--teacher", "grove", "--quiet").FailsInOneLine(1), StringComparison.Ordinal);
+        Assert.Contains("soft share is 2", Train(tiny.Model, "out", "--soft", "2").FailsInOneLine(1), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Lora_options_without_what_they_need_are_misuse()
     {
         Assert.Contains("no MODEL", CommandLine.Run("train", "--data", tiny.Text, "--lora", "4", "-o", tiny["out"]).FailsInOneLine(2), StringComparison.Ordinal);

@@ -152,7 +152,7 @@ public sealed class LoraTests : IDisposable
         DecoderModel whole = Fresh(), resumed = Fresh();
         TrainingRun.Train(whole, Windows(), null, Options, pool, checkpoint: null);
         using CancellationTokenSource cancel = new();
-        Assert.Throws<OperationCanceledException>(() => TrainingRun.Train(Fresh(), Windows(), null, Options, pool, folder["state"], new Cancelling(cancel), cancel.Token));
+        Assert.Throws<OperationCanceledException>(() => TrainingRun.Train(Fresh(), Windows(), null, Options, pool, folder["state"], new Cancelling(cancel), cancel: cancel.Token));
         DecoderModel other = Fresh();
         ((DenseWeight)other.Blocks[0].Attention.Query.Weight).Values.Data[0] += 1;
         Assert.Contains("another run", Assert.Throws<CoppiceException>(() => TrainingRun.Train(other, Windows(), null, Options, pool, folder["state"])).Message, StringComparison.Ordinal);

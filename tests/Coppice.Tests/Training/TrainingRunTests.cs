@@ -48,7 +48,7 @@ public sealed class TrainingRunTests : IDisposable
         string checkpoint = Path.Combine(folder, "state.safetensors");
         using CancellationTokenSource cancel = new();
         Assert.Throws<OperationCanceledException>(() =>
-            TrainingRun.Train(TinyLlama.Create(), Windows(), null, Options, pool, checkpoint, new At(steps, cancel.Cancel), cancel.Token));
+            TrainingRun.Train(TinyLlama.Create(), Windows(), null, Options, pool, checkpoint, new At(steps, cancel.Cancel), cancel: cancel.Token));
         DecoderModel model = TinyLlama.Create();
         At first = new(0, () => { });
         TrainingRun.Train(model, Windows(), null, Options, pool, checkpoint, first);
@@ -76,7 +76,7 @@ public sealed class TrainingRunTests : IDisposable
         string checkpoint = Path.Combine(folder, "state.safetensors");
         using CancellationTokenSource cancel = new();
         Assert.Throws<OperationCanceledException>(() =>
-            TrainingRun.Train(TinyLlama.Create(), Windows(), null, Options, pool, checkpoint, new At(2, cancel.Cancel), cancel.Token));
+            TrainingRun.Train(TinyLlama.Create(), Windows(), null, Options, pool, checkpoint, new At(2, cancel.Cancel), cancel: cancel.Token));
         CoppiceException error = Assert.Throws<CoppiceException>(() =>
             TrainingRun.Train(TinyLlama.Create(), Windows(), null, Options with { LearningRate = 1e-3 }, pool, checkpoint));
         Assert.Contains("another run", error.Message);

@@ -45,7 +45,7 @@ internal static unsafe class CrossEntropy
         }
     }
 
-    static void Check(int logits, ReadOnlySpan<int> targets, int losses)
+    internal static void Check(int logits, ReadOnlySpan<int> targets, int losses)
     {
         Vectors.SameLength(losses, targets.Length, nameof(CrossEntropy));
         if (targets.IsEmpty ? logits > 0 : logits % targets.Length != 0 || logits == 0)

@@ -1,6 +1,7 @@
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
 using CrossEntropy = Coppice.Tensors.Simd.CrossEntropy;
+using SoftTargets = Coppice.Tensors.Simd.SoftTargets;
 
 namespace Coppice.Tests.Tensors.Simd;
 
@@ -80,6 +81,11 @@ public sealed class FusedKernelTests : IDisposable
         CrossEntropy.LossAndGradient(pool, logits, [.. Enumerable.Range(0, rows).Select(i => i % n)], 0.25f, losses);
         yield return ("loss", [.. losses.Select(v => (float)v)]);
         yield return ("loss dx", logits);
+
+        float[] mixed = [.. x.Select(v => v * 20)];
+        SoftTargets.LossAndGradient(pool, mixed, [.. u.Select(v => v * 20)], [.. Enumerable.Range(0, rows).Select(i => i % n)], new SoftTargetsSettings(2, 0.5f), 0.25f, losses);
+        yield return ("soft loss", [.. losses.Select(v => (float)v)]);
+        yield return ("soft loss dx", mixed);
 
         float[] p = [.. x], m = [.. u], v = [.. dy.Select(Math.Abs)];
         AdamW.Step(pool, dy, new AdamWSettings(0.01f), 3, 0.5f, p, m, v);
