@@ -47,12 +47,18 @@ static class CompressCommand
         bool looks = new RecipePlan(recipe, language.Model).NeedsText;
         if (looks && calibrationSpec is null)
             throw new MisuseException($"recipe '{recipe.Name}' looks at activations; --calibrate is missing: {TextArgument.Specs}");
-        IReadOnlyList<int[]> calibration = looks || parsed.GetValue(Calibrate) is not null ? Draw(calibrationSpec!, language, session, parsed, cancel) : [];
+        IReadOnlyList<int[]> calibration = looks || parsed.GetValue(Calibrate) is not null ? Draw(calibrationSpec!, parsed.GetValue(CalibrationTokens), language, session, parsed, cancel) : [];
 
         Journal journal = Journal.Open(output.Path, language.Model, recipe, calibration, session.Seed);
         try
         {
-            CompressionReport report = session.Track("compressing", ticks => new CompressionPipeline(recipe, session.Pool) { Seed = session.Seed }.Run(language.Model, calibration, journal,
+            CompressionPipeline pipeline = new(recipe, session.Pool)
+            {
+                Seed = session.Seed,
+                Text = calibrationSpec is null ? null : tokens => Draw(calibrationSpec, tokens, language, session, parsed, cancel),
+                Base = () => ModelArgument.Load(name).Model,
+            };
+            CompressionReport report = session.Track("compressing", ticks => pipeline.Run(language.Model, calibration, journal,
                 new Told<CompressionProgress>(progress => ticks.Report(new Tick((double)progress.Done / progress.Total, progress.Layer))), cancel));
             IReadOnlyList<GgufRounding> roundings = output.Build(language with { Model = report.Model }, journal, session.Pool);
             foreach (GgufRounding rounding in roundings)
@@ -108,9 +114,9 @@ static class CompressCommand
     /// <summary>The text of --calibrate, or where the model is grove its own.</summary>
     public static string? CalibrationSpec(string model, ParseResult parsed) => parsed.GetValue(Calibrate) ?? (ModelArgument.IsGrove(model) ? "sdk:train" : null);
 
-    /// <summary>As much of a text as --calibration-tokens says.</summary>
-    public static IReadOnlyList<int[]> Draw(string spec, LanguageModel language, Session session, ParseResult parsed, CancellationToken cancel) =>
-        CalibrationText.Draw(TextArgument.Open(spec, parsed, cancel), language.Tokenizer, language.Model.ContextLength, parsed.GetValue(CalibrationTokens), session.Seed);
+    /// <summary>So many tokens of a text, drawn with --seed.</summary>
+    public static IReadOnlyList<int[]> Draw(string spec, int tokens, LanguageModel language, Session session, ParseResult parsed, CancellationToken cancel) =>
+        CalibrationText.Draw(TextArgument.Open(spec, parsed, cancel), language.Tokenizer, language.Model.ContextLength, tokens, session.Seed);
 
     /// <summary>The recipe of --recipe or --to.</summary>
     public static Recipe ReadRecipe(ParseResult parsed) => (parsed.GetValue(RecipePath), parsed.GetValue(Preset)) switch

@@ -26,6 +26,8 @@ sealed record CompressResult(Recipe Recipe, CompressionReport Report, Compressed
             kind.Average(layer => layer.WeightError).ToString("0.00000", Culture),
             kind.All(layer => layer.OutputError is null) ? "-" : kind.Average(layer => layer.OutputError)!.Value.ToString("0.00000", Culture),
         ]));
+        foreach (string note in Report.Notes)
+            session.Line(note);
         foreach (string warning in Report.Warnings)
             session.Say($"warning: {warning}");
         session.Line(string.Create(Culture, $"weights {ByteSize.Show(Report.BytesBefore)} -> {ByteSize.Show(Report.BytesAfter)}, {Report.BitsPerWeight:0.000} bits a weight, {Report.Sparsity:P1} zeros, {Report.CalibrationTokens:N0} calibration tokens, {Report.Seconds:0.0} s")
@@ -65,6 +67,10 @@ sealed record CompressResult(Recipe Recipe, CompressionReport Report, Compressed
         json.WriteNumber("bitsPerWeight", Report.BitsPerWeight);
         json.WriteNumber("sparsity", Report.Sparsity);
         json.WriteNumber("calibrationTokens", Report.CalibrationTokens);
+        json.WriteStartArray("notes");
+        foreach (string note in Report.Notes)
+            json.WriteStringValue(note);
+        json.WriteEndArray();
         json.WriteNumber("scoreBytes", Report.ScoreBytes);
         json.WriteNumber("resumedBlocks", Report.ResumedBlocks);
         if (Comparison is not null)

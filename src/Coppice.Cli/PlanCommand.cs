@@ -28,7 +28,7 @@ static class PlanCommand
         bool needsText = new RecipePlan(recipe, model).NeedsText;
         // Without a text the time is that of as much of any.
         IReadOnlyList<int[]> text = !needsText ? []
-            : CompressCommand.CalibrationSpec(name, parsed) is { } spec ? CompressCommand.Draw(spec, open.Language, session, parsed, cancel)
+            : CompressCommand.CalibrationSpec(name, parsed) is { } spec ? CompressCommand.Draw(spec, parsed.GetValue(CompressCommand.CalibrationTokens), open.Language, session, parsed, cancel)
             : RecipeForecast.RandomText(model, parsed.GetValue(CompressCommand.CalibrationTokens), session.Seed);
         int tokens = text.Sum(sequence => sequence.Length);
         string scratch = Directory.CreateTempSubdirectory("coppice-plan-").FullName;

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
+using System.Globalization;
 using Coppice.Compression.Prune;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -15,6 +16,12 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
 
     /// <summary>How many of the calibration sequences each of its texts has, in order; empty where all are one text.</summary>
     public ImmutableArray<int> Texts { get; init; } = [];
+
+    /// <summary>Draws tokens of the text that calibration is drawn from, as sequences, for steps that train; null where there is none.</summary>
+    public Func<int, IReadOnlyList<int[]>>? Text { get; init; }
+
+    /// <summary>Reads the model again that the run began with, for steps that ask it; null where none may.</summary>
+    public Func<Model>? Base { get; init; }
 
     /// <summary>Replaces the model's matrices by packed ones; those that no step edits become f16 where they were f32. If it throws, the model is part changed and to be loaded again.</summary>
     /// <param name="model">Dense, f32 or 16 bits a number, or pruned.</param>
@@ -40,7 +47,7 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
         {
             if (phase.Model is { } step)
             {
-                (model, bool found) = Remade(step, phase, model, calibration, journal, warnings, notes, cancel);
+                (model, bool found) = Remade(step, phase, model, calibration, journal, warnings, notes, done, total, progress, cancel);
                 resumed += found ? 1 : 0;
                 progress?.Report(new CompressionProgress(step.Key, ++done, total));
                 continue;
@@ -79,7 +86,7 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
     }
 
     // Another model, or the one that an earlier run made of it.
-    (Model Model, bool Found) Remade(ModelStep step, RecipePhase phase, Model model, IReadOnlyList<int[]> calibration, Journal? journal, List<string> warnings, List<string> notes, CancellationToken cancel)
+    (Model Model, bool Found) Remade(ModelStep step, RecipePhase phase, Model model, IReadOnlyList<int[]> calibration, Journal? journal, List<string> warnings, List<string> notes, int done, int total, IProgress<CompressionProgress>? progress, CancellationToken cancel)
     {
         cancel.ThrowIfCancellationRequested();
         if (journal?.ReadModel(phase.FirstPart) is { } earlier)
@@ -87,11 +94,27 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
             notes.AddRange(earlier.Notes);
             return (earlier.Model, true);
         }
-        ModelWork work = new() { Model = model, Calibration = calibration, Pool = pool, Random = new Random(phase.SeedOf(Seed)), Cancel = cancel };
+        ModelWork work = new()
+        {
+            Model = model,
+            Calibration = calibration,
+            Text = Text,
+            Base = Base,
+            Checkpoint = journal?.PlaceFor($"part-{phase.FirstPart:D5}.training"),
+            Pool = pool,
+            Random = new Random(phase.SeedOf(Seed)),
+            Cancel = cancel,
+            Progress = progress is null ? null : new StepProgress(step.Key, done, total, progress),
+        };
         Model made = step.Apply(work);
         warnings.AddRange(work.Warnings);
         notes.AddRange(work.Notes);
         return (journal is null ? made : journal.WriteModel(phase.FirstPart, made, work.Notes), false);
+    }
+
+    sealed class StepProgress(string step, int done, int total, IProgress<CompressionProgress> progress) : IProgress<double>
+    {
+        public void Report(double value) => progress.Report(new CompressionProgress(string.Create(CultureInfo.InvariantCulture, $"{step} {value:P0}"), done, total));
     }
 
     // A step that came after a matrix's own may have stored it anew.

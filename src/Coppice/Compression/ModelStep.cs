@@ -3,13 +3,16 @@ using Coppice.Tensors;
 
 namespace Coppice.Compression;
 
-/// <summary>A step that gives another model: of other sizes, or of other parts.</summary>
+/// <summary>A step over the whole model: it gives one of other sizes, of other parts, or with other numbers.</summary>
 public abstract record ModelStep : Step
 {
     /// <summary>Whether it runs calibration text through the model.</summary>
     public virtual bool NeedsCalibration => false;
 
-    /// <summary>A new model; the old one is left alone.</summary>
+    /// <summary>Whether it looks at text that is no calibration's: <see cref="ModelWork.Text"/>.</summary>
+    public virtual bool NeedsText => false;
+
+    /// <summary>The new model. One of other sizes leaves the old one alone.</summary>
     /// <exception cref="CoppiceException">The step does not fit the model.</exception>
     public abstract Model Apply(ModelWork work);
 }
@@ -22,6 +25,15 @@ public sealed class ModelWork
 
     /// <summary>Token sequences, each at most the model's context long; none where no text was given.</summary>
     public IReadOnlyList<int[]> Calibration { get; init; } = [];
+
+    /// <summary>Draws so many tokens of the text that calibration is drawn from, as sequences; null where there is none.</summary>
+    public Func<int, IReadOnlyList<int[]>>? Text { get; init; }
+
+    /// <summary>Reads the model that the run began with; null where nobody can.</summary>
+    public Func<Model>? Base { get; init; }
+
+    /// <summary>A file for work that takes long enough to be interrupted, and goes on from it; null where nothing is kept.</summary>
+    public string? Checkpoint { get; init; }
 
     /// <summary>Threads for the work.</summary>
     public required WorkerPool Pool { get; init; }

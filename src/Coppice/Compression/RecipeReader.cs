@@ -10,7 +10,7 @@ public static class RecipeReader
 {
     const int MaxLength = 1 << 16, MaxDepth = 16, MostSteps = 1000;
 
-    const string Import = "import";
+    const string Import = "import", Iterate = "iterate";
 
     /// <summary>Reads a file.</summary>
     public static Recipe ReadFile(string path)
@@ -44,10 +44,40 @@ public static class RecipeReader
             : throw Error(source, given, $"name is {OptionReader.Show(given)}, wanted a text");
         if (!top.Children.TryGetValue("steps", out YamlNode? steps) || steps is not YamlSequenceNode { Children.Count: > 0 } list)
             throw Error(source, steps ?? root, "'steps' is no list of at least one step");
-        ImmutableArray<Step> all = [.. list.SelectMany(node => node is YamlMappingNode { Children.Count: 1 } one && OptionReader.Scalar(one.Children[0].Key) == Import
-            ? Imported(one.Children[0].Value, source, importers.Add(Path.GetFullPath(source)))
-            : [ReadStep(node, source)])];
+        ImmutableArray<Step> all = [.. list.SelectMany(node => ReadSteps(node, source, importers))];
         return all.Length <= MostSteps ? new Recipe(name, all) : throw Error(source, list, $"{all.Length:N0} steps, wanted at most {MostSteps:N0}");
+    }
+
+    // One step, or what stands for several.
+    static IEnumerable<Step> ReadSteps(YamlNode node, string source, ImmutableList<string> importers)
+    {
+        if (node is not YamlMappingNode { Children.Count: 1 } one)
+            return [ReadStep(node, source)];
+        (YamlNode key, YamlNode value) = one.Children[0];
+        return OptionReader.Scalar(key) switch
+        {
+            Import => Imported(value, source, importers.Add(Path.GetFullPath(source))),
+            Iterate => Iterated(key, value, source, importers),
+            _ => [ReadStep(node, source)],
+        };
+    }
+
+    // "- iterate: { rounds: R, steps: [...] }": the steps R times, with each pruning step's sparsity on its way. Every round takes the same share of what is left (Han et al. 2015; Frankle and Carbin
+    // 2019), so that round r of R ends at 1 - (1 - s)^(r / R).
+    static IEnumerable<Step> Iterated(YamlNode key, YamlNode value, string source, ImmutableList<string> importers)
+    {
+        if (value is not YamlMappingNode mapping || !mapping.Children.TryGetValue(new YamlScalarNode("steps"), out YamlNode? steps) || steps is not YamlSequenceNode { Children.Count: > 0 } list)
+            throw Error(source, value, "iterate is a mapping with 'rounds' and 'steps'");
+        OptionReader options = new(source, Iterate, key, mapping);
+        options.Has("steps");
+        int rounds = options.Int("rounds", 3, 1, 100);
+        options.Finish();
+        ImmutableArray<Step> once = [.. list.SelectMany(node => ReadSteps(node, source, importers))];
+        if (!once.OfType<Prune.PruneStep>().Any() || once.OfType<WeightStep>().Any(step => step.Effect == StepEffect.Quantize))
+            throw Error(source, steps, "iterate takes steps that prune and steps that train between them, and none that quantizes");
+        return Enumerable.Range(1, rounds).SelectMany(round => once.Select(step => step is Prune.PruneStep { Pattern: null } prune
+            ? prune with { Sparsity = Math.Round(1 - Math.Pow(1 - prune.Sparsity, (double)round / rounds), 9) }
+            : step));
     }
 
     // "- import: other.yaml", beside the recipe that says so, or "- import: PRESET": the other's steps in its place.

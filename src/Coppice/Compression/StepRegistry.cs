@@ -30,6 +30,7 @@ internal static class StepRegistry
         ["pruneHeads"] = PruneHeads.Read,
         ["pruneNeurons"] = PruneNeurons.Read,
         ["pruneChannels"] = PruneChannels.Read,
+        ["fineTune"] = FineTune.Read,
         ["ggufBlock"] = options => new GgufBlock
         {
             Type = options.Choice("type", BlockFormat.Of<Q8_0>(), Blocks),
