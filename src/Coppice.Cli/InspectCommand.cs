@@ -11,9 +11,11 @@ namespace Coppice.Cli;
 /// <summary>coppice inspect: what a model is made of.</summary>
 static class InspectCommand
 {
+    static readonly Option<bool> Zeros = new("--zeros") { Description = "Count each weight's zeros: every number is read" };
+
     public static Command Create()
     {
-        Command command = new("inspect", "Shows a model's family, sizes and tokenizer, and how each of its weights is stored; or an importance matrix") { ModelArgument.Model };
+        Command command = new("inspect", "Shows a model's family, sizes and tokenizer, and how each of its weights is stored; or an importance matrix") { ModelArgument.Model, Zeros };
         command.SetAction((parsed, _) => Task.FromResult(Run(parsed)));
         return command;
     }
@@ -32,12 +34,16 @@ static class InspectCommand
         LanguageModel language = open.Language;
         Model model = language.Model;
         Tokenizer tokenizer = language.Tokenizer;
-        IReadOnlyList<Row> rows = [.. model.Matrices().Select(part => Row.Of(part.Name, part.Layer)), .. model.AllVectors().Select(part => Row.Of(part.Name, part.Vector))];
+        bool zeros = parsed.GetValue(Zeros);
+        IReadOnlyList<Row> rows = [.. model.Matrices().Select(part => Row.Of(part.Name, part.Layer, zeros)), .. model.AllVectors().Select(part => Row.Of(part.Name, part.Vector, zeros))];
         long fileBytes = MemoryProbe.DiskBytes(language.Source);
         CultureInfo culture = CultureInfo.InvariantCulture;
 
-        session.Table(["weight", "shape", "kind", "bytes", "bits/weight", "zeros"], rows.Select(row => (string[])
-            [row.Name, $"[{string.Join(", ", row.Shape)}]", row.Kind, row.Bytes.ToString("N0", culture), row.BitsPerWeight.ToString("0.00", culture), row.Sparsity.ToString("P1", culture)]));
+        session.Table(["weight", "shape", "kind", "bytes", "bits/weight", .. zeros ? ["zeros"] : Array.Empty<string>()], rows.Select(row => (string[])
+        [
+            row.Name, $"[{string.Join(", ", row.Shape)}]", row.Kind, row.Bytes.ToString("N0", culture), row.BitsPerWeight.ToString("0.00", culture),
+            .. row.Sparsity is { } share ? [share.ToString("P1", culture)] : Array.Empty<string>(),
+        ]));
         session.Facts(
         [
             ("model", language.Source),
@@ -85,23 +91,21 @@ static class InspectCommand
                 json.WriteString("kind", row.Kind);
                 json.WriteNumber("bytes", row.Bytes);
                 json.WriteNumber("bitsPerWeight", row.BitsPerWeight);
-                json.WriteNumber("sparsity", row.Sparsity);
+                json.Number("sparsity", row.Sparsity);
             });
         });
         return ExitCode.Done;
     }
 
-
-
     static string Id(int? id) => id?.ToString(CultureInfo.InvariantCulture) ?? "none";
 
     /// <summary>A weight under the name that a recipe's targets match: the checkpoint's, without <c>.weight</c>.</summary>
-    sealed record Row(string Name, IReadOnlyList<int> Shape, string Kind, long Bytes, double BitsPerWeight, double Sparsity)
+    sealed record Row(string Name, IReadOnlyList<int> Shape, string Kind, long Bytes, double BitsPerWeight, double? Sparsity)
     {
-        public static Row Of(string name, MatrixLayer layer) =>
-            new(name, layer.Weight.Shape.ToArray(), layer.Weight.Kind, layer.Weight.ByteCount, layer.Weight.BitsPerWeight, layer.Weight.Sparsity());
+        public static Row Of(string name, MatrixLayer layer, bool zeros) =>
+            new(name, layer.Weight.Shape.ToArray(), layer.Weight.Kind, layer.Weight.ByteCount, layer.Weight.BitsPerWeight, zeros ? layer.Weight.Sparsity() : null);
 
-        public static Row Of(string name, Tensor vector) =>
-            new(name[..name.LastIndexOf('.')], vector.Shape.ToArray(), "f32", 4L * vector.Shape.Length, 32, (double)vector.Data.Count(0f) / vector.Shape.Length);
+        public static Row Of(string name, Tensor vector, bool zeros) =>
+            new(name[..name.LastIndexOf('.')], vector.Shape.ToArray(), "f32", 4L * vector.Shape.Length, 32, zeros ? (double)vector.Data.Count(0f) / vector.Shape.Length : null);
     }
 }

@@ -13,7 +13,7 @@ static class Invocation
 
     public static async Task<int> Run(params string[] args)
     {
-        ParseResult parsed = Commands.Root.Parse(args.Length == 0 ? ["--help"] : args);
+        ParseResult parsed = Commands.For(args).Parse(args.Length == 0 ? ["--help"] : args);
         if (parsed.Errors.Count > 0)
             return Fail(ExitCode.Misuse, $"{parsed.Errors[0].Message} ({string.Join(' ', Names(parsed.CommandResult).Prepend("coppice"))} --help tells more)");
         using CancellationTokenSource interrupt = new();

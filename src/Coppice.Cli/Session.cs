@@ -11,24 +11,23 @@ namespace Coppice.Cli;
 sealed class Session : IDisposable
 {
     readonly bool json, quiet;
-    readonly IAnsiConsole errors = On(Console.Error);
+    // Spectre looks at the terminal and the environment; most commands never draw.
+    readonly Lazy<IAnsiConsole> errors = new(() => AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) }));
+    readonly Lazy<WorkerPool> pool;
 
     public Session(ParseResult parsed)
     {
         json = parsed.GetValue(CommonOptions.Json);
         quiet = parsed.GetValue(CommonOptions.Quiet);
         Seed = parsed.GetValue(CommonOptions.Seed);
-        Pool = new WorkerPool(parsed.GetValue(CommonOptions.Threads) ?? Environment.ProcessorCount);
-        Out = json ? errors : On(Console.Out);
+        int threads = parsed.GetValue(CommonOptions.Threads) ?? Environment.ProcessorCount;
+        pool = new(() => new WorkerPool(threads));
         KernelSelfTest.Narrowed += Warn;
     }
 
-    public WorkerPool Pool { get; }
+    public WorkerPool Pool => pool.Value;
 
     public int Seed { get; }
-
-    /// <summary>Tables and sentences for a person.</summary>
-    public IAnsiConsole Out { get; }
 
     /// <summary>Whether stdout belongs to a JSON document.</summary>
     public bool IsJson => json;
@@ -38,8 +37,8 @@ sealed class Session : IDisposable
     {
         if (quiet)
             return;
-        if (errors.Profile.Out.IsTerminal)
-            errors.WriteLine(line);
+        if (Draws)
+            errors.Value.WriteLine(line);
         else
             Console.Error.WriteLine(line);
     }
@@ -48,7 +47,7 @@ sealed class Session : IDisposable
     public void Line(string line = "")
     {
         if (!(json && quiet))
-            Out.Profile.Out.Writer.WriteLine(line);
+            (json ? Console.Error : Console.Out).WriteLine(line);
     }
 
     /// <summary>A table for a person; the first column is left-aligned, the others right.</summary>
@@ -76,9 +75,9 @@ sealed class Session : IDisposable
         if (quiet)
             return work(new Told<Tick>(_ => { }));
         TimeLeft left = new();
-        if (!errors.Profile.Out.IsTerminal)
+        if (!Draws)
             return work(new ProgressLines(title, left));
-        return errors.Progress().AutoClear(true)
+        return errors.Value.Progress().AutoClear(true)
             .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn())
             .Start(context =>
             {
@@ -109,10 +108,11 @@ sealed class Session : IDisposable
     public void Dispose()
     {
         KernelSelfTest.Narrowed -= Warn;
-        Pool.Dispose();
+        if (pool.IsValueCreated)
+            pool.Value.Dispose();
     }
 
-    void Warn(string message) => Say($"warning: {message}");
+    bool Draws => !Console.IsErrorRedirected && errors.Value.Profile.Out.IsTerminal;
 
-    static IAnsiConsole On(TextWriter writer) => AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(writer) });
+    void Warn(string message) => Say($"warning: {message}");
 }

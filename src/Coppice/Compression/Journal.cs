@@ -88,12 +88,12 @@ public sealed class Journal
     internal DeferredWeight Stored(int part, string name, Weight weight)
     {
         (int rows, int columns) = (weight.Rows, weight.Columns);
-        return new DeferredWeight(rows, columns, () =>
+        return DeferredWeight.Like(weight, () =>
         {
             using SafeTensors file = SafeTensors.Open(PathOf(part));
             file.Reading = WeightReading.OnDemand;
             return JournalWeights.Read(file, name, rows, columns) ?? throw new CoppiceException($"{PathOf(part)}: has no '{name}' any more; the journal was changed while it was in use");
-        }, like: weight);
+        });
     }
 
     /// <summary>Keeps the model that a step over the whole model made, and leaves its matrices here.</summary>

@@ -117,7 +117,7 @@ public sealed class Gguf : ICheckpoint
         CheckLength(tensor);
         (int rows, int columns) = RowsOf(tensor);
         if (tensor.Type.BlockSize != 1)
-            return new DeferredWeight(rows, columns, () => ReadWeight(name));
+            return new DeferredWeight(rows, columns, () => ReadWeight(name), tensor.Type.Blocks);
         return new StoredWeight(file, name, begins[name], tensor.Type == GgmlType.F32 ? null : Half(tensor), rows, columns);
     }
 

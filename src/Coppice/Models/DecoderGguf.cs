@@ -12,22 +12,14 @@ static class DecoderGguf
     const string WeightSuffix = ".weight";
 
     /// <summary>Reads an open file, its matrices at once or on demand.</summary>
-    public static (DecoderModel Model, Tokenizer Tokenizer) Read(Gguf file, WeightReading reading)
+    public static (Model Model, Tokenizer Tokenizer) Read(Gguf file, WeightReading reading)
     {
         Family family = Family.Of(file);
         DecoderConfig config = family.Read(file);
         config.Validate(file.Path);
-        // The one is all computing, the other all reading: side by side they take the longer one's time. What is wrong with the model is said first.
-        Task<Tokenizer> tokenizer = Task.Run(() => GgufVocabulary.Read(file));
-        try
-        {
-            DecoderModel model = DecoderCheckpoint.Build(config, file, name => family.InGguf(name, config), name => name is LlamaLike.RopeFrequencies or LlamaLike.ShortFactors or LlamaLike.LongFactors, reading);
-            return (model, tokenizer.GetAwaiter().GetResult());
-        }
-        finally
-        {
-            ((IAsyncResult)tokenizer).AsyncWaitHandle.WaitOne();
-        }
+        return SideBySide.Read(
+            () => DecoderCheckpoint.Build(config, file, name => family.InGguf(name, config), name => name is LlamaLike.RopeFrequencies or LlamaLike.ShortFactors or LlamaLike.LongFactors, reading),
+            () => GgufVocabulary.Read(file));
     }
 
     /// <summary>The tensor of llama.cpp's that holds a matrix of ours.</summary>

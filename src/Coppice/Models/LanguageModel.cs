@@ -14,7 +14,7 @@ public sealed record LanguageModel(Model Model, Tokenizer Tokenizer, string Sour
     public static LanguageModel Load(string path, string? tokenizer = null)
     {
         if (Directory.Exists(path))
-            return Paired(ModelFolder.Load(path), Tokenizer.Load(tokenizer ?? path), path);
+            return Paired(SideBySide.Read(() => ModelFolder.Load(path), () => Tokenizer.Load(tokenizer ?? path)), path);
         if (!File.Exists(path))
             throw new CoppiceException($"{path}: there is no such file or folder");
         switch (Path.GetExtension(path).ToLowerInvariant())
@@ -57,6 +57,8 @@ public sealed record LanguageModel(Model Model, Tokenizer Tokenizer, string Sour
         string numbered = Path.Combine(folder, $"tok{vocabulary}.bin");
         return File.Exists(numbered) ? Tokenizer.Load(numbered) : Tokenizer.Load(folder);
     }
+
+    internal static LanguageModel Paired((Model Model, Tokenizer Tokenizer) both, string source) => Paired(both.Model, both.Tokenizer, source);
 
     internal static LanguageModel Paired(Model model, Tokenizer tokenizer, string source) => tokenizer.Count <= model.VocabularySize
         ? new LanguageModel(model, tokenizer, source)

@@ -25,7 +25,7 @@ public sealed class OpenModel : IDisposable
         try
         {
             if (Directory.Exists(path))
-                return new OpenModel(LanguageModel.Paired(ModelFolder.Open(path, out file), Tokenizer.Load(path), path), file);
+                return new OpenModel(LanguageModel.Paired(SideBySide.Read(() => ModelFolder.Open(path, out file), () => Tokenizer.Load(path)), path), file!);
             if (!File.Exists(path))
                 throw new CoppiceException($"{path}: there is no such file or folder");
             switch (Path.GetExtension(path).ToLowerInvariant())
@@ -33,8 +33,7 @@ public sealed class OpenModel : IDisposable
                 case ".gguf":
                     Gguf gguf = Gguf.Open(path, WeightReading.OnDemand);
                     file = gguf;
-                    (Model model, Tokenizer tokenizer) = ModelGguf.Read(gguf, WeightReading.OnDemand);
-                    return new OpenModel(LanguageModel.Paired(model, tokenizer, path), file);
+                    return new OpenModel(LanguageModel.Paired(ModelGguf.Read(gguf, WeightReading.OnDemand), path), file);
                 case ".bin":
                     DecoderModel plain = DecoderLlama2C.Open(path, out file);
                     return new OpenModel(LanguageModel.Paired(plain, LanguageModel.Beside(path, plain.VocabularySize), path), file);

@@ -4,14 +4,14 @@ namespace Coppice.Weights;
 /// <param name="rows">Outputs.</param>
 /// <param name="columns">Inputs.</param>
 /// <param name="make">Reads or computes the matrix, the same every time.</param>
-/// <param name="like">What it will be like, where that is known before.</param>
-public sealed class DeferredWeight(int rows, int columns, Func<Weight> make, Weight? like = null) : Weight(rows, columns)
+/// <param name="format">The blocks that it is made of, where that is known beforehand.</param>
+public sealed class DeferredWeight(int rows, int columns, Func<Weight> make, BlockFormat? format = null) : Weight(rows, columns)
 {
     // Numbers of a matrix that is worth a collection before it is made: the last one is garbage by then, and the collector is in no hurry.
     const long LargeCount = 8 << 20;
 
     readonly WeakReference<Weight?> last = new(null);
-    (string Kind, long ByteCount)? facts = like is null ? null : (like.Kind, like.ByteCount);
+    (string Kind, long ByteCount)? facts;
 
     /// <summary>The matrix; made again once nobody holds the last one any more.</summary>
     public Weight Make()
@@ -28,6 +28,9 @@ public sealed class DeferredWeight(int rows, int columns, Func<Weight> make, Wei
         return made;
     }
 
+    /// <summary>A matrix of which it is known that it will be like another.</summary>
+    internal static DeferredWeight Like(Weight weight, Func<Weight> make) => new(weight.Rows, weight.Columns, make) { facts = (weight.Kind, weight.ByteCount) };
+
     /// <summary>What a matrix is once it is made; itself where nothing is deferred.</summary>
     public static Weight Made(Weight weight) => weight is DeferredWeight deferred ? deferred.Make() : weight;
 
@@ -39,12 +42,12 @@ public sealed class DeferredWeight(int rows, int columns, Func<Weight> make, Wei
     public override bool IsInMemory => false;
 
     /// <inheritdoc/>
-    /// <remarks>The first time the matrix is made to be looked at.</remarks>
-    public override string Kind => Facts.Kind;
+    /// <remarks>The first time the matrix may be made to be looked at.</remarks>
+    public override string Kind => format?.Name ?? Facts.Kind;
 
     /// <inheritdoc/>
-    /// <remarks>The first time the matrix is made to be looked at.</remarks>
-    public override long ByteCount => Facts.ByteCount;
+    /// <remarks>The first time the matrix may be made to be looked at.</remarks>
+    public override long ByteCount => format is null ? Facts.ByteCount : (long)Rows * Columns / format.Size * format.ByteCount;
 
     /// <inheritdoc/>
     public override void Unpack(int firstRow, Span<float> dense) => Make().Unpack(firstRow, dense);
@@ -56,7 +59,7 @@ public sealed class DeferredWeight(int rows, int columns, Func<Weight> make, Wei
     public override Weight Reorder(ReadOnlySpan<int> order)
     {
         int[] rows = order.ToArray();
-        return new DeferredWeight(rows.Length, Columns, () => Make().Reorder(rows));
+        return new DeferredWeight(rows.Length, Columns, () => Make().Reorder(rows), format);
     }
 
     (string Kind, long ByteCount) Facts

@@ -35,6 +35,17 @@ public sealed class GgufTests : IDisposable
     }
 
     [Fact]
+    public void Blocks_left_in_their_file_tell_their_kind_and_size_unread()
+    {
+        GgufWriter.Write(folder["a"], [], [new(new("w", BlockWeight.From<Q4_0>(3, 64, new float[3 * 64])), GgmlType.Q4_0)]);
+        Gguf gguf = Gguf.Open(folder["a"], WeightReading.OnDemand);
+        Weight weight = gguf.OpenWeight("w"), rows = weight.Reorder([2, 0]);
+        gguf.Dispose();
+        Assert.Equal(("q4_0", 3 * 2 * 18, "q4_0", 2 * 2 * 18), (weight.Kind, weight.ByteCount, rows.Kind, rows.ByteCount));
+        Assert.Throws<ObjectDisposedException>(() => weight.Unpack(0, new float[64]));
+    }
+
+    [Fact]
     public void Every_kind_of_metadata_survives()
     {
         Dictionary<string, object> metadata = new()
