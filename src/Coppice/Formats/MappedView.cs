@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.IO.MemoryMappedFiles;
 using System.Runtime.InteropServices;
-using Coppice.Weights;
+using Coppice.Tensors;
 using Microsoft.Win32.SafeHandles;
 
 namespace Coppice.Formats;

@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
-namespace Coppice.Weights;
+namespace Coppice.Tensors;
 
 /// <summary>Memory that is a part of a file: its values can also be copied from there, which costs less than touching each of its pages for the first time.</summary>
 internal interface IFileMemory<T> where T : unmanaged

@@ -42,8 +42,8 @@ public sealed class HalfWeight : PackedWeight
     public override string Kind => Format == HalfFormat.Float16 ? "f16" : "bf16";
 
     private protected override PanelProduct Pack(WorkerPool pool) => Format == HalfFormat.Float16
-        ? PanelProduct.Of(PackedPanels.Float16(pool, bits.Span, Rows, Columns))
-        : PanelProduct.Of(PackedPanels.BFloat16(pool, bits.Span, Rows, Columns));
+        ? PanelProduct.Of(PackedPanels.Float16(pool, bits, Rows, Columns))
+        : PanelProduct.Of(PackedPanels.BFloat16(pool, bits, Rows, Columns));
 
     /// <inheritdoc/>
     public override void Unpack(int firstRow, Span<float> dense)

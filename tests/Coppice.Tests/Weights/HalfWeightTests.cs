@@ -1,3 +1,5 @@
+using System.Buffers;
+using Coppice.Tensors;
 using Coppice.Weights;
 
 namespace Coppice.Tests.Weights;
@@ -17,6 +19,38 @@ public class HalfWeightTests
         for (int i = 0; i < all.Length; i++)
             if (!float.IsNaN(values[i]))
                 Assert.Equal(all[i], back[i]);
+    }
+
+    [Theory]
+    [InlineData(HalfFormat.Float16)]
+    [InlineData(HalfFormat.BFloat16)]
+    public void A_files_numbers_are_read_for_a_product_and_its_map_is_not_touched(HalfFormat format)
+    {
+        const int rows = 130, columns = 5;
+        float[] values = [.. Enumerable.Range(0, rows * columns).Select(i => (float)(i % 64 - 30))], y = new float[rows];
+        ushort[] bits = new ushort[values.Length];
+        HalfConversion.FromSingle(format, values, bits);
+        using OnlyRead file = new(bits);
+        using WorkerPool pool = new(2);
+        new HalfWeight(format, rows, columns, file.All).Multiply(pool, new Rows(new float[] { 1, 2, 3, 4, 5 }, 1, columns), new Rows(y, 1, rows));
+        for (int row = 0; row < rows; row++)
+            Assert.Equal(Enumerable.Range(0, columns).Sum(i => (i + 1) * values[row * columns + i]), y[row]);
+    }
+
+    // A file's memory that must not be touched.
+    sealed class OnlyRead(ushort[] bits) : MemoryManager<ushort>, IFileMemory<ushort>
+    {
+        public ReadOnlyMemory<ushort> All => CreateMemory(bits.Length);
+
+        public void Read(int first, Span<ushort> destination) => bits.AsSpan(first, destination.Length).CopyTo(destination);
+
+        public override Span<ushort> GetSpan() => throw new InvalidOperationException("the map was touched");
+
+        public override MemoryHandle Pin(int elementIndex = 0) => throw new InvalidOperationException("the map was touched");
+
+        public override void Unpin() { }
+
+        protected override void Dispose(bool disposing) { }
     }
 
     [Fact]

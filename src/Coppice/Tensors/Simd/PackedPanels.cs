@@ -6,42 +6,75 @@ namespace Coppice.Tensors.Simd;
 internal static unsafe class PackedPanels
 {
     /// <summary>Packs float32 numbers.</summary>
-    public static PackedPanels<Float32Panels> Float32(WorkerPool pool, ReadOnlySpan<float> w, int outputs, int inputs) => Pack<float, Float32Panels>(pool, w, outputs, inputs);
-
-    /// <summary>Packs IEEE half precision numbers, given as their bits.</summary>
-    public static PackedPanels<Float16Panels> Float16(WorkerPool pool, ReadOnlySpan<ushort> w, int outputs, int inputs) => Pack<ushort, Float16Panels>(pool, w, outputs, inputs);
-
-    /// <summary>Packs bfloat16 numbers, given as their bits.</summary>
-    public static PackedPanels<BFloat16Panels> BFloat16(WorkerPool pool, ReadOnlySpan<ushort> w, int outputs, int inputs) => Pack<ushort, BFloat16Panels>(pool, w, outputs, inputs);
-
-    static PackedPanels<TDecoder> Pack<T, TDecoder>(WorkerPool pool, ReadOnlySpan<T> w, int outputs, int inputs) where T : unmanaged where TDecoder : struct, IPanelDecoder
+    public static PackedPanels<Float32Panels> Float32(WorkerPool pool, ReadOnlySpan<float> w, int outputs, int inputs)
     {
-        if (w.Length != (long)outputs * inputs)
-            throw new ArgumentException($"packed weight: {w.Length} numbers for [{outputs}, {inputs}]");
-        PackedPanels<TDecoder> panels = new(outputs, inputs);
-        fixed (T* numbers = w)
+        PackedPanels<Float32Panels> panels = Room<Float32Panels>(w.Length, outputs, inputs);
+        fixed (float* numbers = w)
         {
-            Job<T, TDecoder> job = new() { Panels = panels, Numbers = numbers, Parts = Math.Min(pool.Threads, Math.Max(panels.PanelCount, 1)) };
+            FloatJob job = new() { Panels = panels, Numbers = numbers, Parts = PartsOf(pool, panels) };
             pool.Run(job.Parts, ref job);
         }
         return panels;
     }
 
-    struct Job<T, TDecoder> : IJob where T : unmanaged where TDecoder : struct, IPanelDecoder
-    {
-        // Steps at a time, so that what is written stays in the first cache.
-        const int Steps = 32;
+    /// <summary>Packs IEEE half precision numbers, given as their bits. A file's are read, so that its map takes no memory.</summary>
+    public static PackedPanels<Float16Panels> Float16(WorkerPool pool, ReadOnlyMemory<ushort> w, int outputs, int inputs) => Halves<Float16Panels>(pool, w, outputs, inputs);
 
-        public PackedPanels<TDecoder> Panels;
-        public T* Numbers;
+    /// <summary>Packs bfloat16 numbers, given as their bits. A file's are read, so that its map takes no memory.</summary>
+    public static PackedPanels<BFloat16Panels> BFloat16(WorkerPool pool, ReadOnlyMemory<ushort> w, int outputs, int inputs) => Halves<BFloat16Panels>(pool, w, outputs, inputs);
+
+    static PackedPanels<TDecoder> Halves<TDecoder>(WorkerPool pool, ReadOnlyMemory<ushort> w, int outputs, int inputs) where TDecoder : struct, IPanelDecoder
+    {
+        PackedPanels<TDecoder> panels = Room<TDecoder>(w.Length, outputs, inputs);
+        HalfJob<TDecoder> job = new() { Panels = panels, Numbers = w, Parts = PartsOf(pool, panels) };
+        pool.Run(job.Parts, ref job);
+        return panels;
+    }
+
+    static PackedPanels<TDecoder> Room<TDecoder>(int given, int outputs, int inputs) where TDecoder : struct, IPanelDecoder => given == (long)outputs * inputs
+        ? new PackedPanels<TDecoder>(outputs, inputs)
+        : throw new ArgumentException($"packed weight: {given} numbers for [{outputs}, {inputs}]");
+
+    static int PartsOf<TDecoder>(WorkerPool pool, PackedPanels<TDecoder> panels) where TDecoder : struct, IPanelDecoder => Math.Min(pool.Threads, Math.Max(panels.PanelCount, 1));
+
+    struct FloatJob : IJob
+    {
+        public PackedPanels<Float32Panels> Panels;
+        public float* Numbers;
         public int Parts;
 
         public readonly void Execute(int part)
         {
             (int first, int count) = Split.Part(Panels.PanelCount, 1, Parts, part);
             for (int panel = first; panel < first + count; panel++)
-                Fill(Numbers + (nint)panel * TDecoder.Lanes * Panels.Inputs, Math.Min(TDecoder.Lanes, Panels.Outputs - panel * TDecoder.Lanes), Panels.Inputs, (T*)(Panels.Start + (nint)panel * Panels.PanelBytes));
+                Filling<float, Float32Panels>.Panel(Panels, panel, Numbers + (nint)panel * Float32Panels.Lanes * Panels.Inputs);
         }
+    }
+
+    struct HalfJob<TDecoder> : IJob where TDecoder : struct, IPanelDecoder
+    {
+        public PackedPanels<TDecoder> Panels;
+        public ReadOnlyMemory<ushort> Numbers;
+        public int Parts;
+
+        public readonly void Execute(int part)
+        {
+            (int first, int count) = Split.Part(Panels.PanelCount, 1, Parts, part);
+            int most = TDecoder.Lanes * Panels.Inputs;
+            using FileRun<ushort> run = new(Numbers, most);
+            for (int panel = first; panel < first + count; panel++)
+                fixed (ushort* rows = run.Read(panel * most, Math.Min(most, Numbers.Length - panel * most)))
+                    Filling<ushort, TDecoder>.Panel(Panels, panel, rows);
+        }
+    }
+
+    static class Filling<T, TDecoder> where T : unmanaged where TDecoder : struct, IPanelDecoder
+    {
+        // Steps at a time, so that what is written stays in the first cache.
+        const int Steps = 32;
+
+        public static void Panel(PackedPanels<TDecoder> panels, int panel, T* rows) =>
+            Fill(rows, Math.Min(TDecoder.Lanes, panels.Outputs - panel * TDecoder.Lanes), panels.Inputs, (T*)(panels.Start + (nint)panel * panels.PanelBytes));
 
         // Rows [lanes][inputs] to [inputs][lanes].
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
