@@ -43,7 +43,7 @@ public sealed class StreamedRounding
         Dictionary<string, LayerResult> results = new(StringComparer.Ordinal);
         List<(string Name, MatrixLayer Layer)> matrices = [.. language.Model.Matrices()];
         Dictionary<string, Weight> weights = matrices.ToDictionary(matrix => matrix.Name, matrix => matrix.Layer.Weight);
-        ModelGguf.Save(language.Model, language.Tokenizer, path, name, new WritingOptions { Pool = pool }, (matrix, weight) => TypeOf(plan, matrix, weight), (matrix, numbers) =>
+        ModelGguf.Save(language.Model, language.Tokenizer, path, name, new WritingOptions { Pool = pool, Cancel = cancel }, (matrix, weight) => TypeOf(plan, matrix, weight), (matrix, numbers) =>
         {
             cancel.ThrowIfCancellationRequested();
             long now = Stopwatch.GetTimestamp();

@@ -36,7 +36,7 @@ public static class GgufWriter
         long at = header.Length, done = 0, total = tensors.Sum(ByteCount);
         foreach (Source tensor in tensors)
         {
-            placed.Add(new PlacedTensor(tensor.Entry.Name, at, ByteCount(tensor), stream => WriteData(stream, tensor, options.Pool ?? own)));
+            placed.Add(new PlacedTensor(tensor.Entry.Name, at, ByteCount(tensor), stream => WriteData(stream, tensor, options.Pool ?? own, options.Cancel)));
             at = Gguf.Align(at + ByteCount(tensor), alignment);
         }
         PlacedFile.Write(path, header, at, placed, options, tensor => options.Progress?.Report(new WriteProgress(tensor.Name, done += tensor.ByteCount, total)));
@@ -71,7 +71,7 @@ public static class GgufWriter
         return header.ToArray();
     }
 
-    static void WriteData(FileStream stream, Source tensor, WorkerPool pool)
+    static void WriteData(FileStream stream, Source tensor, WorkerPool pool, CancellationToken cancel)
     {
         Weight? weight = tensor.Entry.Weight is null ? null : DeferredWeight.Made(tensor.Entry.Weight);
         ReadOnlySpan<byte> blocks = Blocks(tensor.Type, weight);
@@ -80,7 +80,7 @@ public static class GgufWriter
         else if (weight is not null)
         {
             stream.Flush();
-            StoredNumbers numbers = MatrixWriter.Write(pool, stream.SafeFileHandle, stream.Position, tensor.Entry.Name, weight, tensor.Type);
+            StoredNumbers numbers = MatrixWriter.Write(pool, stream.SafeFileHandle, stream.Position, tensor.Entry.Name, weight, tensor.Type, cancel);
             stream.Seek(ByteCount(tensor), SeekOrigin.Current);
             tensor.Told?.Invoke(numbers);
         }
