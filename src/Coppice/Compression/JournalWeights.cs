@@ -71,7 +71,7 @@ internal static class JournalWeights
 
     static IEnumerable<TensorSource> IntParts(string name, IntWeight ints)
     {
-        yield return TensorSource.Raw($"{name}.words", DType.U32, [ints.Words.Length], ints.Words);
+        yield return TensorSource.Raw($"{name}.words", DType.U32, [ints.Words.Length], ints.Words.ToArray());
         yield return Part($"{name}.scales", DType.F16, ints.Scales, ints.Rows);
         if (!ints.IsSymmetric)
             yield return Part($"{name}.zeros", DType.U8, ints.Zeros, ints.Rows);

@@ -9,8 +9,8 @@ namespace Coppice.Export;
 /// <param name="Largest">The largest |a - b|.</param>
 readonly record struct Difference(long Changed, double Largest)
 {
-    // Numbers that a thread compares at a time.
-    const int BandNumbers = 1 << 16;
+    // Numbers that a thread compares at a time: enough that what is stored the other way round is read in pieces worth reading.
+    const int BandNumbers = 1 << 20;
 
     /// <summary>Of two matrices of one shape, some rows at a time.</summary>
     public static Difference Of(Weight a, Weight b, WorkerPool pool)

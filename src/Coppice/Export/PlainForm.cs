@@ -13,8 +13,8 @@ static class PlainForm
     /// <summary>The narrowest plain numbers that hold a matrix of this kind, whatever they are.</summary>
     public static DType TypeOf(Weight made) => made switch
     {
-        HalfWeight { Format: HalfFormat.BFloat16 } or StoredWeight { Format: HalfFormat.BFloat16 } => DType.BF16,
-        HalfWeight or StoredWeight { Format: HalfFormat.Float16 } or SparseWeight or TwoFourWeight or Float8Weight { Scales.Length: 0 } => DType.F16,
+        HalfWeight { Format: HalfFormat.BFloat16 } or StoredWeight { Format: HalfFormat.BFloat16 } or SpreadWeight { Format: HalfFormat.BFloat16 } => DType.BF16,
+        HalfWeight or StoredWeight { Format: HalfFormat.Float16 } or SpreadWeight { Format: HalfFormat.Float16 } or SparseWeight or TwoFourWeight or Float8Weight { Scales.Length: 0 } => DType.F16,
         _ => DType.F32,
     };
 

@@ -1,3 +1,4 @@
+using Coppice.Coding;
 using Coppice.Tensors;
 using Coppice.Weights;
 
@@ -22,9 +23,16 @@ sealed class AwqCheckpoint(TensorContainer tensors, AwqConfig config) : Quantize
         float[] scales = GptqLayout.Transpose<float>(ReadScales(prefix + ".scales", groups, outputs), groups, outputs);
         byte[] zeros = new byte[outputs * groups];
         AwqLayout.Unpack(Read<uint>(Expect(prefix + ".qzeros", DType.I32, groups, outputs / AwqLayout.PerWord)), groups, outputs, zeros);
-        ReadOnlyMemory<uint> stored = Tensors.Find(prefix + ".qweight").View<uint>();
-        uint[] words = AwqLayout.ToRows(stored.Span, inputs, outputs);
-        GC.KeepAlive(stored);
+        TensorEntry codes = Tensors.Find(prefix + ".qweight");
+        int wordsPerRow = BitPacking.Words(inputs, AwqConfig.Bits);
+        // A word holds eight outputs: those that are not asked for are left out.
+        ReadOnlyMemory<uint> words = new DeferredMemory<uint>(outputs, wordsPerRow, (firstRow, rows) =>
+        {
+            int first = firstRow / AwqLayout.PerWord, end = (firstRow + rows.Length / wordsPerRow + AwqLayout.PerWord - 1) / AwqLayout.PerWord;
+            uint[] columns = new uint[inputs * (end - first)];
+            codes.ReadColumns<uint>(outputs / AwqLayout.PerWord, first, end - first, columns);
+            AwqLayout.ToRows(columns, inputs, (end - first) * AwqLayout.PerWord).AsSpan(firstRow % AwqLayout.PerWord * wordsPerRow, rows.Length).CopyTo(rows);
+        }).Memory;
         bool symmetric = zeros.AsSpan().IndexOfAnyExcept((byte)(1 << AwqConfig.Bits - 1)) < 0;
         return IntWeight.FromWords(AwqConfig.Bits, config.GroupSize, outputs, inputs, words, scales, symmetric ? null : zeros);
     }

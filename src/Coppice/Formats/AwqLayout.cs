@@ -19,14 +19,20 @@ static class AwqLayout
     }
 
     /// <summary>Packs codes [columns, rows] into words [rows, columns / 8].</summary>
-    public static uint[] Pack(ReadOnlySpan<byte> codes, int rows, int columns)
+    public static void Pack(ReadOnlySpan<byte> codes, int rows, int columns, Span<uint> words)
     {
         int perRow = columns / PerWord;
-        uint[] words = new uint[rows * perRow];
-        for (int row = 0; row < rows; row++)
-            for (int i = 0; i < columns; i++)
-                words[row * perRow + i / PerWord] |= (uint)codes[(i / PerWord * PerWord + Order[i % PerWord]) * rows + row] << i % PerWord * 4;
-        return words;
+        for (int word = 0; word < perRow; word++)
+        {
+            ReadOnlySpan<byte> eight = codes.Slice(word * PerWord * rows, PerWord * rows);
+            for (int row = 0; row < rows; row++)
+            {
+                uint packed = 0;
+                for (int i = 0; i < PerWord; i++)
+                    packed |= (uint)eight[Order[i] * rows + row] << i * 4;
+                words[row * perRow + word] = packed;
+            }
+        }
     }
 
     /// <summary>Turns words [inputs, outputs / 8] into rows [outputs, inputs / 8] of codes in order, least significant first, as <see cref="Weights.IntWeight"/> keeps them; the last word of a row may be part full.</summary>

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Immutable;
 using Coppice.Tensors;
 using Coppice.Weights;
@@ -54,13 +55,19 @@ public static class AwqTensors
         Check(matrix);
         IntWeight weight = matrix.Weight;
         (int outputs, int inputs, int groups) = (weight.Rows, weight.Columns, weight.GroupsPerRow);
-        yield return TensorSource.Made(matrix.Module + ".qweight", DType.I32, [inputs, outputs / AwqLayout.PerWord], () =>
+        yield return TensorSource.Columns<uint>(matrix.Module + ".qweight", DType.I32, inputs, outputs / AwqLayout.PerWord, (first, count, band) =>
         {
-            byte[] codes = new byte[outputs * inputs];
-            weight.UnpackCodes(0, codes);
-            return AwqLayout.Pack(codes, inputs, outputs);
+            byte[] codes = ArrayPool<byte>.Shared.Rent(band.Length * AwqLayout.PerWord);
+            weight.UnpackCodes(first * AwqLayout.PerWord, codes.AsSpan(0, band.Length * AwqLayout.PerWord));
+            AwqLayout.Pack(codes, inputs, count * AwqLayout.PerWord, band);
+            ArrayPool<byte>.Shared.Return(codes);
         });
-        yield return TensorSource.Made(matrix.Module + ".qzeros", DType.I32, [groups, outputs / AwqLayout.PerWord], () => AwqLayout.Pack(matrix.Zeros(), groups, outputs));
+        yield return TensorSource.Made(matrix.Module + ".qzeros", DType.I32, [groups, outputs / AwqLayout.PerWord], () =>
+        {
+            uint[] words = new uint[groups * (outputs / AwqLayout.PerWord)];
+            AwqLayout.Pack(matrix.Zeros(), groups, outputs, words);
+            return words;
+        });
         yield return TensorSource.Made(matrix.Module + ".scales", DType.F16, [groups, outputs], () => GptqLayout.Transpose(weight.Scales, outputs, groups));
     }
 }

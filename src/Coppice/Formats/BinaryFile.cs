@@ -2,6 +2,7 @@ using System.IO.MemoryMappedFiles;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Coppice.Tensors;
+using Coppice.Weights;
 using Microsoft.Win32.SafeHandles;
 
 namespace Coppice.Formats;
@@ -85,6 +86,13 @@ sealed class BinaryFile : IDisposable
             throw FormatError.At(Path, $"could not be mapped: {error.Message}", error);
         }
     }
+
+    /// <summary>The same in <paramref name="rows"/> rows that are read each time they are asked for; <paramref name="check"/> sees what was read, and where it begins.</summary>
+    public ReadOnlyMemory<T> Defer<T>(long offset, int rows, int rowLength, string what, DeferredMemory<T>.ReadRows? check = null) where T : unmanaged => new DeferredMemory<T>(rows, rowLength, (firstRow, values) =>
+    {
+        Read(offset + (long)firstRow * rowLength * Unsafe.SizeOf<T>(), MemoryMarshal.AsBytes(values), what);
+        check?.Invoke(firstRow, values);
+    }).Memory;
 
     // The struct places a T behind one byte, as far as its alignment asks for.
     [StructLayout(LayoutKind.Sequential)]

@@ -60,7 +60,7 @@ public sealed class CompressedCheckpoint : QuantizedCheckpoint
         if (Has(prefix + Mask))
             return ReadSparse(prefix, rows, columns);
         TensorEntry weight = Tensors.Find(prefix + WeightSuffix);
-        return weight.DType == DType.I8 ? FromBytes(prefix, weight, rows, columns, weight.ToBytes()) : weight.ReadFloat8(RowScales(prefix, rows));
+        return weight.DType == DType.I8 ? FromBytes(prefix, weight, rows, columns, weight.Defer<byte>(rows, columns)) : weight.ReadFloat8(RowScales(prefix, rows));
     }
 
     bool Has(string name) => Tensors.Entries.ContainsKey(name);
@@ -72,30 +72,32 @@ public sealed class CompressedCheckpoint : QuantizedCheckpoint
         TensorEntry packed = ExpectWords(module + Packed);
         if (packed.Shape[0] != rows || CompressedLayout.IsDense(packed.Shape[1], columns, group.Bits, Config!.DenseStreams) is not { } dense)
             throw packed.Error($"is {TensorEntry.Describe(packed.Shape)}, wanted [{rows}, {BitPacking.Words(columns, group.Bits)}] for int{group.Bits} [{rows}, {columns}]");
-        uint[] words = Read<uint>(packed);
-        if (!dense)
-            words = CompressedLayout.ToStreams(words, group.Bits, rows, columns);
-        return Integers(module, group, rows, columns, groups, words);
+        ReadOnlyMemory<uint> words = packed.Defer<uint>(rows, (int)packed.Shape[1]);
+        return Integers(module, group, rows, columns, groups, dense ? words : CompressedLayout.ToStreams(words, group.Bits, rows, columns));
     }
 
     // Signed bytes as they are, which the middle code is added to.
-    Weight FromBytes(string module, TensorEntry weight, int rows, int columns, byte[] codes)
+    Weight FromBytes(string module, TensorEntry weight, int rows, int columns, ReadOnlyMemory<byte> stored)
     {
         CompressionGroup group = Group(module);
-        int middle = 1 << group.Bits - 1;
-        for (int i = 0; i < codes.Length; i++)
+        int middle = 1 << group.Bits - 1, perRow = BitPacking.Words(columns, group.Bits);
+        return Integers(module, group, rows, columns, Groups(module, group, columns), new DeferredMemory<uint>(rows, perRow, (firstRow, words) =>
         {
-            int code = (sbyte)codes[i] + middle;
-            codes[i] = (uint)code < 2u * (uint)middle ? (byte)code : throw weight.Error($"holds {(sbyte)codes[i]} at {i:N0}, which has no {group.Bits} bits");
-        }
-        int perRow = BitPacking.Words(columns, group.Bits);
-        uint[] words = new uint[rows * perRow];
-        for (int row = 0; row < rows; row++)
-            BitPacking.Pack(codes.AsSpan(row * columns, columns), group.Bits, words.AsSpan(row * perRow, perRow));
-        return Integers(module, group, rows, columns, Groups(module, group, columns), words);
+            byte[] codes = new byte[columns];
+            for (; words.Length > 0; firstRow++, words = words[perRow..])
+            {
+                FileRun.Copy(stored, firstRow * columns, codes);
+                for (int i = 0; i < codes.Length; i++)
+                {
+                    int code = (sbyte)codes[i] + middle;
+                    codes[i] = (uint)code < 2u * (uint)middle ? (byte)code : throw weight.Error($"holds {(sbyte)codes[i]} at {(long)firstRow * columns + i:N0}, which has no {group.Bits} bits");
+                }
+                BitPacking.Pack(codes, group.Bits, words[..perRow]);
+            }
+        }).Memory);
     }
 
-    Weight Integers(string module, CompressionGroup group, int rows, int columns, int groups, uint[] words)
+    Weight Integers(string module, CompressionGroup group, int rows, int columns, int groups, ReadOnlyMemory<uint> words)
     {
         byte[]? zeros = group.Symmetric ? null : ReadZeros(module, group, rows, groups);
         int[]? order = group.GroupSize == IntWeight.WholeRow ? null : ReadOrder(module + ".weight_g_idx", columns, group.GroupSize);

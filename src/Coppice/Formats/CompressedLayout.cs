@@ -1,4 +1,6 @@
 using Coppice.Coding;
+using Coppice.Tensors;
+using Coppice.Weights;
 
 namespace Coppice.Formats;
 
@@ -19,18 +21,21 @@ static class CompressedLayout
             codes[i] = (byte)(words[i / perWord] >> i % perWord * bits & mask);
     }
 
-    /// <summary>Rows of words of the older generation as rows of dense streams.</summary>
-    public static uint[] ToStreams(ReadOnlySpan<uint> words, int bits, int rows, int columns)
+    /// <summary>Rows of words of the older generation as rows of dense streams, made when they are asked for.</summary>
+    public static ReadOnlyMemory<uint> ToStreams(ReadOnlyMemory<uint> words, int bits, int rows, int columns)
     {
         int whole = WholeWords(columns, bits), dense = BitPacking.Words(columns, bits);
-        byte[] codes = new byte[columns];
-        uint[] streams = new uint[rows * dense];
-        for (int row = 0; row < rows; row++)
+        return new DeferredMemory<uint>(rows, dense, (firstRow, streams) =>
         {
-            UnpackWhole(words.Slice(row * whole, whole), bits, codes);
-            BitPacking.Pack(codes, bits, streams.AsSpan(row * dense, dense));
-        }
-        return streams;
+            byte[] codes = new byte[columns];
+            uint[] row = new uint[whole];
+            for (; streams.Length > 0; firstRow++, streams = streams[dense..])
+            {
+                FileRun.Copy(words, firstRow * whole, row);
+                UnpackWhole(row, bits, codes);
+                BitPacking.Pack(codes, bits, streams[..dense]);
+            }
+        }).Memory;
     }
 
     /// <summary>Whether <paramref name="count"/> codes in <paramref name="words"/> words are a dense stream; null where they are of neither generation.</summary>

@@ -102,32 +102,32 @@ public static class CompressedTensors
         matrix.CheckGroups(Method);
         int groups = weight.GroupsPerRow;
         yield return weight.HasWideScales
-            ? TensorSource.Raw(module + ".weight_scale", DType.F32, [weight.Rows, groups], weight.WideScales.ToArray())
-            : TensorSource.Raw(module + ".weight_scale", DType.F16, [weight.Rows, groups], weight.Scales.ToArray());
+            ? TensorSource.Made(module + ".weight_scale", DType.F32, [weight.Rows, groups], () => weight.WideScales.ToArray())
+            : TensorSource.Made(module + ".weight_scale", DType.F16, [weight.Rows, groups], () => weight.Scales.ToArray());
         if (matrix.Order is { } order)
             yield return TensorSource.Raw(module + ".weight_g_idx", DType.I32, [weight.Columns], ActOrder.GroupsOf(order, weight.GroupSize == IntWeight.WholeRow ? Math.Max(weight.Columns, 1) : weight.GroupSize));
         if (format == CompressionFormat.IntQuantized)
         {
-            yield return TensorSource.Made(module + ".weight", DType.I8, [weight.Rows, weight.Columns], () =>
+            yield return TensorSource.Rows<byte>(module + ".weight", DType.I8, [weight.Rows, weight.Columns], weight.Rows, (first, count, codes) =>
             {
-                byte[] codes = new byte[weight.Rows * weight.Columns], row = new byte[weight.Columns];
-                for (int i = 0; i < weight.Rows; i++)
+                byte[] row = new byte[weight.Columns];
+                for (int i = 0; i < count; i++)
                 {
-                    weight.UnpackCodes(i, row);
+                    weight.UnpackCodes(first + i, row);
                     for (int j = 0; j < row.Length; j++)
                         codes[i * row.Length + (matrix.Order?[j] ?? j)] = (byte)(row[j] ^ 0x80);
                 }
-                return codes;
             });
             if (!weight.IsSymmetric)
                 yield return TensorSource.Raw(module + ".weight_zero_point", DType.I8, [weight.Rows, groups], Array.ConvertAll(weight.Zeros.ToArray(), zero => (byte)(zero ^ 0x80)));
             yield break;
         }
-        yield return TensorSource.Made(module + ".weight_packed", DType.I32, [weight.Rows, BitPacking.Words(weight.Columns, weight.Bits)], () =>
-            matrix.Order is null ? weight.Words : ActOrder.Gather(weight.Words, weight.Bits, weight.Rows, ActOrder.Inverse(matrix.Order)));
+        ReadOnlyMemory<uint> words = matrix.Words;
+        int perRow = BitPacking.Words(weight.Columns, weight.Bits);
+        yield return TensorSource.Rows<uint>(module + ".weight_packed", DType.I32, [weight.Rows, perRow], weight.Rows, (first, _, band) => FileRun.Copy(words, first * perRow, band));
         yield return TensorSource.Raw(module + ".weight_shape", DType.I64, [2], new[] { (long)weight.Rows, weight.Columns });
         if (!weight.IsSymmetric)
-            yield return TensorSource.Raw(module + ".weight_zero_point", DType.I32, [BitPacking.Words(weight.Rows, weight.Bits), groups], PackDown(weight.Rows, groups, weight.Bits, weight.Zeros));
+            yield return TensorSource.Made(module + ".weight_zero_point", DType.I32, [BitPacking.Words(weight.Rows, weight.Bits), groups], () => PackDown(weight.Rows, groups, weight.Bits, weight.Zeros));
     }
 
     // The same, made band after band while it is written. 8 bits are packed as well.
@@ -142,7 +142,7 @@ public static class CompressedTensors
         yield return new(module + ".weight_packed", DType.I32, [weight.Rows, BitPacking.Words(weight.Columns, bits)], stream =>
         {
             foreach (IntWeight band in weight.Bands())
-                stream.Write(MemoryMarshal.AsBytes(band.Words.AsSpan()));
+                stream.Write(MemoryMarshal.AsBytes(band.Words.Span));
         });
         yield return TensorSource.Raw(module + ".weight_shape", DType.I64, [2], new[] { (long)weight.Rows, weight.Columns });
         if (!weight.Form.IsSymmetric)

@@ -99,7 +99,7 @@ public sealed class Gguf : ICheckpoint
         CheckLength(tensor);
         (int rows, int columns) = RowsOf(tensor);
         if (tensor.Type.Blocks is { } blocks)
-            return blocks.Read(rows, columns, new BlockTensor(this, tensor));
+            return blocks.Read(rows, columns, new BlockTensor(this, tensor, columns / blocks.Size));
         return tensor.Type.Name switch
         {
             "F32" => new DenseWeight(Tensor.From([rows, columns], ReadTensor(name).Data)),
@@ -202,14 +202,22 @@ public sealed class Gguf : ICheckpoint
         return wrong < 0 ? bits : throw NotFinite(tensor, wrong);
     }
 
-    // A tensor of blocks, checked when it is read.
-    sealed class BlockTensor(Gguf gguf, GgufTensor tensor) : IBlockSource
+    // A tensor of blocks, checked when it is read: on demand that is each time.
+    sealed class BlockTensor(Gguf gguf, GgufTensor tensor, int perRow) : IBlockSource
     {
         public ReadOnlyMemory<TBlock> Read<TBlock>() where TBlock : unmanaged, IBlock<TBlock>
         {
+            if (gguf.file.Reading == WeightReading.OnDemand)
+                return gguf.file.Defer<TBlock>(gguf.begins[tensor.Name], perRow == 0 ? 0 : (int)(tensor.ByteCount / Unsafe.SizeOf<TBlock>()) / perRow, perRow, $"tensor '{tensor.Name}'", (firstRow, read) => Check(firstRow * perRow, IndexOfNonFinite<TBlock>(read)));
             ReadOnlyMemory<TBlock> blocks = gguf.View<TBlock>(tensor);
-            int wrong = FileRun.IndexOf<TBlock>(blocks, IndexOfNonFinite);
-            return wrong < 0 ? blocks : throw gguf.NotFinite(tensor, (long)wrong * TBlock.Size);
+            Check(0, FileRun.IndexOf<TBlock>(blocks, IndexOfNonFinite));
+            return blocks;
+
+            void Check(int first, int wrong)
+            {
+                if (wrong >= 0)
+                    throw gguf.NotFinite(tensor, ((long)first + wrong) * TBlock.Size);
+            }
         }
     }
 

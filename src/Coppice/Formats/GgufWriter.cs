@@ -74,9 +74,14 @@ public static class GgufWriter
     static void WriteData(FileStream stream, Source tensor, WorkerPool pool, CancellationToken cancel)
     {
         Weight? weight = tensor.Entry.Weight is null ? null : DeferredWeight.Made(tensor.Entry.Weight);
-        ReadOnlySpan<byte> blocks = Blocks(tensor.Type, weight);
-        if (!blocks.IsEmpty)
-            stream.Write(blocks);
+        if (weight is BlockWeight blocks && blocks.Format == tensor.Type.Blocks)
+        {
+            // What is stored in the wanted blocks already.
+            stream.Flush();
+            int rowBytes = weight.Columns / blocks.Format.Size * blocks.Format.ByteCount;
+            BandWriter.Rows<byte>(pool, stream.SafeFileHandle, stream.Position, weight.Rows, rowBytes, (first, _, rows) => blocks.ReadBytes(first, rows));
+            stream.Seek(ByteCount(tensor), SeekOrigin.Current);
+        }
         else if (weight is not null)
         {
             stream.Flush();
@@ -87,9 +92,6 @@ public static class GgufWriter
         else
             WriteNumbers(stream, tensor, tensor.Entry.Tensor!.Data);
     }
-
-    // What is stored in the wanted blocks already.
-    static ReadOnlySpan<byte> Blocks(GgmlType type, Weight? weight) => weight is BlockWeight blocks && blocks.Format == type.Blocks ? blocks.Bytes : [];
 
     static void WriteNumbers(Stream stream, Source tensor, ReadOnlySpan<float> values)
     {

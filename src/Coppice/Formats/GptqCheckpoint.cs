@@ -1,3 +1,4 @@
+using System.Buffers;
 using Coppice.Coding;
 using Coppice.Tensors;
 using Coppice.Weights;
@@ -32,9 +33,16 @@ sealed class GptqCheckpoint(TensorContainer tensors, GptqConfig config) : Quanti
         (int outputs, int inputs) = SizesOf(prefix);
         (int bits, int groupSize) = config.For(prefix);
         int group = groupSize == IntWeight.WholeRow ? Math.Max(inputs, 1) : groupSize, groups = (inputs + group - 1) / group;
-        ReadOnlyMemory<uint> stored = Tensors.Find(prefix + Codes).View<uint>();
-        uint[] words = GptqLayout.Transpose(stored.Span, BitPacking.Words(inputs, bits), outputs);
-        GC.KeepAlive(stored);
+        TensorEntry codes = Tensors.Find(prefix + Codes);
+        int wordsPerRow = BitPacking.Words(inputs, bits);
+        ReadOnlyMemory<uint> words = new DeferredMemory<uint>(outputs, wordsPerRow, (firstRow, rows) =>
+        {
+            uint[] buffer = ArrayPool<uint>.Shared.Rent(rows.Length);
+            Span<uint> columns = buffer.AsSpan(0, rows.Length);
+            codes.ReadColumns(outputs, firstRow, rows.Length / wordsPerRow, columns);
+            GptqLayout.Transpose<uint>(columns, wordsPerRow, rows.Length / wordsPerRow, rows);
+            ArrayPool<uint>.Shared.Return(buffer);
+        }).Memory;
         float[] scales = GptqLayout.Transpose<float>(ReadScales(prefix + ".scales", groups, outputs), groups, outputs);
         return Integers(bits, groupSize, outputs, inputs, words, scales, ReadZeros(prefix, bits, outputs, groups), ReadOrder(prefix + ".g_idx", inputs, group));
     }

@@ -12,10 +12,19 @@ static class GptqLayout
     public static T[] Transpose<T>(ReadOnlySpan<T> values, int rows, int columns)
     {
         T[] result = new T[values.Length];
-        for (int row = 0; row < rows; row++)
-            for (int column = 0; column < columns; column++)
-                result[column * rows + row] = values[row * columns + column];
+        Transpose(values, rows, columns, result);
         return result;
+    }
+
+    /// <summary>The same into memory that is there, square by square: rows and columns of one stay in a core's cache.</summary>
+    public static void Transpose<T>(ReadOnlySpan<T> values, int rows, int columns, Span<T> result)
+    {
+        const int Side = 32;
+        for (int top = 0; top < rows; top += Side)
+            for (int left = 0; left < columns; left += Side)
+                for (int row = top; row < Math.Min(top + Side, rows); row++)
+                    for (int column = left; column < Math.Min(left + Side, columns); column++)
+                        result[column * rows + row] = values[row * columns + column];
     }
 
     /// <summary>Packs zero points [outputs, groups] into words [groups, outputs bits / 32].</summary>

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Immutable;
 using Coppice.Tensors;
 using Coppice.Weights;
@@ -74,15 +75,21 @@ public static class GptqTensors
     {
         Check(matrix);
         IntWeight weight = matrix.Weight;
+        if (version == GptqVersion.V1 && weight.Zeros.Contains((byte)0))
+            throw matrix.Error(Method, "has the zero point 0, which gptq's first version has no place for; write gptq_v2");
+        ReadOnlyMemory<uint> words = matrix.Words;
         (int outputs, int inputs, int bits, int groups) = (weight.Rows, weight.Columns, weight.Bits, weight.GroupsPerRow);
-        byte[] zeros = Zeros(matrix, version);
-        int group = weight.GroupSize == IntWeight.WholeRow ? Math.Max(inputs, 1) : weight.GroupSize;
-        int[] groupOf = matrix.Order is { } sorted ? ActOrder.GroupsOf(sorted, group) : [.. Enumerable.Range(0, inputs).Select(input => input / group)];
-        yield return TensorSource.Made(matrix.Module + ".qweight", DType.I32, [Words(inputs), outputs], () =>
-            GptqLayout.Transpose<uint>(matrix.Order is { } order ? ActOrder.Gather(weight.Words, bits, outputs, ActOrder.Inverse(order)) : weight.Words, outputs, (int)Words(inputs)));
-        yield return TensorSource.Made(matrix.Module + ".qzeros", DType.I32, [groups, Words(outputs)], () => GptqLayout.PackZeros(zeros, bits, outputs, groups));
+        int group = weight.GroupSize == IntWeight.WholeRow ? Math.Max(inputs, 1) : weight.GroupSize, wordsPerRow = (int)Words(inputs);
+        yield return TensorSource.Columns<uint>(matrix.Module + ".qweight", DType.I32, wordsPerRow, outputs, (first, count, band) =>
+        {
+            uint[] rows = ArrayPool<uint>.Shared.Rent(band.Length);
+            FileRun.Copy(words, first * wordsPerRow, rows.AsSpan(0, band.Length));
+            GptqLayout.Transpose<uint>(rows.AsSpan(0, band.Length), count, wordsPerRow, band);
+            ArrayPool<uint>.Shared.Return(rows);
+        });
+        yield return TensorSource.Made(matrix.Module + ".qzeros", DType.I32, [groups, Words(outputs)], () => GptqLayout.PackZeros(Zeros(matrix, version), bits, outputs, groups));
         yield return TensorSource.Made(matrix.Module + ".scales", DType.F16, [groups, outputs], () => GptqLayout.Transpose(weight.Scales, outputs, groups));
-        yield return TensorSource.Raw(matrix.Module + ".g_idx", DType.I32, [inputs], groupOf);
+        yield return TensorSource.Made(matrix.Module + ".g_idx", DType.I32, [inputs], () => matrix.Order is { } sorted ? ActOrder.GroupsOf(sorted, group) : [.. Enumerable.Range(0, inputs).Select(input => input / group)]);
 
         long Words(int codes) => (long)codes * bits / 32;
     }
@@ -92,7 +99,7 @@ public static class GptqTensors
         byte[] zeros = matrix.Zeros();
         if (version == GptqVersion.V1)
             foreach (ref byte zero in zeros.AsSpan())
-                zero = zero > 0 ? (byte)(zero - 1) : throw matrix.Error(Method, "has the zero point 0, which gptq's first version has no place for; write gptq_v2");
+                zero--;
         return zeros;
     }
 }

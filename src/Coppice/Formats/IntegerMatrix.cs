@@ -25,6 +25,9 @@ sealed record IntegerMatrix(string Module, IntWeight Weight, int[]? Order)
         ? entry.Name[..^QuantizedCheckpoint.WeightSuffix.Length]
         : throw new CoppiceException($"{format}: a {entry.Weight!.Kind} matrix is named '{entry.Name}', wanted a name that ends in {QuantizedCheckpoint.WeightSuffix}");
 
+    /// <summary>Packed codes of rows, inputs in their own order; made when they are asked for.</summary>
+    public ReadOnlyMemory<uint> Words => Order is null ? Weight.Words : ActOrder.Gather(Weight.Words, Weight.Bits, Weight.Rows, ActOrder.Inverse(Order));
+
     /// <summary>Zero points [outputs, groups], those of a symmetric matrix as well.</summary>
     public byte[] Zeros()
     {

@@ -49,7 +49,7 @@ public abstract class QuantizedCheckpoint : ICheckpoint
     }
 
     /// <inheritdoc/>
-    public Weight ReadWeight(string name) => prefixes.TryGetValue(name, out string? prefix) ? ReadParts(prefix) : Tensors.ReadWeight(name);
+    public Weight ReadWeight(string name) => prefixes.TryGetValue(name, out string? prefix) ? Held(ReadParts(prefix)) : Tensors.ReadWeight(name);
 
     /// <inheritdoc/>
     public Weight OpenWeight(string name)
@@ -68,7 +68,7 @@ public abstract class QuantizedCheckpoint : ICheckpoint
     {
         if (!prefixes.TryGetValue(name, out string? prefix))
             return Tensors.ReadTensor(name);
-        Weight weight = ReadParts(prefix);
+        Weight weight = Held(ReadParts(prefix));
         Tensor dense = new(weight.Shape);
         weight.Unpack(0, dense.Data);
         return dense;
@@ -80,8 +80,15 @@ public abstract class QuantizedCheckpoint : ICheckpoint
     /// <summary>The sizes of the matrix whose parts' names start with <paramref name="prefix"/>.</summary>
     private protected abstract (int Rows, int Columns) SizesOf(string prefix);
 
-    /// <summary>The matrix itself.</summary>
+    /// <summary>The matrix itself; codes of integers may stay in the file.</summary>
     private protected abstract Weight ReadParts(string prefix);
+
+    static Weight Held(Weight weight) => weight switch
+    {
+        IntWeight integers => integers.Held(),
+        PermutedWeight { Stored: IntWeight integers } permuted => new PermutedWeight(integers.Held(), permuted.Order.ToArray()),
+        _ => weight,
+    };
 
     /// <summary>A part of a known type and shape.</summary>
     private protected TensorEntry Expect(string name, DType type, params ReadOnlySpan<long> shape)
@@ -140,7 +147,7 @@ public abstract class QuantizedCheckpoint : ICheckpoint
     }
 
     /// <summary>The matrix of packed codes whose inputs are in their own order, and whose groups are in <paramref name="order"/>.</summary>
-    private protected static Weight Integers(int bits, int groupSize, int rows, int columns, uint[] words, float[] scales, byte[]? zeros, int[]? order) => order is null
+    private protected static Weight Integers(int bits, int groupSize, int rows, int columns, ReadOnlyMemory<uint> words, float[] scales, byte[]? zeros, int[]? order) => order is null
         ? IntWeight.FromWords(bits, groupSize, rows, columns, words, scales, zeros)
         : new PermutedWeight(IntWeight.FromWords(bits, groupSize, rows, columns, ActOrder.Gather(words, bits, rows, order), scales, zeros), order);
 

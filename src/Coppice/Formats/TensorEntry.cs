@@ -119,6 +119,18 @@ public sealed class TensorEntry
         return file.View<T>(begin, (int)(ByteCount / Unsafe.SizeOf<T>()), $"tensor '{Name}'");
     }
 
+    /// <summary>The same in rows, read each time they are asked for.</summary>
+    internal ReadOnlyMemory<T> Defer<T>(int rows, int rowLength) where T : unmanaged => new DeferredMemory<T>(rows, rowLength, (firstRow, values) =>
+        ReadBytes((long)firstRow * rowLength * Unsafe.SizeOf<T>(), MemoryMarshal.AsBytes(values))).Memory;
+
+    /// <summary>Of values [lines, <paramref name="width"/>] those of <paramref name="count"/> columns from <paramref name="first"/> on, [lines, <paramref name="count"/>].</summary>
+    internal void ReadColumns<T>(int width, int first, int count, Span<T> values) where T : unmanaged
+    {
+        long size = Unsafe.SizeOf<T>();
+        for (long line = 0; values.Length > 0; line++, values = values[count..])
+            ReadBytes((line * width + first) * size, MemoryMarshal.AsBytes(values[..count]));
+    }
+
     /// <summary>All raw bytes.</summary>
     public byte[] ToBytes()
     {

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using Coppice.Tensors;
 using Coppice.Weights;
+using Microsoft.Win32.SafeHandles;
 
 namespace Coppice.Formats;
 
@@ -14,8 +15,11 @@ public sealed record TensorSource(string Name, DType DType, ImmutableArray<long>
 {
     const int CopyBytes = 1 << 20;
 
-    // A matrix of plain numbers, which the threads of a pool can write.
-    Weight? Matrix { get; init; }
+    // How the threads of a pool write it at a place of a file; null where one does.
+    Action<WorkerPool, SafeFileHandle, long>? Place { get; init; }
+
+    // Whether it is a matrix of plain numbers.
+    bool IsMatrix { get; init; }
 
     /// <summary>Bytes that <see cref="WriteTo"/> writes.</summary>
     public long ByteCount => Shape.Aggregate((long)DType.Size(), (product, size) => checked(product * size));
@@ -27,6 +31,28 @@ public sealed record TensorSource(string Name, DType DType, ImmutableArray<long>
     /// <summary>Integers, or bits, that are made when they are written and not kept.</summary>
     public static TensorSource Made<T>(string name, DType type, ImmutableArray<long> shape, Func<T[]> make) where T : unmanaged =>
         new(name, type, shape, stream => stream.Write(MemoryMarshal.AsBytes(make().AsSpan())));
+
+    /// <summary>Values [rows, row length], made a band of rows at a time.</summary>
+    internal static TensorSource Rows<T>(string name, DType type, ImmutableArray<long> shape, int rows, FillBand<T> fill) where T : unmanaged
+    {
+        int length = rows == 0 ? 0 : (int)(shape.Aggregate(1L, (product, size) => product * size) / rows);
+        return Made(name, type, shape, () =>
+        {
+            T[] all = new T[rows * length];
+            fill(0, rows, all);
+            return all;
+        }) with
+        { Place = (pool, file, begin) => BandWriter.Rows(pool, file, begin, rows, length, fill) };
+    }
+
+    /// <summary>Values [lines, width], made a band of columns at a time.</summary>
+    internal static TensorSource Columns<T>(string name, DType type, int lines, int width, FillBand<T> fill) where T : unmanaged => Made(name, type, [lines, width], () =>
+    {
+        T[] all = new T[lines * width];
+        fill(0, width, all);
+        return all;
+    }) with
+    { Place = (pool, file, begin) => BandWriter.Columns(pool, file, begin, lines, width, fill) };
 
     /// <summary>A tensor of a container as it lies there.</summary>
     public static TensorSource Copy(TensorEntry entry) => new(entry.Name, entry.DType, entry.Shape, stream =>
@@ -58,7 +84,9 @@ public sealed record TensorSource(string Name, DType DType, ImmutableArray<long>
         }
     })
     {
-        Matrix = weight,
+        IsMatrix = true,
+        Place = type switch { DType.F32 => GgmlType.F32, DType.F16 => GgmlType.F16, DType.BF16 => GgmlType.BF16, _ => null } is not { } stored ? null
+            : (pool, file, begin) => MatrixWriter.Write(pool, file, begin, name, DeferredWeight.Made(weight), stored),
     };
 
     /// <summary>What a matrix is stored in. The parts of one that lies in a file are made to be looked at, and again when they are written.</summary>
@@ -66,19 +94,21 @@ public sealed record TensorSource(string Name, DType DType, ImmutableArray<long>
     /// <param name="parts">Its parts, in the same order every time.</param>
     internal static IEnumerable<TensorSource> Parts(Weight weight, Func<Weight, IEnumerable<TensorSource>> parts) => weight is not DeferredWeight deferred
         ? parts(weight)
-        : [.. parts(deferred.Make()).Select((part, i) => new TensorSource(part.Name, part.DType, part.Shape, stream => parts(deferred.Make()).ElementAt(i).WriteTo(stream)))];
+        : [.. parts(deferred.Make()).Select((part, i) => new TensorSource(part.Name, part.DType, part.Shape, stream => parts(deferred.Make()).ElementAt(i).WriteTo(stream))
+        {
+            Place = part.Place is null ? null : (pool, file, begin) => parts(deferred.Make()).ElementAt(i).Place!(pool, file, begin),
+        })];
 
-    /// <summary>Writes the bytes where a file stands, a matrix by all threads of a pool.</summary>
+    /// <summary>Writes the bytes where a file stands, what falls into bands by all threads of a pool.</summary>
     internal void Write(FileStream stream, WorkerPool pool)
     {
-        GgmlType? type = DType switch { DType.F32 => GgmlType.F32, DType.F16 => GgmlType.F16, DType.BF16 => GgmlType.BF16, _ => null };
-        if (Matrix is not { } matrix || type is null)
+        if (Place is null)
         {
             WriteTo(stream);
             return;
         }
         stream.Flush();
-        MatrixWriter.Write(pool, stream.SafeFileHandle, stream.Position, Name, DeferredWeight.Made(matrix), type);
+        Place(pool, stream.SafeFileHandle, stream.Position);
         stream.Seek(ByteCount, SeekOrigin.Current);
     }
 
@@ -97,7 +127,7 @@ public sealed record TensorSource(string Name, DType DType, ImmutableArray<long>
     static TensorSource Plain(CheckpointEntry entry, DeferredWeight deferred, DType dense)
     {
         TensorSource now = Plain(new CheckpointEntry(entry.Name, deferred.Make()), dense);
-        return now.Matrix is not null ? Dense(entry.Name, now.DType, deferred) : Parts(deferred, weight => [Plain(new CheckpointEntry(entry.Name, weight), dense)]).Single();
+        return now.IsMatrix ? Dense(entry.Name, now.DType, deferred) : Parts(deferred, weight => [Plain(new CheckpointEntry(entry.Name, weight), dense)]).Single();
     }
 
     internal static void WriteFloats(Stream stream, string name, DType type, ReadOnlySpan<float> values)

@@ -10,7 +10,7 @@ static class GgufBlocks
     public static GgmlType TypeOf(Weight weight) => DeferredWeight.Made(weight) switch
     {
         BlockWeight blocks => GgmlType.Of(blocks.Format),
-        HalfWeight { Format: HalfFormat.BFloat16 } or StoredWeight { Format: HalfFormat.BFloat16 } => GgmlType.BF16,
+        HalfWeight { Format: HalfFormat.BFloat16 } or StoredWeight { Format: HalfFormat.BFloat16 } or SpreadWeight { Format: HalfFormat.BFloat16 } => GgmlType.BF16,
         _ => GgmlType.F16,
     };
 

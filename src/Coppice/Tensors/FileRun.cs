@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 
 namespace Coppice.Tensors;
 
-/// <summary>Memory that is a part of a file: its values can also be copied from there, which costs less than touching each of its pages for the first time.</summary>
+/// <summary>Memory that is a part of a file, or made when it is asked for: its values can also be copied from there, which costs less than touching each page of a file for the first time, or than making all.</summary>
 internal interface IFileMemory<T> where T : unmanaged
 {
     /// <summary>Copies values from the <paramref name="first"/> on.</summary>
@@ -31,7 +31,7 @@ internal readonly struct FileRun<T>(ReadOnlyMemory<T> memory, int most) : IDispo
 
     public void Dispose() => ArrayPool<T>.Shared.Return(buffer);
 
-    static bool IsFile(ReadOnlyMemory<T> memory, out (IFileMemory<T> Memory, int Start) file)
+    internal static bool IsFile(ReadOnlyMemory<T> memory, out (IFileMemory<T> Memory, int Start) file)
     {
         bool managed = MemoryMarshal.TryGetMemoryManager(memory, out MemoryManager<T>? manager, out int start, out _);
         file = managed && manager is IFileMemory<T> found ? (found, start) : default;
@@ -43,6 +43,15 @@ internal readonly struct FileRun<T>(ReadOnlyMemory<T> memory, int most) : IDispo
 internal static class FileRun
 {
     const int PieceBytes = 256 << 10;
+
+    /// <summary>Copies values from the <paramref name="first"/> on.</summary>
+    public static void Copy<T>(ReadOnlyMemory<T> memory, int first, Span<T> destination) where T : unmanaged
+    {
+        if (FileRun<T>.IsFile(memory, out (IFileMemory<T> Memory, int Start) file))
+            file.Memory.Read(file.Start + first, destination);
+        else
+            memory.Span.Slice(first, destination.Length).CopyTo(destination);
+    }
 
     /// <summary>Finds the first of the values that something is the matter with, or -1.</summary>
     public delegate int Find<T>(ReadOnlySpan<T> values);

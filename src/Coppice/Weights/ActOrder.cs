@@ -1,4 +1,5 @@
 using Coppice.Coding;
+using Coppice.Tensors;
 
 namespace Coppice.Weights;
 
@@ -41,20 +42,22 @@ static class ActOrder
         return true;
     }
 
-    /// <summary>Rows of packed codes in which code i is the given rows' code order[i].</summary>
-    public static uint[] Gather(ReadOnlySpan<uint> words, int bits, int rows, ReadOnlySpan<int> order)
+    /// <summary>Rows of packed codes in which code i is the given rows' code order[i], made when they are asked for.</summary>
+    public static ReadOnlyMemory<uint> Gather(ReadOnlyMemory<uint> words, int bits, int rows, int[] order)
     {
         int perRow = BitPacking.Words(order.Length, bits);
-        byte[] codes = new byte[order.Length], gathered = new byte[order.Length];
-        uint[] result = new uint[rows * perRow];
-        for (int row = 0; row < rows; row++)
+        return new DeferredMemory<uint>(rows, perRow, (firstRow, gathered) =>
         {
-            BitPacking.Unpack(words.Slice(row * perRow, perRow), bits, codes);
-            for (int i = 0; i < gathered.Length; i++)
-                gathered[i] = codes[order[i]];
-            BitPacking.Pack(gathered, bits, result.AsSpan(row * perRow, perRow));
-        }
-        return result;
+            FileRun.Copy(words, firstRow * perRow, gathered);
+            byte[] codes = new byte[order.Length], row = new byte[order.Length];
+            for (; gathered.Length > 0; gathered = gathered[perRow..])
+            {
+                BitPacking.Unpack(gathered[..perRow], bits, codes);
+                for (int i = 0; i < row.Length; i++)
+                    row[i] = codes[order[i]];
+                BitPacking.Pack(row, bits, gathered[..perRow]);
+            }
+        }).Memory;
     }
 
     /// <summary>The order that undoes an order.</summary>

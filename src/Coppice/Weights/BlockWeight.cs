@@ -19,6 +19,9 @@ public abstract class BlockWeight : PackedWeight
     /// <summary>The blocks' bytes, row-major; perhaps a file's, mapped for as long as this weight is held.</summary>
     public abstract ReadOnlySpan<byte> Bytes { get; }
 
+    /// <summary>Copies the bytes of whole rows from <paramref name="firstRow"/> on.</summary>
+    internal abstract void ReadBytes(int firstRow, Span<byte> rows);
+
     /// <inheritdoc/>
     public sealed override long ByteCount => (long)Rows * Columns / Format.Size * Format.ByteCount;
 
@@ -61,7 +64,7 @@ public sealed class BlockWeight<TBlock> : BlockWeight where TBlock : unmanaged, 
 {
     readonly ReadOnlyMemory<TBlock> blocks;
 
-    /// <summary>Wraps (does not copy) blocks [outputs, inputs / block size].</summary>
+    /// <summary>Wraps (does not copy) blocks [outputs, inputs / block size], which may be made when they are asked for.</summary>
     /// <exception cref="CoppiceException">The inputs are no multiple of the block size.</exception>
     public BlockWeight(int rows, int columns, ReadOnlyMemory<TBlock> blocks) : base(rows, columns)
     {
@@ -88,24 +91,22 @@ public sealed class BlockWeight<TBlock> : BlockWeight where TBlock : unmanaged, 
     /// <inheritdoc/>
     public override void Unpack(int firstRow, Span<float> dense)
     {
-        ReadOnlySpan<TBlock> stored = blocks.Span.Slice(firstRow * (Columns / TBlock.Size), dense.Length / TBlock.Size);
-        TBlock.Unpack(stored, dense[..(stored.Length * TBlock.Size)]);
+        int count = dense.Length / TBlock.Size;
+        using FileRun<TBlock> run = new(blocks, count);
+        TBlock.Unpack(run.Read(firstRow * (Columns / TBlock.Size), count), dense[..(count * TBlock.Size)]);
         GC.KeepAlive(this);
     }
+
+    /// <summary>Copies blocks of whole rows from <paramref name="firstRow"/> on.</summary>
+    internal void Read(int firstRow, Span<TBlock> rows) => FileRun.Copy(blocks, firstRow * (Columns / TBlock.Size), rows);
+
+    internal override void ReadBytes(int firstRow, Span<byte> rows) => Read(firstRow, MemoryMarshal.Cast<byte, TBlock>(rows));
 
     internal override Weight StackWith(IReadOnlyList<Weight> parts) =>
-        new BlockWeight<TBlock>(parts.Sum(part => part.Rows), Columns, parts.SelectMany(part => ((BlockWeight<TBlock>)part).blocks.ToArray()).ToArray());
+        new BlockWeight<TBlock>(parts.Sum(part => part.Rows), Columns, DeferredMemory.Concat([.. parts.Select(part => ((BlockWeight<TBlock>)part).blocks)], Columns / TBlock.Size));
 
     /// <inheritdoc/>
-    public override Weight Reorder(ReadOnlySpan<int> order)
-    {
-        int blocksPerRow = Columns / TBlock.Size;
-        TBlock[] reordered = new TBlock[order.Length * blocksPerRow];
-        for (int i = 0; i < order.Length; i++)
-            blocks.Span.Slice(order[i] * blocksPerRow, blocksPerRow).CopyTo(reordered.AsSpan(i * blocksPerRow));
-        GC.KeepAlive(this);
-        return new BlockWeight<TBlock>(order.Length, Columns, reordered);
-    }
+    public override Weight Reorder(ReadOnlySpan<int> order) => new BlockWeight<TBlock>(order.Length, Columns, DeferredMemory.Reorder(blocks, Columns / TBlock.Size, order));
 
     internal static void CheckColumns(int rows, int columns)
     {

@@ -7,9 +7,6 @@ namespace Coppice.Weights;
 /// <param name="format">The blocks that it is made of, where that is known beforehand.</param>
 public sealed class DeferredWeight(int rows, int columns, Func<Weight> make, BlockFormat? format = null) : Weight(rows, columns)
 {
-    // Numbers of a matrix that is worth a collection before it is made: the last one is garbage by then, and the collector is in no hurry.
-    const long LargeCount = 8 << 20;
-
     readonly WeakReference<Weight?> last = new(null);
     (string Kind, long ByteCount)? facts;
 
@@ -18,8 +15,6 @@ public sealed class DeferredWeight(int rows, int columns, Func<Weight> make, Blo
     {
         if (last.TryGetTarget(out Weight? made))
             return made;
-        if ((long)Rows * Columns >= LargeCount)
-            GC.Collect(GC.MaxGeneration, GCCollectionMode.Forced, blocking: true);
         made = make();
         if (made.Shape != Shape)
             throw new InvalidOperationException($"DeferredWeight: {made.Shape} was made, wanted {Shape}");

@@ -15,7 +15,7 @@ public sealed class IntWeight : PackedWeight
     // A multiple of 32 codes is a whole number of words.
     const int Chunk = 512;
 
-    readonly uint[] words;
+    readonly ReadOnlyMemory<uint> words;
     readonly Half[] scales;
     readonly float[] wideScales;
     readonly byte[]? zeros;
@@ -34,12 +34,12 @@ public sealed class IntWeight : PackedWeight
     {
     }
 
-    /// <summary>Wraps codes that are packed already: each row a dense stream of bits that starts on a word.</summary>
-    internal static IntWeight FromWords(int bits, int groupSize, int rows, int columns, uint[] words, Half[] scales, byte[]? zeros) =>
+    /// <summary>Wraps codes that are packed already: each row a dense stream of bits that starts on a word. They may be a <see cref="DeferredMemory{T}"/>: then they stay where they are.</summary>
+    internal static IntWeight FromWords(int bits, int groupSize, int rows, int columns, ReadOnlyMemory<uint> words, Half[] scales, byte[]? zeros) =>
         new(bits, groupSize, rows, columns, words, scales, [], zeros);
 
     /// <summary>The same with scales of any precision, kept as halves where all of them are.</summary>
-    internal static IntWeight FromWords(int bits, int groupSize, int rows, int columns, uint[] words, float[] scales, byte[]? zeros)
+    internal static IntWeight FromWords(int bits, int groupSize, int rows, int columns, ReadOnlyMemory<uint> words, float[] scales, byte[]? zeros)
     {
         Half[] halves = Array.ConvertAll(scales, scale => (Half)scale);
         bool exact = true;
@@ -48,7 +48,7 @@ public sealed class IntWeight : PackedWeight
         return new(bits, groupSize, rows, columns, words, exact ? halves : [], exact ? [] : scales, zeros);
     }
 
-    IntWeight(int bits, int groupSize, int rows, int columns, uint[] words, Half[] scales, float[] wideScales, byte[]? zeros) : base(rows, columns)
+    IntWeight(int bits, int groupSize, int rows, int columns, ReadOnlyMemory<uint> words, Half[] scales, float[] wideScales, byte[]? zeros) : base(rows, columns)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(bits, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(bits, 8);
@@ -88,7 +88,11 @@ public sealed class IntWeight : PackedWeight
     /// <summary>[outputs, groups], empty for a symmetric matrix.</summary>
     public ReadOnlySpan<byte> Zeros => zeros;
 
-    internal uint[] Words => words;
+    /// <summary>Packed codes, each row a dense stream of bits that starts on a word.</summary>
+    internal ReadOnlyMemory<uint> Words => words;
+
+    /// <summary>The same with its codes in memory.</summary>
+    internal IntWeight Held() => DeferredMemory.IsDeferred(words) ? new IntWeight(Bits, GroupSize, Rows, Columns, DeferredMemory.ToArray(words, wordsPerRow), scales, wideScales, zeros) : this;
 
     /// <summary>The zero point of every group of a symmetric matrix.</summary>
     public int Middle => 1 << Bits - 1;
@@ -102,8 +106,11 @@ public sealed class IntWeight : PackedWeight
     /// <summary>The codes of whole rows from <paramref name="firstRow"/> on.</summary>
     public void UnpackCodes(int firstRow, Span<byte> codes)
     {
-        for (int row = firstRow; codes.Length > 0; row++, codes = codes[Columns..])
-            BitPacking.Unpack(words.AsSpan(row * wordsPerRow, wordsPerRow), Bits, codes[..Columns]);
+        int count = Columns == 0 ? 0 : codes.Length / Columns;
+        using FileRun<uint> run = new(words, count * wordsPerRow);
+        ReadOnlySpan<uint> read = run.Read(firstRow * wordsPerRow, count * wordsPerRow);
+        for (int row = 0; row < count; row++)
+            BitPacking.Unpack(read.Slice(row * wordsPerRow, wordsPerRow), Bits, codes.Slice(row * Columns, Columns));
     }
 
     private protected override PanelProduct Pack(WorkerPool pool) => ToPanels(pool);
@@ -135,13 +142,11 @@ public sealed class IntWeight : PackedWeight
     /// <inheritdoc/>
     public override Weight Reorder(ReadOnlySpan<int> order)
     {
-        uint[] codes = new uint[order.Length * wordsPerRow];
         Half[] halves = new Half[scales.Length == 0 ? 0 : order.Length * GroupsPerRow];
         float[] wide = new float[wideScales.Length == 0 ? 0 : order.Length * GroupsPerRow];
         byte[]? points = zeros is null ? null : new byte[order.Length * GroupsPerRow];
         for (int i = 0; i < order.Length; i++)
         {
-            Row<uint>(words, order[i], wordsPerRow).CopyTo(codes.AsSpan(i * wordsPerRow));
             if (halves.Length > 0)
                 Row<Half>(scales, order[i], GroupsPerRow).CopyTo(halves.AsSpan(i * GroupsPerRow));
             if (wide.Length > 0)
@@ -149,7 +154,7 @@ public sealed class IntWeight : PackedWeight
             if (points is not null)
                 Row<byte>(zeros, order[i], GroupsPerRow).CopyTo(points.AsSpan(i * GroupsPerRow));
         }
-        return new IntWeight(Bits, GroupSize, order.Length, Columns, codes, halves, wide, points);
+        return new IntWeight(Bits, GroupSize, order.Length, Columns, DeferredMemory.Reorder(words, wordsPerRow, order), halves, wide, points);
 
         static ReadOnlySpan<T> Row<T>(ReadOnlySpan<T> all, int row, int length) => all.Slice(row * length, length);
     }
@@ -159,31 +164,29 @@ public sealed class IntWeight : PackedWeight
         IntWeight[] all = [.. parts.Cast<IntWeight>()];
         if (Array.Exists(all, part => part.HasWideScales || part.GroupSize != GroupSize))
             return null;
-        byte[] codes = new byte[all.Sum(part => part.Shape.Length)];
-        int at = 0;
-        foreach (IntWeight part in all)
-        {
-            part.UnpackCodes(0, codes.AsSpan(at, part.Shape.Length));
-            at += part.Shape.Length;
-        }
-        return new IntWeight(Bits, GroupSize, all.Sum(part => part.Rows), Columns, codes, [.. all.SelectMany(part => part.Scales.ToArray())], [.. all.SelectMany(part => part.Zeros.ToArray())]);
+        ReadOnlyMemory<uint> codes = DeferredMemory.Concat([.. all.Select(part => part.words)], wordsPerRow);
+        byte[]? points = IsSymmetric ? null : [.. all.SelectMany(part => part.zeros!)];
+        return new IntWeight(Bits, GroupSize, all.Sum(part => part.Rows), Columns, codes, [.. all.SelectMany(part => part.scales)], [], points);
     }
 
     /// <inheritdoc/>
     public override void Unpack(int firstRow, Span<float> dense)
     {
-        for (int row = firstRow; dense.Length > 0; row++, dense = dense[Columns..])
-            UnpackRow(row, dense[..Columns]);
+        int count = Columns == 0 ? 0 : dense.Length / Columns;
+        using FileRun<uint> run = new(words, count * wordsPerRow);
+        ReadOnlySpan<uint> read = run.Read(firstRow * wordsPerRow, count * wordsPerRow);
+        for (int row = 0; row < count; row++)
+            UnpackRow(firstRow + row, read.Slice(row * wordsPerRow, wordsPerRow), dense.Slice(row * Columns, Columns));
     }
 
-    void UnpackRow(int row, Span<float> dense)
+    void UnpackRow(int row, ReadOnlySpan<uint> packed, Span<float> dense)
     {
         Span<byte> codes = stackalloc byte[Chunk];
         int groupSize = GroupSize == WholeRow ? Columns : GroupSize;
         for (int start = 0; start < Columns; start += Chunk)
         {
             int count = Math.Min(Chunk, Columns - start);
-            BitPacking.Unpack(words.AsSpan(row * wordsPerRow + start * Bits / 32), Bits, codes[..count]);
+            BitPacking.Unpack(packed[(start * Bits / 32)..], Bits, codes[..count]);
             for (int i = 0; i < count;)
             {
                 int group = row * GroupsPerRow + (start + i) / groupSize;

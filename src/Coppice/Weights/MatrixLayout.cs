@@ -12,10 +12,17 @@ static class MatrixLayout
         if (parts.Count == 1)
             return parts[0];
         if (parts.Any(part => !part.IsInMemory))
-            return new DeferredWeight(parts.Sum(part => part.Rows), parts[0].Columns, () => Stack([.. parts.Select(InMemory)]));
+            return new DeferredWeight(parts.Sum(part => part.Rows), parts[0].Columns, () => StackMade([.. parts.Select(DeferredWeight.Made)]));
+        return StackMade(parts);
+    }
+
+    static Weight StackMade(IReadOnlyList<Weight> parts)
+    {
         Weight first = parts[0];
         if (parts.FirstOrDefault(part => part.Kind != first.Kind || part.Columns != first.Columns) is { } other)
             throw new CoppiceException($"matrices of kinds {first.Kind} and {other.Kind} are stored as one here, and have to be of one kind");
+        if (parts.All(part => !part.IsInMemory))
+            return new SpreadWeight(new StackedWeight(parts), FormatOf(first.Kind));
         return first.StackWith(parts) ?? Plain(first.Kind, parts.Sum(part => part.Rows), first.Columns, Concat(parts))
             ?? throw new CoppiceException($"matrices of kind {first.Kind} are stored as one here, which this kind cannot be");
     }
@@ -84,6 +91,8 @@ static class MatrixLayout
         }
         return all;
     }
+
+    static HalfFormat? FormatOf(string kind) => kind switch { "f16" => HalfFormat.Float16, "bf16" => HalfFormat.BFloat16, _ => null };
 
     /// <summary>Plain numbers as a matrix of a kind; null where the kind is not plain.</summary>
     internal static Weight? Plain(string kind, int rows, int columns, float[] numbers) => kind switch

@@ -6,6 +6,9 @@ namespace Coppice.Weights;
 /// <summary>A matrix whose columns are stored in another order. A product gathers its inputs once and is then the stored matrix's own.</summary>
 public sealed class PermutedWeight : Weight
 {
+    // Numbers that are unpacked at a time.
+    const int BandNumbers = 1 << 18;
+
     readonly int[] order;
 
     /// <summary>Wraps (does not copy): stored column j is input <paramref name="order"/>[j], each input once.</summary>
@@ -32,12 +35,15 @@ public sealed class PermutedWeight : Weight
     /// <inheritdoc/>
     public override void Unpack(int firstRow, Span<float> dense)
     {
-        float[] stored = ArrayPool<float>.Shared.Rent(Columns);
-        for (int row = firstRow; dense.Length > 0; row++, dense = dense[Columns..])
+        int band = Math.Min(dense.Length, Math.Max(1, BandNumbers / Math.Max(Columns, 1)) * Columns);
+        float[] stored = ArrayPool<float>.Shared.Rent(band);
+        for (int row = firstRow; dense.Length > 0; row += band / Columns, dense = dense[band..])
         {
-            Stored.Unpack(row, stored.AsSpan(0, Columns));
-            for (int i = 0; i < order.Length; i++)
-                dense[order[i]] = stored[i];
+            band = Math.Min(band, dense.Length);
+            Stored.Unpack(row, stored.AsSpan(0, band));
+            for (int start = 0; start < band; start += Columns)
+                for (int i = 0; i < order.Length; i++)
+                    dense[start + order[i]] = stored[start + i];
         }
         ArrayPool<float>.Shared.Return(stored);
     }

@@ -53,6 +53,37 @@ public sealed class ConversionTests : IDisposable
         Same(start, back, weight => Assert.Equal(kind == "q4_0" ? "int4-g32" : "int8-g32", weight.Kind));
     }
 
+    [Theory]
+    [InlineData(4, false), InlineData(4, true), InlineData(8, false), InlineData(8, true)]
+    public void Matrices_of_several_bands_of_rows_keep_every_number(int bits, bool isOrdered)
+    {
+        Random random = new(bits);
+        const int Rows = 1608, Columns = 1024;
+        Half[] Scales() => [.. Enumerable.Range(0, Rows * Columns / 64).Select(_ => (Half)random.NextSingle())];
+        byte[] Codes(int count) => [.. Enumerable.Range(0, count).Select(_ => (byte)random.Next(1, 1 << bits))];
+        IntWeight weight = new(bits, 64, Rows, Columns, Codes(Rows * Columns), Scales(), Codes(Rows * Columns / 64));
+        int[] order = [.. Enumerable.Range(0, Columns)];
+        random.Shuffle(order);
+        // Inputs of a group in their own order, as every container has them.
+        order = [.. order.Chunk(64).SelectMany(group => group.Order())];
+        Weight stored = isOrdered ? new PermutedWeight(weight, order) : weight;
+        string start = tiny["start"];
+        Directory.CreateDirectory(start);
+        (var tensors, CompressionConfig? config) = CompressedTensors.Encode([new("a.weight", stored)], DType.F16);
+        SafeTensorsWriter.WriteFolder(start, tensors, new Dictionary<string, string> { ["format"] = "pt" });
+        File.WriteAllText(Path.Combine(start, "config.json"), new System.Text.Json.Nodes.JsonObject { ["quantization_config"] = config!.ToJson() }.ToJsonString());
+        string at = start;
+        foreach (ModelFormat format in (ModelFormat[])[ModelFormat.Gptq, .. bits == 4 && !isOrdered ? [ModelFormat.Awq] : (ModelFormat[])[], ModelFormat.CompressedTensors])
+        {
+            string next = tiny[$"{format}"];
+            Assert.True(Convert(at, next, format).IsLossless);
+            using ICheckpoint read = Checkpoint.Open(next);
+            Assert.Equal(stored.ToDense(), read.ReadWeight("a.weight").ToDense());
+            at = next;
+        }
+        Assert.Equal(TinyFolder.Bytes(start)["model.safetensors"], TinyFolder.Bytes(at)["model.safetensors"]);
+    }
+
     [Fact]
     public void Grids_whose_smallest_numbers_are_halves_come_into_q4_1_and_back()
     {

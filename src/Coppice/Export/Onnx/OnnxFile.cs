@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Coppice.Coding;
 using Coppice.Formats;
 using Coppice.Tensors;
 using Coppice.Weights;
@@ -48,13 +49,22 @@ sealed class OnnxFile : IDisposable
         long Attribute(string key) => reader.Attribute.FirstOrDefault(attribute => attribute.Name == key)?.I ?? 0;
         bool isBlocked = reader.OpType == "MatMulNBits", isSigned = tensor.DataType is DataType.Int4 or DataType.Int8;
         int bits = isBlocked ? (int)Attribute("bits") : tensor.DataType is DataType.Int4 or DataType.Uint4 ? 4 : 8, block = (int)Attribute("block_size");
-        int perRow = block == 0 ? 1 : (columns + block - 1) / block, stored = isBlocked ? perRow * block : columns;
-        byte[] codes = Unpack(Bytes(tensor), bits), kept = new byte[rows * columns];
-        for (int row = 0; row < rows; row++)
-            codes.AsSpan(row * stored, columns).CopyTo(kept.AsSpan(row * columns));
-        if (isSigned)
-            foreach (ref byte code in kept.AsSpan())
-                code = (byte)(code ^ 1 << bits - 1);
+        int perRow = block == 0 ? 1 : (columns + block - 1) / block;
+        (long begin, int length) = Place(tensor);
+        int wordsPerRow = BitPacking.Words(columns, bits), rowBytes = rows == 0 ? 0 : length / rows;
+        ReadOnlyMemory<uint> words = new DeferredMemory<uint>(rows, wordsPerRow, (firstRow, read) =>
+        {
+            byte[] bytes = new byte[rowBytes];
+            for (; read.Length > 0; firstRow++, read = read[wordsPerRow..])
+            {
+                data.Read(begin + (long)firstRow * rowBytes, bytes, $"tensor '{tensor.Name}'");
+                Span<byte> codes = Unpack(bytes, bits).AsSpan(0, columns);
+                if (isSigned)
+                    foreach (ref byte code in codes)
+                        code = (byte)((code ^ 1 << bits - 1) & (1 << bits) - 1);
+                BitPacking.Pack(codes, bits, read[..wordsPerRow]);
+            }
+        }).Memory;
         byte[]? zeros = null;
         if (initializers.TryGetValue(name + OnnxPacking.Zeros, out TensorProto? points))
         {
@@ -62,7 +72,6 @@ sealed class OnnxFile : IDisposable
             int padded = isBlocked && bits == 4 ? perRow + 1 & ~1 : perRow;
             zeros = [.. Enumerable.Range(0, rows * perRow).Select(i => all[i / perRow * padded + i % perRow])];
         }
-        uint[] words = new IntWeight(bits, IntWeight.WholeRow, rows, columns, kept, new Half[rows], []).Words;
         Weight weight = IntWeight.FromWords(bits, block == 0 ? IntWeight.WholeRow : block, rows, columns, words, Floats(initializers[name + OnnxPacking.Scales]), zeros);
         return initializers.TryGetValue(name + OnnxPacking.Order, out TensorProto? order)
             ? new PermutedWeight(weight, Array.ConvertAll(MemoryMarshal.Cast<byte, long>(Bytes(order)).ToArray(), input => (int)input))
@@ -89,7 +98,15 @@ sealed class OnnxFile : IDisposable
         return (long.Parse(Value("offset"), CultureInfo.InvariantCulture), (int)Math.Min(int.MaxValue, long.Parse(Value("length"), CultureInfo.InvariantCulture)));
     }
 
-    static byte[] Unpack(byte[] bytes, int bits) => bits == 8 ? bytes : [.. bytes.SelectMany(pair => new[] { (byte)(pair & 15), (byte)(pair >> 4) })];
+    static byte[] Unpack(byte[] bytes, int bits)
+    {
+        if (bits == 8)
+            return bytes;
+        byte[] codes = new byte[2 * bytes.Length];
+        for (int i = 0; i < bytes.Length; i++)
+            (codes[2 * i], codes[2 * i + 1]) = ((byte)(bytes[i] & 15), (byte)(bytes[i] >> 4));
+        return codes;
+    }
 
     /// <inheritdoc/>
     public void Dispose() => data.Dispose();

@@ -46,7 +46,7 @@ static class OnnxPacking
         int codesPerRow = isBlocked ? perRow * block : weight.Columns;
         List<OnnxTensor> parts =
         [
-            new(Bytes(name + Codes, (long)weight.Rows * codesPerRow * bits / 8, () => PackCodes(weight, bits, codesPerRow, isSigned: !isBlocked && weight.IsSymmetric)), codeType, shape),
+            new(TensorSource.Rows<byte>(name + Codes, DType.U8, [(long)weight.Rows * codesPerRow * bits / 8], weight.Rows, (first, count, packed) => PackCodes(weight, first, count, bits, codesPerRow, isSigned: !isBlocked && weight.IsSymmetric, packed)), codeType, shape),
             new(TensorSource.Floats(name + Scales, scaleType, Coppice.Tensors.Tensor.From([weight.Rows * perRow], Spread(weight, block, perRow, group => weight.HasWideScales ? weight.WideScales[group] : (float)weight.Scales[group]))), TypeOf(scaleType), scaleShape),
         ];
         if (!weight.IsSymmetric)
@@ -75,20 +75,19 @@ static class OnnxPacking
         return values;
     }
 
-    static byte[] PackCodes(IntWeight weight, int bits, int codesPerRow, bool isSigned)
+    static void PackCodes(IntWeight weight, int firstRow, int rows, int bits, int codesPerRow, bool isSigned, Span<byte> packed)
     {
-        byte[] packed = new byte[weight.Rows * codesPerRow * bits / 8], row = new byte[codesPerRow];
+        byte[] row = new byte[codesPerRow];
         // A symmetric matrix's zero becomes the stored width's, or 0 where codes are signed; zero points are as they are.
         int shift = weight.IsSymmetric ? (isSigned ? 0 : 1 << bits - 1) - weight.Middle : 0;
-        for (int i = 0; i < weight.Rows; i++)
+        for (int i = 0; i < rows; i++)
         {
-            weight.UnpackCodes(i, row.AsSpan(0, weight.Columns));
+            weight.UnpackCodes(firstRow + i, row.AsSpan(0, weight.Columns));
             if (shift != 0)
                 for (int j = 0; j < weight.Columns; j++)
                     row[j] = (byte)(row[j] + shift & (1 << bits) - 1);
-            Pack(row, bits).CopyTo(packed, i * codesPerRow * bits / 8);
+            Pack(row, bits).CopyTo(packed[(i * codesPerRow * bits / 8)..]);
         }
-        return packed;
     }
 
     static byte[] Pack(byte[] codes, int bits)
