@@ -17,6 +17,7 @@ static class Commands
         ("eval", EvalCommand.Create),
         ("explain", ExplainCommand.Create),
         ("run", RunCommand.Create),
+        ("translate", TranslateCommand.Create),
         ("bench", Bench.BenchCommand.Create),
         ("train", TrainCommand.Create),
         ("federate", FederateCommand.Create),

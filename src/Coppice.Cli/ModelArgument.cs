@@ -17,9 +17,9 @@ static class ModelArgument
     public static LanguageModel Load(string name) => LanguageModel.Load(PathOf(name));
 
     /// <summary>The same for a command that needs a decoder.</summary>
-    public static LanguageModel LoadDecoder(string name) => Load(name) is { Model: DecoderModel } language
+    public static LanguageModel LoadDecoder(string name) => Load(name) is var language && language.Model is DecoderModel
         ? language
-        : throw new CoppiceException($"{name}: is an encoder, which reads whole texts; this command takes models that predict the next token");
+        : throw new CoppiceException($"{name}: {(language.Model is TranslationModel ? "translates, which 'coppice translate' does" : "is an encoder, which reads whole texts")}; this command takes models that predict the next token");
 
     /// <summary>The folder or file that a name stands for.</summary>
     public static string PathOf(string name) => IsGrove(name) ? Path.Combine(AppContext.BaseDirectory, Grove) : name;

@@ -20,7 +20,7 @@ static class RunCommand
     static readonly Option<int> TopK = Options.Integer("--top-k", "Draw from this many of the likeliest tokens; 0: from all", value: 0);
     static readonly Option<double> TopP = Options.Number("--top-p", "Draw from the fewest likeliest tokens that reach this probability; 1: from all", value: 1);
 
-    static readonly Option<string?> Cache = Options.Choice("--kv", "How keys and values are kept; f16 unless told otherwise", "f32", "f16", "int8");
+    static readonly Option<string?> Cache = KeyValueArgument.Create();
     static readonly Option<string?> Draft = Options.Text("--draft", "MODEL", "A faster model of the same tokenizer that guesses ahead; the text stays the model's own");
     static readonly Option<int> DraftTokens = Options.Integer("--draft-tokens", "Tokens that the draft guesses at a time", value: 4, least: 1);
 
@@ -51,7 +51,7 @@ static class RunCommand
         int maxTokens = parsed.GetValue(MaxTokens);
         Sampler sampler = new(language.Model.VocabularySize, sampling, new Random(session.Seed));
         int capacity = (int)Math.Min(language.Model.ContextLength, (long)ids.Count + maxTokens);
-        Generator generator = new(language.Model, sampler, session.Pool, language.Tokenizer.EosId, capacity, FormatOf(parsed.GetValue(Cache)),
+        Generator generator = new(language.Model, sampler, session.Pool, language.Tokenizer.EosId, capacity, KeyValueArgument.Of(parsed.GetValue(Cache)),
             ActivationArgument.Of(parsed.GetValue(Activations), ActivationFormat.Int8), LoadDraft(parsed, language));
         TextStream stream = new(language.Tokenizer, ids[^1]);
         StringBuilder text = new();
@@ -110,8 +110,6 @@ static class RunCommand
             ids.Insert(0, bos);
         return (text, ids);
     }
-
-    static KeyValueFormat FormatOf(string? name) => name switch { "f32" => KeyValueFormat.Float32, "int8" => KeyValueFormat.Int8, _ => KeyValueFormat.Float16 };
 
     static DraftOptions? LoadDraft(ParseResult parsed, LanguageModel language)
     {

@@ -50,6 +50,17 @@ public sealed class KvCache
         Length = length;
     }
 
+    /// <summary>Forgets all, and takes over what another cache of the same model, format and capacity holds.</summary>
+    public void CopyFrom(KvCache other)
+    {
+        if (other.blocks.Length != blocks.Length || other.Capacity != Capacity)
+            throw new ArgumentException($"KvCache: {other.blocks.Length} blocks of {other.Capacity} tokens for {blocks.Length} of {Capacity}");
+        for (int i = 0; i < blocks.Length; i++)
+            blocks[i].CopyFrom(other.blocks[i], other.Length);
+        other.Tokens.CopyTo(tokens);
+        Length = other.Length;
+    }
+
     /// <summary>How many tokens at the start of <paramref name="text"/> are held already.</summary>
     public int SharedPrefix(ReadOnlySpan<int> text) => Tokens.CommonPrefixLength(text);
 

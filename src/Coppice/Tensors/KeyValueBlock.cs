@@ -79,6 +79,25 @@ internal sealed unsafe class KeyValueBlock
             }
     }
 
+    /// <summary>Takes over the first <paramref name="tokens"/> of another block of the same sizes.</summary>
+    public void CopyFrom(KeyValueBlock other, int tokens)
+    {
+        if ((other.Format, other.Heads, other.Width, other.Capacity) != (Format, Heads, Width, Capacity) || (uint)tokens > (uint)Capacity)
+            throw new ArgumentException($"KV cache: {tokens} tokens of {other.Heads} heads of {other.Width} as {other.Format} for {Heads} heads of {Width} as {Format}");
+        int keyBytes = Padded(tokens, Panel) * Width * NumberBytes, valueBytes = tokens * Panel * NumberBytes;
+        for (int head = 0; head < Heads; head++)
+        {
+            new ReadOnlySpan<byte>(other.Keys(head), keyBytes).CopyTo(new Span<byte>(Keys(head), keyBytes));
+            for (int panel = 0; panel < Padded(Width, Panel) / Panel; panel++)
+                new ReadOnlySpan<byte>(other.Values(head) + panel * ValuePanelBytes, valueBytes).CopyTo(new Span<byte>(Values(head) + panel * ValuePanelBytes, valueBytes));
+            if (Format != KeyValueFormat.Int8)
+                continue;
+            new ReadOnlySpan<float>(other.KeyScales(head), tokens).CopyTo(new Span<float>(KeyScales(head), tokens));
+            new ReadOnlySpan<float>(other.ValueScales(head), tokens).CopyTo(new Span<float>(ValueScales(head), tokens));
+        }
+        GC.KeepAlive(other);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     void Write(int head, int token, ReadOnlySpan<float> k, ReadOnlySpan<float> v)
     {

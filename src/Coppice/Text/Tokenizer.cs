@@ -194,7 +194,7 @@ public sealed class Tokenizer
     public IReadOnlyList<(string Name, Action<Stream> Write)> Files => TokenizerFolder.Files(this);
 
     /// <summary>
-    /// Reads the tokenizer of a folder (tokenizer.json, tokenizer.model or tokenizer.bin, in this order), or one file: <c>.json</c> in Hugging Face's layout, <c>.model</c> SentencePiece's, <c>.bin</c> llama2.c's.
+    /// Reads the tokenizer of a folder (tokenizer.json, tokenizer.model, source.spm or tokenizer.bin, in this order), or one file: <c>.json</c> in Hugging Face's layout, <c>.model</c> SentencePiece's, <c>.spm</c> beside a vocab.json a translation model's, <c>.bin</c> llama2.c's.
     /// </summary>
     /// <exception cref="CoppiceException">There is no such file, it is damaged, or needs what Coppice has not; the message names it, and the place in it.</exception>
     public static Tokenizer Load(string path) => TokenizerFolder.Load(path);

@@ -12,7 +12,7 @@ static class TokenizerFolder
     /// <summary>Reads a folder or one file; every refusal names the file.</summary>
     public static Tokenizer Load(string path)
     {
-        string[] names = [TokenizerJson.FileName, SentencePieceFile.DefaultFileName, Llama2CVocabulary.DefaultFileName];
+        string[] names = [TokenizerJson.FileName, SentencePieceFile.DefaultFileName, SharedVocabulary.SourceFile, Llama2CVocabulary.DefaultFileName];
         string? file = Directory.Exists(path) ? names.Select(name => Path.Combine(path, name)).FirstOrDefault(File.Exists) : File.Exists(path) ? path : null;
         if (file is null)
             throw new CoppiceException($"'{path}' holds no tokenizer: looked for {string.Join(", ", names[..^1])} and {names[^1]}");
@@ -23,6 +23,7 @@ static class TokenizerFolder
             {
                 ".bin" => Llama2CVocabulary.Read(bytes, null),
                 ".model" => SentencePieceFile.Read(bytes),
+                ".spm" => SharedVocabulary.Read(bytes, Path.GetDirectoryName(Path.GetFullPath(file))!),
                 _ => TokenizerJson.Read(bytes),
             };
             string folder = Path.GetDirectoryName(Path.GetFullPath(file))!;
@@ -40,7 +41,9 @@ static class TokenizerFolder
     /// <summary>What is written into a folder: what was read, where it was read from files that other programs know, or tokenizer.json.</summary>
     public static IReadOnlyList<(string Name, Action<Stream> Write)> Files(Tokenizer tokenizer) =>
     [
-        tokenizer.Parts.SentencePiece is { } file ? (SentencePieceFile.DefaultFileName, stream => stream.Write(file)) : (TokenizerJson.FileName, stream => TokenizerJson.Write(tokenizer.Parts, stream)),
+        .. tokenizer.Parts.Files.Count > 0
+            ? tokenizer.Parts.Files.Select(file => (file.Name, (Action<Stream>)(stream => stream.Write(file.Bytes))))
+            : [(TokenizerJson.FileName, stream => TokenizerJson.Write(tokenizer.Parts, stream))],
         .. tokenizer.Parts.Roles.Write(tokenizer.Token),
     ];
 

@@ -31,8 +31,8 @@ sealed record TokenizerParts
     /// <summary>All of tokenizer.json but "added_tokens" and "model", kept for writing it back.</summary>
     public required IReadOnlyList<(string Name, JsonElement Value)> Sections { get; init; }
 
-    /// <summary>The SentencePiece file that it was read from, which says more than tokenizer.json can.</summary>
-    public byte[]? SentencePiece { get; init; }
+    /// <summary>The files that it was read from where those say more than tokenizer.json can, such as SentencePiece's.</summary>
+    public IReadOnlyList<(string Name, byte[] Bytes)> Files { get; init; } = [];
 
     /// <summary>What single tokens are for, and the files that say so.</summary>
     public TokenizerRoles Roles { get; init; } = new();

@@ -7,6 +7,11 @@ namespace Coppice.Weights;
 /// <param name="format">The blocks that it is made of, where that is known beforehand.</param>
 public sealed class DeferredWeight(int rows, int columns, Func<Weight> make, BlockFormat? format = null) : Weight(rows, columns)
 {
+    // Numbers of matrices after which what was made before is worth a collection: it is garbage by then, and the collector is in no hurry.
+    const long CollectAfter = 32 << 20;
+
+    static long sinceCollection;
+
     readonly WeakReference<Weight?> last = new(null);
     (string Kind, long ByteCount)? facts;
 
@@ -15,6 +20,11 @@ public sealed class DeferredWeight(int rows, int columns, Func<Weight> make, Blo
     {
         if (last.TryGetTarget(out Weight? made))
             return made;
+        if (Interlocked.Add(ref sinceCollection, (long)Rows * Columns) >= CollectAfter)
+        {
+            Interlocked.Exchange(ref sinceCollection, 0);
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Forced, blocking: true);
+        }
         made = make();
         if (made.Shape != Shape)
             throw new InvalidOperationException($"DeferredWeight: {made.Shape} was made, wanted {Shape}");

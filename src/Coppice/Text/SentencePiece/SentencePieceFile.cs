@@ -49,7 +49,7 @@ static class SentencePieceFile
             Bos = Id(trainer.Bos),
             Eos = Id(trainer.Eos),
         }.ToParts() with
-        { Normalizer = normalizer, PreTokenizer = null, SentencePiece = file };
+        { Normalizer = normalizer, PreTokenizer = null, Files = [(DefaultFileName, file)] };
 
         int? Id(long id) => id < 0 || id >= pieces.Count ? null : (int)id;
     }

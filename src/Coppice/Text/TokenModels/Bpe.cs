@@ -73,7 +73,7 @@ sealed class Bpe : TokenModel
     protected override bool TakesBytes => Does.Prefix.Length == 0 && Does.Suffix.Length == 0;
 
     /// <inheritdoc/>
-    protected override void EncodeWord(ReadOnlySpan<char> word, bool areBytes, List<int> ids)
+    protected internal override void EncodeWord(ReadOnlySpan<char> word, bool areBytes, List<int> ids)
     {
         int start = ids.Count;
         if (areBytes)

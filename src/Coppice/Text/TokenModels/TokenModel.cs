@@ -57,7 +57,7 @@ abstract class TokenModel
     protected virtual bool TakesBytes => false;
 
     /// <summary>Appends the ids of a word, whose UTF-8 bytes stand for their spelling where <paramref name="areBytes"/> says so.</summary>
-    protected abstract void EncodeWord(ReadOnlySpan<char> word, bool areBytes, List<int> ids);
+    protected internal abstract void EncodeWord(ReadOnlySpan<char> word, bool areBytes, List<int> ids);
 
     /// <summary>Writes the fields of vocabulary and merges.</summary>
     public abstract void WriteVocabulary(Utf8JsonWriter json);

@@ -83,7 +83,7 @@ sealed class Unigram : TokenModel
     public int? Unknown => unknown;
 
     /// <inheritdoc/>
-    protected override void EncodeWord(ReadOnlySpan<char> word, bool areBytes, List<int> ids)
+    protected internal override void EncodeWord(ReadOnlySpan<char> word, bool areBytes, List<int> ids)
     {
         (double Score, int Start, int Id)[] best = ArrayPool<(double, int, int)>.Shared.Rent(word.Length + 1);
         best.AsSpan(0, word.Length + 1).Fill((0, -1, -1));

@@ -21,7 +21,7 @@ sealed class WordLevel : TokenModel
     public override string Kind => "words";
 
     /// <inheritdoc/>
-    protected override void EncodeWord(ReadOnlySpan<char> word, bool areBytes, List<int> ids) =>
+    protected internal override void EncodeWord(ReadOnlySpan<char> word, bool areBytes, List<int> ids) =>
         ids.Add(Find(word) ?? unknown ?? throw new CoppiceException($"The tokenizer has no token for '{word}' and none for what is unknown"));
 
     /// <inheritdoc/>

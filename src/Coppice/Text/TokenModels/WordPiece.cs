@@ -34,7 +34,7 @@ sealed class WordPiece : TokenModel
     public string Prefix => prefix;
 
     /// <inheritdoc/>
-    protected override void EncodeWord(ReadOnlySpan<char> word, bool areBytes, List<int> ids)
+    protected internal override void EncodeWord(ReadOnlySpan<char> word, bool areBytes, List<int> ids)
     {
         int start = ids.Count;
         List<(int Length, int Id)> found = [];

@@ -7,6 +7,7 @@ using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Tests.Formats;
 using Coppice.Training;
+using Coppice.Weights;
 
 namespace Coppice.Tests.Models.Families;
 
@@ -115,10 +116,10 @@ public sealed class TranslationTests : IDisposable
         int[] given = [2, 4, 1, 0];
         (double Score, int[] Ids) best = (double.NegativeInfinity, []);
         Visit([5], 0);
-        Translation found = new Translator(model, pool).Translate(given, new TranslationOptions { Beams = 200, MaxTokens = 3 });
+        Translation found = new Translator(model, pool, KeyValueFormat.Float32, ActivationFormat.Float32).Translate(given, new TranslationOptions { Beams = 200, MaxTokens = 3 });
         Assert.Equal(best.Ids, found.Ids);
 
-        Translation greedy = new Translator(model, pool).Translate(given.AsSpan(0, 3), new TranslationOptions { Beams = 1, MaxTokens = 3 });
+        Translation greedy = new Translator(model, pool, KeyValueFormat.Float32, ActivationFormat.Float32).Translate(given.AsSpan(0, 3), new TranslationOptions { Beams = 1, MaxTokens = 3 });
         List<int> likeliest = [5];
         while (likeliest.Count <= 3 && Best(likeliest) is not 0 and int next)
             likeliest.Add(next);
@@ -142,6 +143,71 @@ public sealed class TranslationTests : IDisposable
                 else if (then / ids.Length > best.Score)
                     best = (then / ids.Length, id == 0 ? ids[1..] : [.. ids[1..], id]);
             }
+        }
+    }
+
+    [Theory]
+    [InlineData(1), InlineData(2), InlineData(3), InlineData(5)]
+    public void A_beam_is_that_of_whole_texts_in_double(int beams)
+    {
+        RandomMarian reference = Write();
+        Translator translator = new(Load(), pool, KeyValueFormat.Float32, ActivationFormat.Float32);
+        // Caches that one text leaves behind are the next one's.
+        foreach (int[] given in (int[][])[source, other, [7, 7, 12, 30, 0]])
+        {
+            Translation found = translator.Translate(given, new TranslationOptions { Beams = beams, MaxTokens = 14, LengthPenalty = 0.7 });
+            (int[] ids, double score) = Beam(reference, given, beams, 14, 0.7);
+            Assert.Equal(ids, found.Ids);
+            Assert.Equal(score, found.LogProbability, 1e-3);
+        }
+    }
+
+    static (int[] Ids, double Score) Beam(RandomMarian reference, int[] given, int beams, int most, double penalty)
+    {
+        List<(int[] Ids, double Score)> live = [([39], 0)], finished = [];
+        for (int length = 1; length <= most && live.Count > 0 && finished.Count < beams; length++)
+        {
+            List<(int[] Ids, double Score)> next = [];
+            foreach ((int[] ids, double score) in live)
+            {
+                double[] logits = reference.Logits(given, ids)[^1][..39];
+                double sum = Math.Log(logits.Sum(Math.Exp));
+                next.AddRange(logits.Select((logit, id) => ((int[])[.. ids, id], score + logit - sum)));
+            }
+            next = [.. next.OrderByDescending(candidate => candidate.Score).Take(beams)];
+            finished.AddRange(next.Where(candidate => candidate.Ids[^1] == 0 || length == most));
+            live = [.. next.Where(candidate => candidate.Ids[^1] != 0 && length < most)];
+        }
+        (int[] best, double said) = finished.Concat(live).MaxBy(candidate => candidate.Score / Math.Pow(candidate.Ids.Length - 1, penalty));
+        return ([.. best.Skip(1).Where(id => id != 0)], said);
+    }
+
+    [Theory]
+    [InlineData(KeyValueFormat.Float32), InlineData(KeyValueFormat.Float16), InlineData(KeyValueFormat.Int8)]
+    public void A_copied_cache_goes_on_as_the_first(KeyValueFormat format)
+    {
+        Write();
+        TranslationModel model = Load();
+        ForwardContext context = new(pool);
+        EncodedSource encoded = model.Encode(new Batch(source), context);
+        foreach (int held in (int[])[0, 1, 4])
+        {
+            KvCache first = new(model, 16, format), second = new(model, 16, format);
+            if (held > 0)
+                Next(first, target.AsSpan(0, held));
+            Next(second, [3, 3, 3]);
+            second.CopyFrom(first);
+            Assert.Equal(first.Tokens.ToArray(), second.Tokens.ToArray());
+            Assert.Equal(Next(first, target.AsSpan(held)), Next(second, target.AsSpan(held)));
+        }
+
+        float[] Next(KvCache cache, ReadOnlySpan<int> ids)
+        {
+            Batch batch = new();
+            batch.Add(ids, cache);
+            batch.Source = encoded;
+            context.Reset();
+            return model.ForwardLast(batch, context).Data.ToArray();
         }
     }
 

@@ -86,7 +86,7 @@ public class SentencePieceFileTests
     }
 
     // ModelProto: pieces (1), trainer_spec (2) with model_type (3), normalizer_spec (3) left at its defaults
-    static byte[] File(bool unigram)
+    internal static byte[] File(bool unigram)
     {
         List<byte> file = [];
         foreach ((string piece, float score, int kind) in Pieces)
