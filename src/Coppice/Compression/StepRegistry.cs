@@ -29,6 +29,8 @@ internal static class StepRegistry
         ["dropLayers"] = DropLayers.Read,
         ["pruneHeads"] = PruneHeads.Read,
         ["pruneNeurons"] = PruneNeurons.Read,
+        ["mergeNeurons"] = MergeNeurons.Read,
+        ["graphPruning"] = GraphPruning.Read,
         ["pruneChannels"] = PruneChannels.Read,
         ["fineTune"] = FineTune.Read,
         ["ggufBlock"] = options => new GgufBlock

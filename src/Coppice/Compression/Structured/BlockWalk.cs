@@ -34,6 +34,12 @@ sealed class BlockWalk
     /// <summary>Tokens in all sequences.</summary>
     public long Tokens { get; private set; }
 
+    /// <summary>Called with the number of a block before any text enters it.</summary>
+    public Action<int>? Entered { get; init; }
+
+    /// <summary>Called with the number of a block when all text has left it.</summary>
+    public Action<int>? Left { get; init; }
+
     /// <summary>Called with every product of a block and its input [tokens, inputs].</summary>
     public Action<int, Linear, Tensor>? Reads { get; init; }
 
@@ -50,6 +56,7 @@ sealed class BlockWalk
         for (int i = 0; i < model.Blocks.Count; i++)
         {
             int layer = i;
+            Entered?.Invoke(i);
             context.OnLinearInput = Reads is null ? null : (linear, x) => Reads(layer, linear, x);
             for (int b = 0; b < batches.Count; b++)
             {
@@ -62,6 +69,7 @@ sealed class BlockWalk
                 left.Data.CopyTo(hidden.Data);
                 context.Reset();
             }
+            Left?.Invoke(i);
             work.Progress?.Report((i + 1.0) / model.Blocks.Count);
         }
         context.OnLinearInput = null;

@@ -25,6 +25,9 @@ public static class Importance
     public static void Contributions(ReadOnlySpan<double> meanSquares, ReadOnlySpan<double> columnSquares, Span<double> scores) =>
         TensorPrimitives.Multiply(meanSquares, columnSquares, scores);
 
+    /// <summary>Adds scores to others.</summary>
+    internal static void Add(ReadOnlySpan<double> scores, Span<double> sums) => TensorPrimitives.Add(sums, scores, sums);
+
     /// <summary>Sums of each <paramref name="size"/> neighbours: of a head's numbers its score, of heads' scores their group's.</summary>
     public static void Groups(ReadOnlySpan<double> scores, int size, Span<double> sums)
     {

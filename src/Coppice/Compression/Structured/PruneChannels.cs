@@ -58,17 +58,15 @@ public sealed record PruneChannels : StructuredStep
     {
         double[] sums = Importance.ColumnSquares(model.Embedding.Weight);
         if (model.Config.Head == HeadKind.Untied)
-            Add(Importance.ColumnSquares(model.Output.Weight));
+            Importance.Add(Importance.ColumnSquares(model.Output.Weight), sums);
         foreach (TransformerBlock block in model.Blocks)
         {
             foreach (Linear reader in Readers(block))
-                Add(Importance.ColumnSquares(reader.Weight));
+                Importance.Add(Importance.ColumnSquares(reader.Weight), sums);
             foreach (Linear writer in (IEnumerable<Linear>)[block.Attention.Output, .. KeptUnits.Parts(block.FeedForward).Select(part => part.Down)])
-                Add(Importance.RowSquares(writer.Weight));
+                Importance.Add(Importance.RowSquares(writer.Weight), sums);
         }
         return sums;
-
-        void Add(double[] squares) => TensorPrimitives.Add(sums, squares, sums);
     }
 
     // The mean over all that read the stream of the share that a channel has in what they make of it: they differ in size, and layers do.

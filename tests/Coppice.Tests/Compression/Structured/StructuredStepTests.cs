@@ -35,7 +35,7 @@ public sealed class StructuredStepTests : IDisposable
         ModelWork work = Work(model);
         DecoderModel small = (DecoderModel)new PruneNeurons { Share = 1 / 16.0, Score = score, Multiple = 4 }.Apply(work);
         Assert.Equal(60, small.Config.IntermediateSize);
-        Assert.Equal("layer 0: 4 of 64 neurons went, with ", work.Notes[0][..36]);
+        Assert.Equal("layer 0: 4 of 64 neurons went, ", work.Notes[0][..31]);
         if (score != UnitScore.Random)
             Assert.Equal(Logits(model), Logits(small), (a, b) => Math.Abs(a - b) < 1e-6);
         Assert.Equal(score == UnitScore.Random, Logits(model).Zip(Logits(small)).Any(pair => Math.Abs(pair.First - pair.Second) > 1e-6));
@@ -136,7 +136,7 @@ public sealed class StructuredStepTests : IDisposable
         ModelWork work = new() { Model = ModelFolder.Load(folder.Path), Pool = Samples.Pool, Calibration = [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]] };
         new PruneNeurons { Share = 0.5, Multiple = 8 }.Apply(work);
         Assert.Equal(15, work.Warnings.Count);
-        Assert.Contains("calibration tokens reach it, fewer than 32: its neurons went by weightNorm", work.Warnings[0], StringComparison.Ordinal);
+        Assert.Contains("calibration tokens reach it, fewer than 32: its neurons went by the norm of their weights", work.Warnings[0], StringComparison.Ordinal);
     }
 
     [Fact]
@@ -155,7 +155,7 @@ public sealed class StructuredStepTests : IDisposable
 
     [Theory]
     [InlineData("dropLayers: { count: 2, score: random }"), InlineData("dropLayers: { share: 0.3, score: blockInfluence }"), InlineData("dropLayers: { layers: [3, 4] }")]
-    [InlineData("pruneHeads: { share: 0.5, score: weightNorm, unit: query }"), InlineData("pruneNeurons: { share: 0.3, score: activationVariance, multiple: 64 }")]
+    [InlineData("pruneHeads: { share: 0.5, score: weightNorm, unit: query }"), InlineData("pruneNeurons: { score: activationVariance, share: 0.3, multiple: 64, reconstruct: false }"), InlineData("pruneNeurons: { score: random, share: 0.3, multiple: 64, reconstruct: true, dampening: 0.1 }")]
     [InlineData("pruneChannels: { share: 0.1, score: activationNorm, multiple: 32 }")]
     public void Options_are_written_as_they_are_read(string step) =>
         Assert.Contains(step, RecipeReader.Parse($"steps:\n  - {step}\n", "test").ToYaml(), StringComparison.Ordinal);

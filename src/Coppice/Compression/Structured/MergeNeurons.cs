@@ -1,0 +1,29 @@
+using System.Globalization;
+using Coppice.Models;
+using Coppice.Weights;
+
+namespace Coppice.Compression.Structured;
+
+/// <summary>Merges neurons that are active alike: the one goes, and its column of the down projection is added, scaled, to the other's.</summary>
+public sealed record MergeNeurons : NeuronStep
+{
+    /// <inheritdoc/>
+    public override string Key => "mergeNeurons";
+
+    internal static MergeNeurons Read(OptionReader options) => ReadCommon(options, new MergeNeurons());
+
+    private protected override Statistics Needs => Statistics.Gram;
+
+    private protected override NeuronChoice Choose(FeedForward part, NeuronInputs? inputs, int keep, ModelWork work)
+    {
+        if (inputs is null)
+            return PruneNeurons.ByWeights(part, keep);
+        int all = part.Down.Weight.Columns, outputs = part.Down.Weight.Rows;
+        float[] down = part.Down.Weight.ToDense();
+        (int[] kept, double[] error) = Merging.Run(inputs.Products!.Gram, all, down, keep, work.Cancel);
+        float[] merged = new float[outputs * keep];
+        for (int i = 0; i < merged.Length; i++)
+            merged[i] = down[i / keep * all + kept[i % keep]];
+        return new NeuronChoice(kept, string.Create(CultureInfo.InvariantCulture, $"merged into those most alike, of which {100 * error.Average():0.0} % of the mean square was not"), MatrixLayout.Plain(part.Down.Weight.Kind, outputs, keep, merged));
+    }
+}
