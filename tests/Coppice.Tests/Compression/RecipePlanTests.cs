@@ -16,8 +16,8 @@ public sealed class RecipePlanTests : IDisposable
     [Fact]
     public void Steps_over_matrices_go_together_until_one_over_the_model_comes()
     {
-        RecipePlan plan = new(new Recipe("r", [new Magnitude(), new RoundToNearest { GroupSize = 32 }, new Scaled(), new Wanda()]), Samples.Model());
-        Assert.Equal(["magnitude,roundToNearest", "scaled", "wanda"], plan.Phases.Select(phase => phase.Model?.Key ?? string.Join(',', phase.Steps.Select(step => step.Key))));
+        RecipePlan plan = new(new Recipe("r", [new Magnitude { Targets = ["*.q_proj"] }, new RandomPruning { Targets = ["*.k_proj"] }, new Scaled(), new Wanda()]), Samples.Model());
+        Assert.Equal(["magnitude,random", "scaled", "wanda"], plan.Phases.Select(phase => phase.Model?.Key ?? string.Join(',', phase.Steps.Select(step => step.Key))));
         Assert.True(plan.NeedsText);
         Assert.False(new RecipePlan(new Recipe("r", [new Magnitude(), new Scaled()]), Samples.Model()).NeedsText);
     }
