@@ -27,6 +27,8 @@ static class GgufVocabulary
             tokens[id] = exists ? tokenizer.Token(id) : string.Create(CultureInfo.InvariantCulture, $"[unused{id}]");
             types[id] = (int)(!exists ? PieceKind.Unused : added.TryGetValue(id, out AddedToken? token) ? token.IsControl ? PieceKind.Control : PieceKind.UserDefined : PieceKind.Normal);
         }
+        if (Array.Find(tokens, token => token.Contains('\0')) is not null)
+            throw new CoppiceException($"token {Array.FindIndex(tokens, token => token.Contains('\0'))} holds the character U+0000, at which llama.cpp ends a token");
         List<KeyValuePair<string, object>> keys = parts.Model switch
         {
             Bpe bpe when TokenizerParts.EndsInBytes(parts.PreTokenizer) => Bytes(parts, bpe),

@@ -99,7 +99,7 @@ public sealed class Tokenizer
         for (int at = 0; at < text.Length;)
         {
             (int Start, int End, int Id)? token = raw.IsEmpty ? null : raw.Next(text, at, at, markers);
-            EncodeSegment(text[at..(token?.Start ?? text.Length)], at == 0, token is null, ids, markers);
+            EncodeSegment(text[at..(token?.Start ?? text.Length)], at == 0, token is null, ids, markers, at == 0 && token is { } symbol && !control.Contains(symbol.Id));
             if (token is null)
                 return;
             ids.Add(token.Value.Id);
@@ -123,11 +123,13 @@ public sealed class Tokenizer
         return parts.PostProcessor?.Apply(first, next) ?? PostProcessors.PostProcessor.Join(next is null ? [first] : [first, next]);
     }
 
-    void EncodeSegment(ReadOnlySpan<char> segment, bool isFirst, bool isLast, List<int> ids, SpecialMarkers markers)
+    void EncodeSegment(ReadOnlySpan<char> segment, bool isFirst, bool isLast, List<int> ids, SpecialMarkers markers, bool isBeforeSymbol)
     {
-        if (segment.IsEmpty)
+        if (segment.IsEmpty && !isBeforeSymbol)
             return;
         ReadOnlySpan<char> text = parts.Normalizer is { } normalizer ? normalizer.NormalizeSegment(segment.ToString(), isFirst, isLast) : segment;
+        if (text.IsEmpty && isBeforeSymbol && parts.Normalizer is SentencePiece.SentencePieceNormalizer sentencePiece)
+            text = sentencePiece.Prefix;
         for (int at = 0; at < text.Length;)
         {
             (int Start, int End, int Id)? token = normalized.IsEmpty ? null : normalized.Next(text, at, at, markers);

@@ -50,7 +50,8 @@ foreach ((string name, LanguageModel model) in FamilyModels.AllEncoders())
     embedded.AddRange(Embedded.Record(LanguageModel.Load(Path.Combine(output, file)), file, pool));
 }
 
-Reference reference = new("given", given.Model.VocabularySize, [.. Lines.Of(given.Tokenizer)], [.. runs], [.. OnnxRun.Record(output, pool)], [.. families], [.. embedded], TokenizerTypes.Write(output));
+Reference reference = new("given", given.Model.VocabularySize, [.. Lines.Of(given.Tokenizer)], [.. runs], [.. OnnxRun.Record(output, pool)], [.. families], [.. embedded], TokenizerTypes.Write(output),
+    SentencePieceModels.Write(output, TokenizerTypes.Lines), VocabularyFiles.Write(output, TokenizerTypes.Lines));
 using FileStream json = File.Create(Path.Combine(output, "reference.json"));
 JsonSerializer.Serialize(json, reference, JsonSerializerOptions.Web);
 return 0;

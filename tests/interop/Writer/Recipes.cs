@@ -120,7 +120,8 @@ static class Recipes
         }
     }
 
-    static IEnumerable<string> Characters(string text) => text.EnumerateRunes().Select(rune => rune.ToString());
+    // U+0000 ends a token in llama.cpp, so that no vocabulary for it may hold one.
+    static IEnumerable<string> Characters(string text) => text.EnumerateRunes().Where(rune => rune.Value != 0).Select(rune => rune.ToString());
 
     static IEnumerable<string> Frequent(IEnumerable<string> parts, int count) =>
         parts.GroupBy(part => part).OrderByDescending(group => group.Count()).ThenBy(group => group.Key, StringComparer.Ordinal).Take(count).Select(group => group.Key);

@@ -9,7 +9,9 @@ namespace Coppice.Interop;
 /// <param name="Families">Texts with their logits of a small random model of each architecture.</param>
 /// <param name="Embedded">Embeddings of encoders.</param>
 /// <param name="TokenizerTypes">Folders under "types", each a tokenizer of another type.</param>
-sealed record Reference(string Folder, int VocabularySize, Line[] Lines, Run[] Runs, OnnxRun[] Onnx, Run[] Families, Embedded[] Embedded, string[] TokenizerTypes);
+/// <param name="SentencePiece">Models under "sentencepiece".</param>
+/// <param name="Vocabularies">GGUF files under "vocabularies".</param>
+sealed record Reference(string Folder, int VocabularySize, Line[] Lines, Run[] Runs, OnnxRun[] Onnx, Run[] Families, Embedded[] Embedded, string[] TokenizerTypes, string[] SentencePiece, string[] Vocabularies);
 
 /// <summary>A text as Coppice encodes it.</summary>
 /// <param name="Text">Any characters, no lone surrogate.</param>

@@ -9,12 +9,15 @@ static class TokenizerTypes
 {
     const int LineCount = 10_000, CorpusDocuments = 400;
 
+    /// <summary>The lines that tokenizers are compared on.</summary>
+    public static string[] Lines { get; } = [.. MixedScripts.Lines(seed: 1, LineCount)];
+
     /// <summary>Writes OUT/types/NAME/tokenizer.json and ids.json, and OUT/types/lines.json.</summary>
     public static string[] Write(string output)
     {
         string folder = Path.Combine(output, "types");
         Directory.CreateDirectory(folder);
-        string[] lines = [.. MixedScripts.Lines(seed: 1, LineCount)];
+        string[] lines = Lines;
         Put(Path.Combine(folder, "lines.json"), lines);
         string[] corpus = [.. Corpus.Open("sdk:train").Documents.Take(CorpusDocuments).SelectMany(document => document.Text.Split('\n')), .. lines.Take(1000)];
         List<string> names = [];

@@ -12,6 +12,9 @@ namespace Coppice.Text.SentencePiece;
 /// <param name="EscapesSpaces">Whether a space becomes U+2581.</param>
 sealed record SentencePieceNormalizer(PrecompiledMap? Map, bool AddsPrefix, bool RemovesExtraSpaces, bool EscapesSpaces) : Normalizer
 {
+    /// <summary>What stands in front of a text that begins with a piece which is found before all else.</summary>
+    public string Prefix => !AddsPrefix ? "" : EscapesSpaces ? $"{SentencePieceVocabulary.Space}" : " ";
+
     public override string Normalize(string text) => NormalizeSegment(text, isFirst: true, isLast: true);
 
     public override string NormalizeSegment(string text, bool isFirst, bool isLast)

@@ -40,7 +40,8 @@ sealed class Unigram : TokenModel
     public Unigram(Vocabulary vocabulary, double[] scores, int? unknown, bool fallsBack, Func<int, bool> isNormal, ScorePrecision precision, JsonElement json) : base(vocabulary, json)
     {
         (this.scores, this.unknown, this.precision) = (scores, unknown, precision);
-        unknownScore = scores.Where((_, id) => isNormal(id)).DefaultIfEmpty().Min() - UnknownPenalty;
+        double least = scores.Where((_, id) => isNormal(id)).DefaultIfEmpty().Min() - UnknownPenalty;
+        unknownScore = precision == ScorePrecision.Single ? (float)least : least;
         int?[] all = [.. Enumerable.Range(0, 256).Select(value => vocabulary.Find(string.Create(CultureInfo.InvariantCulture, $"<0x{value:X2}>")))];
         bytes = fallsBack && !all.Contains(null) ? [.. all.Select(id => id!.Value)] : null;
         HashSet<int> excluded = [.. bytes ?? []];
@@ -127,11 +128,10 @@ sealed class Unigram : TokenModel
 
         void Offer(int from, int to, double score, int id)
         {
-            double sum = best[from].Score + score;
-            if (precision == ScorePrecision.Single)
-                sum = (float)sum;
-            if (best[to].Start < 0 || sum > best[to].Score)
-                best[to] = (sum, from, id);
+            double sum = best[from].Score + score, kept = precision == ScorePrecision.Single ? (float)sum : sum;
+            // SentencePiece compares a piece's sum before it is rounded with what was kept, which decides between equal sums.
+            if (best[to].Start < 0 || (id < 0 ? kept : sum) > best[to].Score)
+                best[to] = (kept, from, id);
         }
     }
 
