@@ -14,7 +14,7 @@ static class VocabularyFiles
     {
         string folder = Path.Combine(output, "vocabularies"), pieces = Path.Combine(output, "sentencepiece"), types = Path.Combine(output, "types");
         Directory.CreateDirectory(folder);
-        (string Name, string Tokenizer)[] made = [("wordpiece", Path.Combine(types, "bert")), ("unigram-clean", Path.Combine(pieces, "clean.model")), ("unigram-smart", Path.Combine(pieces, "smart.model")), ("spm", Path.Combine(types, "llama2"))];
+        (string Name, string Tokenizer)[] made = [("wordpiece", Path.Combine(types, "bert")), ("unigram", Path.Combine(pieces, "smart.model")), ("spm", Path.Combine(types, "llama2"))];
         foreach ((string name, string source) in made)
         {
             string file = Path.Combine(folder, name + ".gguf");
@@ -22,7 +22,7 @@ static class VocabularyFiles
             new LanguageModel(ModelOf(tokenizer), tokenizer, name).SaveGguf(file);
             Tokenizer read = LanguageModel.Load(file).Tokenizer;
             using FileStream stream = File.Create(Path.ChangeExtension(file, ".json"));
-            JsonSerializer.Serialize(stream, lines.Select(line => read.Encode(line, SpecialMarkers.Parse)).ToArray(), JsonSerializerOptions.Web);
+            JsonSerializer.Serialize(stream, lines.Select(line => read.Encode(line)).ToArray(), JsonSerializerOptions.Web);
         }
         return [.. made.Select(one => one.Name)];
     }
