@@ -21,6 +21,7 @@ string[] methods =
     "pruneHeads: { share: 0.25, score: weightNorm }",
     "pruneHeads: { share: 0.25, score: activationVariance }",
     "pruneHeads: { share: 0.25 }",
+    "pruneHeads: { share: 0.25, reconstruct: true }",
     "pruneNeurons: { share: 0.25, score: random }",
     "pruneNeurons: { share: 0.25, score: weightNorm }",
     "pruneNeurons: { share: 0.25, score: activationVariance }",
@@ -39,7 +40,9 @@ string[] methods =
     "pruneChannels: { share: 0.125, score: weightNorm }",
     "pruneChannels: { share: 0.125, score: activationVariance }",
     "pruneChannels: { share: 0.125 }",
+    "pruneChannels: { share: 0.125, reconstruct: true }",
     "pruneNeurons: { share: 0.25 }|pruneHeads: { share: 0.25 }",
+    "mergeNeurons: { share: 0.25, reconstruct: true }|pruneHeads: { share: 0.25, reconstruct: true }",
 ];
 
 using WorkerPool pool = new(Environment.ProcessorCount);

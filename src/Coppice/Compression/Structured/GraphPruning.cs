@@ -19,7 +19,7 @@ public sealed record GraphPruning : NeuronStep
 
     private protected override Statistics Needs => Statistics.Gram;
 
-    private protected override NeuronChoice Choose(FeedForward part, NeuronInputs? inputs, int keep, ModelWork work)
+    private protected override NeuronChoice Choose(FeedForward part, Inputs? inputs, int keep, ModelWork work)
     {
         if (inputs is null)
             return PruneNeurons.ByWeights(part, keep);

@@ -14,7 +14,7 @@ public sealed record MergeNeurons : NeuronStep
 
     private protected override Statistics Needs => Statistics.Gram;
 
-    private protected override NeuronChoice Choose(FeedForward part, NeuronInputs? inputs, int keep, ModelWork work)
+    private protected override NeuronChoice Choose(FeedForward part, Inputs? inputs, int keep, ModelWork work)
     {
         if (inputs is null)
             return PruneNeurons.ByWeights(part, keep);

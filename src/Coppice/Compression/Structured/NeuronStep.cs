@@ -4,77 +4,29 @@ using Coppice.Models;
 namespace Coppice.Compression.Structured;
 
 /// <summary>A step that leaves every feed-forward part fewer neurons: a row of gate and up and a column of down each. All layers lose as many, each chooses its own; in a mixture each expert does.</summary>
-public abstract record NeuronStep : StructuredStep
+public abstract record NeuronStep : CompensatingStep
 {
-    // Of fewer tokens than this an expert's activations say little.
-    const int FewestTokens = 32;
-
     /// <summary>The share that goes, above 0 and below 1.</summary>
     public double Share { get; init; } = 0.2;
 
     /// <summary>How many stay is a multiple of this, so that groups and blocks of quantized weights still fit.</summary>
     public int Multiple { get; init; } = 32;
 
-    /// <summary>Whether the down projection makes up for what went, by least squares on its inputs.</summary>
-    public Compensation Reconstruct { get; init; }
-
-    /// <summary>What is added to the diagonal of its inputs' products then, as a share of the mean.</summary>
-    public double Dampening { get; init; } = 0.01;
-
-    /// <summary>What it has to know about neurons to choose.</summary>
-    private protected abstract Statistics Needs { get; }
-
     /// <summary>What stays of a part, <paramref name="keep"/> neurons; <paramref name="inputs"/> is null where calibration does not tell.</summary>
-    private protected abstract NeuronChoice Choose(FeedForward part, NeuronInputs? inputs, int keep, ModelWork work);
+    private protected abstract NeuronChoice Choose(FeedForward part, Inputs? inputs, int keep, ModelWork work);
 
     /// <inheritdoc/>
-    public sealed override bool NeedsCalibration => Needs != Statistics.None || Reconstruct != Compensation.None;
+    public override IEnumerable<(string Name, string Value)> Options => [("share", Number(Share)), ("multiple", Multiple.ToString(CultureInfo.InvariantCulture)), .. base.Options];
 
-    /// <inheritdoc/>
-    public override IEnumerable<(string Name, string Value)> Options
-    {
-        get
-        {
-            yield return ("share", Number(Share));
-            yield return ("multiple", Multiple.ToString(CultureInfo.InvariantCulture));
-            yield return ("reconstruct", Reconstruct == Compensation.None ? "false" : "true");
-            if (Reconstruct != Compensation.None)
-                yield return ("dampening", Number(Dampening));
-        }
-    }
-
-    private protected static T ReadCommon<T>(OptionReader options, T step) where T : NeuronStep
-    {
-        T read = step with
-        {
-            Share = options.Between("share", step.Share, 0, 1),
-            Multiple = options.Int("multiple", step.Multiple, 1, 4096),
-            Reconstruct = options.Choice("reconstruct", Compensation.None, ("false", Compensation.None), ("true", Compensation.LeastSquares)),
-            Dampening = options.Between("dampening", step.Dampening, 0, 1),
-        };
-        return read.Reconstruct == Compensation.None && options.Has("dampening") ? throw options.Wrong("dampening", "nothing unless reconstruct is true") : read;
-    }
+    private protected static T ReadCommon<T>(OptionReader options, T step) where T : NeuronStep =>
+        ReadCompensation(options, step with { Share = options.Between("share", step.Share, 0, 1), Multiple = options.Int("multiple", step.Multiple, 1, 4096) });
 
     /// <inheritdoc/>
     protected sealed override DecoderModel Apply(DecoderModel model, ModelWork work)
     {
         NeuronChoice[][] choices = new NeuronChoice[model.Blocks.Count][];
-        Dictionary<Linear, NeuronInputs> inputs = [];
-        Statistics kind = Reconstruct == Compensation.None ? Needs : Statistics.Gram;
-        if (kind == Statistics.None)
-            for (int layer = 0; layer < choices.Length; layer++)
-                Settle(layer);
-        else
-            new BlockWalk(model, work)
-            {
-                Entered = layer =>
-                {
-                    foreach (FeedForward part in KeptUnits.Parts(model.Blocks[layer].FeedForward))
-                        inputs.Add(part.Down, new NeuronInputs(part.Down.Weight.Columns, kind));
-                },
-                Reads = (_, linear, x) => inputs.GetValueOrDefault(linear)?.Add(work.Pool, x.Data),
-                Left = Settle,
-            }.Run();
+        Gather(model, work, block => KeptUnits.Parts(block.FeedForward).Select(part => part.Down), (layer, inputs) =>
+            choices[layer] = [.. KeptUnits.Parts(model.Blocks[layer].FeedForward).Select((part, i) => Settled(layer, i, part, inputs.GetValueOrDefault(part.Down), work))]);
         KeptUnits all = KeptUnits.All(model);
         DecoderModel small = Shrinking.Apply(model, all with { Layers = [.. all.Layers.Select(layer => layer with { Neurons = [.. choices[layer.Layer].Select(choice => choice.Kept)] })] });
         for (int layer = 0; layer < choices.Length; layer++)
@@ -84,16 +36,9 @@ public abstract record NeuronStep : StructuredStep
                 choice.Bias?.CopyTo(part.Down.Bias!.Data);
             }
         return small;
-
-        void Settle(int layer)
-        {
-            choices[layer] = [.. KeptUnits.Parts(model.Blocks[layer].FeedForward).Select((part, i) => Settled(layer, i, part, inputs.GetValueOrDefault(part.Down), work))];
-            // Products of all pairs are the most that is held: one layer's.
-            inputs.Clear();
-        }
     }
 
-    NeuronChoice Settled(int layer, int index, FeedForward part, NeuronInputs? inputs, ModelWork work)
+    NeuronChoice Settled(int layer, int index, FeedForward part, Inputs? inputs, ModelWork work)
     {
         work.Cancel.ThrowIfCancellationRequested();
         int all = part.Down.Weight.Columns;
@@ -108,7 +53,7 @@ public abstract record NeuronStep : StructuredStep
         if (Reconstruct == Compensation.LeastSquares && inputs is not null)
         {
             Reconstruction rebuilt = Reconstruction.Of(work, part.Down, choice.Kept, inputs, Dampening);
-            note += string.Create(CultureInfo.InvariantCulture, $"; the down projection's output is off by {100 * rebuilt.ErrorWith:0.00} % in place of {100 * rebuilt.ErrorWithout:0.00} %");
+            note += rebuilt.Note;
             choice = choice with { Down = rebuilt.Weights, Bias = rebuilt.Bias };
         }
         work.Notes.Add(note);
@@ -122,13 +67,3 @@ public abstract record NeuronStep : StructuredStep
 /// <param name="Down">Another down projection [width, kept]; the kept columns of the old one where null.</param>
 /// <param name="Bias">Its bias; the old one where null.</param>
 sealed record NeuronChoice(int[] Kept, string Note, Weights.Weight? Down = null, float[]? Bias = null);
-
-/// <summary>Who makes up for what went.</summary>
-public enum Compensation
-{
-    /// <summary>Nobody.</summary>
-    None,
-
-    /// <summary>What stays, by least squares on calibration's inputs.</summary>
-    LeastSquares,
-}

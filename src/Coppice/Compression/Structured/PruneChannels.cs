@@ -8,7 +8,7 @@ using Tensor = Coppice.Tensors.Tensor;
 namespace Coppice.Compression.Structured;
 
 /// <summary>Takes a share of the residual stream's channels out of the whole model: of every matrix that reads or writes it (Ma et al. 2023; Muralidharan et al. 2024).</summary>
-public sealed record PruneChannels : StructuredStep
+public sealed record PruneChannels : CompensatingStep
 {
     /// <inheritdoc/>
     public override string Key => "pruneChannels";
@@ -23,17 +23,16 @@ public sealed record PruneChannels : StructuredStep
     public int Multiple { get; init; } = 32;
 
     /// <inheritdoc/>
-    public override bool NeedsCalibration => UnitScores.ReadsText(Score);
+    public override IEnumerable<(string Name, string Value)> Options => [("score", UnitScores.NameOf(Score)), ("share", Number(Share)), ("multiple", Multiple.ToString(CultureInfo.InvariantCulture)), .. base.Options];
 
-    /// <inheritdoc/>
-    public override IEnumerable<(string Name, string Value)> Options => [("share", Number(Share)), ("score", UnitScores.NameOf(Score)), ("multiple", Multiple.ToString(CultureInfo.InvariantCulture))];
-
-    internal static PruneChannels Read(OptionReader options) => new()
+    internal static PruneChannels Read(OptionReader options) => ReadCompensation(options, new PruneChannels
     {
         Share = options.Between("share", 0.2, 0, 1),
         Score = UnitScores.Read(options),
         Multiple = options.Int("multiple", 32, 1, 4096),
-    };
+    });
+
+    private protected override Statistics Needs => UnitScores.ReadsText(Score) ? Statistics.ColumnNorms : Statistics.None;
 
     /// <inheritdoc/>
     protected override DecoderModel Apply(DecoderModel model, ModelWork work)
@@ -50,7 +49,23 @@ public sealed record PruneChannels : StructuredStep
         };
         int[] kept = Importance.Highest(scores, keep);
         work.Notes.Add(string.Create(CultureInfo.InvariantCulture, $"{model.Width - keep} of {model.Width} channels went, with {100 * Importance.ShareGone(scores, kept):0.00} % of the score"));
-        return Shrinking.Apply(model, all with { Channels = kept });
+        DecoderModel small = Shrinking.Apply(model, all with { Channels = kept });
+        if (Reconstruct == Compensation.LeastSquares)
+            Gather(model, work, block => Groups(block).Select(group => group[0]), (layer, inputs) =>
+            {
+                foreach ((IReadOnlyList<Linear> group, IReadOnlyList<Linear> smaller) in Groups(model.Blocks[layer]).Zip(Groups(small.Blocks[layer])))
+                    foreach ((Linear reader, Linear after) in group.Zip(smaller))
+                        if (inputs[group[0]].Moments.Tokens >= FewestTokens)
+                            Reconstruction.Of(work, reader, kept, inputs[group[0]], Dampening).Put(after);
+            });
+        return small;
+    }
+
+    // What reads the stream, in groups with one input.
+    static IEnumerable<IReadOnlyList<Linear>> Groups(TransformerBlock block)
+    {
+        HashSet<Linear> readers = [.. Readers(block)];
+        return block.Stages.SelectMany(stage => stage.Groups).Where(group => readers.Contains(group[0]));
     }
 
     // Squares of all weights that meet a channel: columns of what reads the stream, rows of what writes to it.

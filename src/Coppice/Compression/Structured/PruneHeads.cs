@@ -5,7 +5,7 @@ using Coppice.Tensors;
 namespace Coppice.Compression.Structured;
 
 /// <summary>Takes a share of attention's heads out of every layer, each layer's least (Michel et al. 2019; Ma et al. 2023): key-value heads with all their queries, or as many queries of each.</summary>
-public sealed record PruneHeads : StructuredStep
+public sealed record PruneHeads : CompensatingStep
 {
     /// <inheritdoc/>
     public override string Key => "pruneHeads";
@@ -20,17 +20,16 @@ public sealed record PruneHeads : StructuredStep
     public HeadUnit Unit { get; init; }
 
     /// <inheritdoc/>
-    public override bool NeedsCalibration => UnitScores.ReadsText(Score);
+    public override IEnumerable<(string Name, string Value)> Options => [("score", UnitScores.NameOf(Score)), ("share", Number(Share)), ("unit", Unit == HeadUnit.Query ? "query" : "group"), .. base.Options];
 
-    /// <inheritdoc/>
-    public override IEnumerable<(string Name, string Value)> Options => [("share", Number(Share)), ("score", UnitScores.NameOf(Score)), ("unit", Unit == HeadUnit.Query ? "query" : "group")];
-
-    internal static PruneHeads Read(OptionReader options) => new()
+    internal static PruneHeads Read(OptionReader options) => ReadCompensation(options, new PruneHeads
     {
         Share = options.Between("share", 0.25, 0, 1),
         Score = UnitScores.Read(options),
         Unit = options.Choice("unit", HeadUnit.Group, ("group", HeadUnit.Group), ("query", HeadUnit.Query)),
-    };
+    });
+
+    private protected override Statistics Needs => UnitScores.ReadsText(Score) ? Statistics.ColumnNorms : Statistics.None;
 
     /// <inheritdoc/>
     protected override DecoderModel Apply(DecoderModel model, ModelWork work)
@@ -41,18 +40,28 @@ public sealed record PruneHeads : StructuredStep
         KeptUnits all = KeptUnits.All(model);
         // Before any work: the sizes do not depend on which heads go.
         ShrunkConfig.Of(config, all with { Layers = [.. all.Layers.Select(layer => Kept(layer, new double[config.HeadCount], keep, group))] });
-        Moments[] inputs = NeedsCalibration ? Measure(model, work) : [];
-        return Shrinking.Apply(model, all with
+        KeptLayer[] layers = new KeptLayer[all.Layers.Count];
+        Reconstruction?[] rebuilt = new Reconstruction?[layers.Length];
+        Gather(model, work, block => [block.Attention.Output], (layer, inputs) =>
         {
-            Layers = [.. all.Layers.Select(layer =>
+            work.Cancel.ThrowIfCancellationRequested();
+            Attention attention = model.Blocks[layer].Attention;
+            Inputs? seen = inputs.GetValueOrDefault(attention.Output);
+            double[] scores = ScoresOf(attention, seen?.Moments, work.Random);
+            layers[layer] = Kept(all.Layers[layer], scores, keep, group);
+            string note = string.Create(CultureInfo.InvariantCulture, $"layer {layer}: heads {string.Join(", ", all.Layers[layer].Heads.Except(layers[layer].Heads))} went, with {100 * Importance.ShareGone(scores, layers[layer].Heads):0.00} % of the score");
+            if (Reconstruct == Compensation.LeastSquares)
             {
-                work.Cancel.ThrowIfCancellationRequested();
-                double[] scores = ScoresOf(model.Blocks[layer.Layer].Attention, inputs.ElementAtOrDefault(layer.Layer), work.Random);
-                KeptLayer left = Kept(layer, scores, keep, group);
-                work.Notes.Add(string.Create(CultureInfo.InvariantCulture, $"layer {layer.Layer}: heads {string.Join(", ", layer.Heads.Except(left.Heads))} went, with {100 * Importance.ShareGone(scores, left.Heads):0.00} % of the score"));
-                return left;
-            })],
+                int[] numbers = [.. layers[layer].Heads.SelectMany(head => Enumerable.Range(head * attention.HeadWidth, attention.HeadWidth))];
+                rebuilt[layer] = Reconstruction.Of(work, attention.Output, numbers, seen!, Dampening);
+                note += rebuilt[layer]!.Note;
+            }
+            work.Notes.Add(note);
         });
+        DecoderModel small = Shrinking.Apply(model, all with { Layers = layers });
+        for (int layer = 0; layer < layers.Length; layer++)
+            rebuilt[layer]?.Put(small.Blocks[layer].Attention.Output);
+        return small;
     }
 
     KeptLayer Kept(KeptLayer layer, double[] scores, int keep, int group)
@@ -63,20 +72,6 @@ public sealed record PruneHeads : StructuredStep
         Importance.Groups(scores, group, groups);
         int[] kept = Importance.Highest(groups, keep);
         return layer with { KeyValueHeads = kept, Heads = [.. kept.SelectMany(shared => Enumerable.Range(shared * group, group))] };
-    }
-
-    static Moments[] Measure(DecoderModel model, ModelWork work)
-    {
-        Moments[] inputs = [.. model.Blocks.Select(block => new Moments(block.Attention.Output.Weight.Columns))];
-        new BlockWalk(model, work)
-        {
-            Reads = (layer, linear, x) =>
-            {
-                if (ReferenceEquals(linear, model.Blocks[layer].Attention.Output))
-                    inputs[layer].Add(x.Data);
-            },
-        }.Run();
-        return inputs;
     }
 
     // Of query heads. Shared keys and values count for each head that reads them.

@@ -19,7 +19,7 @@ public sealed record PruneNeurons : NeuronStep
 
     private protected override Statistics Needs => UnitScores.ReadsText(Score) ? Statistics.ColumnNorms : Statistics.None;
 
-    private protected override NeuronChoice Choose(FeedForward part, NeuronInputs? inputs, int keep, ModelWork work)
+    private protected override NeuronChoice Choose(FeedForward part, Inputs? inputs, int keep, ModelWork work)
     {
         if (Score == UnitScore.Random)
         {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
@@ -12,6 +13,16 @@ namespace Coppice.Compression.Structured;
 /// <param name="ErrorWith">The same with W'.</param>
 sealed record Reconstruction(Weight Weights, float[]? Bias, double ErrorWithout, double ErrorWith)
 {
+    /// <summary>What it was good for, in words.</summary>
+    public string Note => string.Create(CultureInfo.InvariantCulture, $"; what reads the others is off by {100 * ErrorWith:0.00} % in place of {100 * ErrorWithout:0.00} %");
+
+    /// <summary>Puts W' and the bias into a product that has lost its inputs.</summary>
+    public void Put(Linear linear)
+    {
+        linear.Weight = Weights;
+        Bias?.CopyTo(linear.Bias!.Data);
+    }
+
     /// <summary>
     /// W' = W_kept + D with D = W_gone G_gone,kept (G_kept,kept + lambda I)^-1: the least squares of the outputs, where the ridge holds what is added to W and not W itself, so that W' is never worse than W_kept on the inputs that G is of.
     /// With a bias G is of distances from the means m, and the bias takes up W_gone m_gone - D m_kept.
@@ -21,7 +32,7 @@ sealed record Reconstruction(Weight Weights, float[]? Bias, double ErrorWithout,
     /// <param name="kept">The inputs that stay, ascending.</param>
     /// <param name="inputs">What calibration saw of all inputs.</param>
     /// <param name="dampening">lambda as a share of the mean of G's diagonal.</param>
-    public static Reconstruction Of(ModelWork work, Linear linear, int[] kept, NeuronInputs inputs, double dampening)
+    public static Reconstruction Of(ModelWork work, Linear linear, int[] kept, Inputs inputs, double dampening)
     {
         int outputs = linear.Weight.Rows, all = linear.Weight.Columns, stay = kept.Length, lost = all - stay;
         int[] gone = [.. Enumerable.Range(0, all).Except(kept)];
@@ -44,9 +55,9 @@ sealed record Reconstruction(Weight Weights, float[]? Bias, double ErrorWithout,
 
         double whole = Energy(work.Pool, weights, inputs.Products!.Gram, all);
         float[] change = [.. weights];
-        Put(change, new float[ours.Length], all, kept);
+        Fill(change, new float[ours.Length], all, kept);
         double without = Energy(work.Pool, change, inputs.Products.Gram, all);
-        Put(change, [.. added.Select(value => -value)], all, kept);
+        Fill(change, [.. added.Select(value => -value)], all, kept);
         double with = Energy(work.Pool, change, moments, all);
         float[]? bias = linear.Bias is null ? null : [.. Enumerable.Range(0, outputs).Select(row => linear.Bias.Data[row] + (float)Moved(change.AsSpan(row * all, all)))];
         for (int i = 0; i < ours.Length; i++)
@@ -80,7 +91,7 @@ sealed record Reconstruction(Weight Weights, float[]? Bias, double ErrorWithout,
         return taken;
     }
 
-    static void Put(float[] weights, float[] values, int all, int[] columns)
+    static void Fill(float[] weights, float[] values, int all, int[] columns)
     {
         for (int i = 0; i < values.Length; i++)
             weights[i / columns.Length * all + columns[i % columns.Length]] = values[i];

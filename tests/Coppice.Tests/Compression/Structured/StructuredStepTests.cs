@@ -155,8 +155,8 @@ public sealed class StructuredStepTests : IDisposable
 
     [Theory]
     [InlineData("dropLayers: { count: 2, score: random }"), InlineData("dropLayers: { share: 0.3, score: blockInfluence }"), InlineData("dropLayers: { layers: [3, 4] }")]
-    [InlineData("pruneHeads: { share: 0.5, score: weightNorm, unit: query }"), InlineData("pruneNeurons: { score: activationVariance, share: 0.3, multiple: 64, reconstruct: false }"), InlineData("pruneNeurons: { score: random, share: 0.3, multiple: 64, reconstruct: true, dampening: 0.1 }")]
-    [InlineData("pruneChannels: { share: 0.1, score: activationNorm, multiple: 32 }")]
+    [InlineData("pruneHeads: { score: weightNorm, share: 0.5, unit: query, reconstruct: false }"), InlineData("pruneNeurons: { score: activationVariance, share: 0.3, multiple: 64, reconstruct: false }"), InlineData("pruneNeurons: { score: random, share: 0.3, multiple: 64, reconstruct: true, dampening: 0.1 }")]
+    [InlineData("pruneChannels: { score: activationNorm, share: 0.1, multiple: 32, reconstruct: false }")]
     public void Options_are_written_as_they_are_read(string step) =>
         Assert.Contains(step, RecipeReader.Parse($"steps:\n  - {step}\n", "test").ToYaml(), StringComparison.Ordinal);
 
