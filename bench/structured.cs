@@ -2,7 +2,6 @@
 #:property PublishAot=false
 // What smaller matrices cost the default model, before any training: the tables of docs/results/grove-structured.md.
 //   dotnet run -c Release bench/structured.cs > docs/results/grove-structured.md
-using System.Diagnostics;
 using System.Globalization;
 using Coppice.Compression;
 using Coppice.Evaluation;
@@ -31,10 +30,13 @@ string[] methods =
     "pruneNeurons: { share: 0.25, reconstruct: true }",
     "graphPruning: { share: 0.25, reconstruct: true }",
     "mergeNeurons: { share: 0.25, reconstruct: true }",
+    "surgeonNeurons: { share: 0.25 }",
     "pruneNeurons: { share: 0.5, score: random }",
     "graphPruning: { share: 0.5 }",
     "mergeNeurons: { share: 0.5 }",
     "pruneNeurons: { share: 0.5, reconstruct: true }",
+    "mergeNeurons: { share: 0.5, reconstruct: true }",
+    "surgeonNeurons: { share: 0.5 }",
     "pruneNeurons: { share: 0.5 }",
     "pruneChannels: { share: 0.125, score: random }",
     "pruneChannels: { share: 0.125, score: weightNorm }",
@@ -42,7 +44,7 @@ string[] methods =
     "pruneChannels: { share: 0.125 }",
     "pruneChannels: { share: 0.125, reconstruct: true }",
     "pruneNeurons: { share: 0.25 }|pruneHeads: { share: 0.25 }",
-    "mergeNeurons: { share: 0.25, reconstruct: true }|pruneHeads: { share: 0.25, reconstruct: true }",
+    "surgeonNeurons: { share: 0.25 }|pruneHeads: { share: 0.25, reconstruct: true }",
 ];
 
 using WorkerPool pool = new(Environment.ProcessorCount);
@@ -55,23 +57,21 @@ IReadOnlyList<int[]> calibration = CalibrationText.Draw(Corpus.Open("sdk:train")
 Print($"# What smaller matrices cost the default model\n");
 Print($"`dotnet run -c Release bench/structured.cs`, from the repository's root. {SystemInfo.Current()}.");
 Print($"Base: `{Grove}`, {grove.Model.ParameterCount:N0} parameters. Nothing is trained afterwards. Measured on {text.ScoredTokens:N0} tokens of the first {text.Documents.Count} documents of `sdk:test`; calibrated on {CalibrationTokens:N0} tokens of `sdk:train`. ± is the standard error over documents.\n");
-Print($"| steps | parameters | of the base | bits/byte | KL, nats/token | top-1 | seconds |");
-Print($"| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
+Print($"| steps | parameters | of the base | bits/byte | KL, nats/token | top-1 |");
+Print($"| --- | ---: | ---: | ---: | ---: | ---: |");
 bool first = true;
 // A first argument leaves only the methods that contain it.
 foreach (string steps in methods.Where(method => args.Length == 0 || method.Contains(args[0], StringComparison.Ordinal)))
 {
     Recipe recipe = RecipeReader.Parse($"name: bench\nsteps:\n{string.Concat(steps.Split('|').Select(step => $"  - {step}\n"))}", "bench");
     Model model = LanguageModel.Load(Grove).Model;
-    long start = Stopwatch.GetTimestamp();
     foreach (ModelStep step in recipe.Steps.Cast<ModelStep>())
         model = step.Apply(new ModelWork { Model = model, Pool = pool, Calibration = calibration, Random = new Random(Seed) });
-    double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
     Comparison comparison = Comparison.Measure(grove.Model, model, text, pool);
     if (first)
-        Print($"| base | {grove.Model.ParameterCount:N0} | | {comparison.Base.BitsPerByte.Value:F4} ± {comparison.Base.BitsPerByte.StandardError:F4} | | | |");
+        Print($"| base | {grove.Model.ParameterCount:N0} | | {comparison.Base.BitsPerByte.Value:F4} ± {comparison.Base.BitsPerByte.StandardError:F4} | | |");
     first = false;
-    Print($"| {string.Join(", ", steps.Split('|').Select(step => $"`{step}`"))} | {model.ParameterCount:N0} | {(double)model.ParameterCount / grove.Model.ParameterCount:P1} | {comparison.Compressed.BitsPerByte.Value:F4} ± {comparison.Compressed.BitsPerByte.StandardError:F4} | {comparison.Kl.Value:F4} ± {comparison.Kl.StandardError:F4} | {comparison.Top1Agreement.Value:P1} | {seconds:F1} |");
+    Print($"| {string.Join(", ", steps.Split('|').Select(step => $"`{step}`"))} | {model.ParameterCount:N0} | {(double)model.ParameterCount / grove.Model.ParameterCount:P1} | {comparison.Compressed.BitsPerByte.Value:F4} ± {comparison.Compressed.BitsPerByte.StandardError:F4} | {comparison.Kl.Value:F4} ± {comparison.Kl.StandardError:F4} | {comparison.Top1Agreement.Value:P1} |");
 }
 
 static void Print(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));

@@ -29,6 +29,7 @@ internal static class StepRegistry
         ["dropLayers"] = DropLayers.Read,
         ["pruneHeads"] = PruneHeads.Read,
         ["pruneNeurons"] = PruneNeurons.Read,
+        ["surgeonNeurons"] = SurgeonNeurons.Read,
         ["mergeNeurons"] = MergeNeurons.Read,
         ["graphPruning"] = GraphPruning.Read,
         ["pruneChannels"] = PruneChannels.Read,

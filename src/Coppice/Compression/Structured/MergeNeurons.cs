@@ -1,6 +1,5 @@
 using System.Globalization;
 using Coppice.Models;
-using Coppice.Weights;
 
 namespace Coppice.Compression.Structured;
 
@@ -18,12 +17,9 @@ public sealed record MergeNeurons : NeuronStep
     {
         if (inputs is null)
             return PruneNeurons.ByWeights(part, keep);
-        int all = part.Down.Weight.Columns, outputs = part.Down.Weight.Rows;
+        int all = part.Down.Weight.Columns;
         float[] down = part.Down.Weight.ToDense();
         (int[] kept, double[] error) = Merging.Run(inputs.Products!.Gram, all, down, keep, work.Cancel);
-        float[] merged = new float[outputs * keep];
-        for (int i = 0; i < merged.Length; i++)
-            merged[i] = down[i / keep * all + kept[i % keep]];
-        return new NeuronChoice(kept, string.Create(CultureInfo.InvariantCulture, $"merged into those most alike, of which {100 * error.Average():0.0} % of the mean square was not"), MatrixLayout.Plain(part.Down.Weight.Kind, outputs, keep, merged));
+        return new NeuronChoice(kept, string.Create(CultureInfo.InvariantCulture, $"merged into those most alike, of which {100 * error.Average():0.0} % of the mean square was not"), Columns.Of(part.Down.Weight, down, kept));
     }
 }

@@ -49,7 +49,8 @@ public sealed record PruneHeads : CompensatingStep
             Inputs? seen = inputs.GetValueOrDefault(attention.Output);
             double[] scores = ScoresOf(attention, seen?.Moments, work.Random);
             layers[layer] = Kept(all.Layers[layer], scores, keep, group);
-            string note = string.Create(CultureInfo.InvariantCulture, $"layer {layer}: heads {string.Join(", ", all.Layers[layer].Heads.Except(layers[layer].Heads))} went, with {100 * Importance.ShareGone(scores, layers[layer].Heads):0.00} % of the score");
+            int[] gone = [.. all.Layers[layer].Heads.Except(layers[layer].Heads)];
+            string note = string.Create(CultureInfo.InvariantCulture, $"layer {layer}: head{(gone.Length == 1 ? "" : "s")} {string.Join(", ", gone)} went, with {100 * Importance.ShareGone(scores, layers[layer].Heads):0.00} % of the score");
             if (Reconstruct == Compensation.LeastSquares)
             {
                 int[] numbers = [.. layers[layer].Heads.SelectMany(head => Enumerable.Range(head * attention.HeadWidth, attention.HeadWidth))];

@@ -36,7 +36,7 @@ sealed record Reconstruction(Weight Weights, float[]? Bias, double ErrorWithout,
     {
         int outputs = linear.Weight.Rows, all = linear.Weight.Columns, stay = kept.Length, lost = all - stay;
         int[] gone = [.. Enumerable.Range(0, all).Except(kept)];
-        float[] weights = linear.Weight.ToDense(), ours = Columns(weights, all, kept), others = Columns(weights, all, gone);
+        float[] weights = linear.Weight.ToDense(), ours = Columns.Of(weights, all, kept), others = Columns.Of(weights, all, gone);
         double[] means = [.. Enumerable.Range(0, all).Select(j => linear.Bias is null ? 0 : inputs.Moments.Mean(j))];
         float[] moments = new float[all * all], cross = new float[lost * stay], right = new float[outputs * stay], added = new float[outputs * stay];
         double[] gram = new double[stay * stay];
@@ -81,14 +81,6 @@ sealed record Reconstruction(Weight Weights, float[]? Bias, double ErrorWithout,
         double[] rows = new double[weights.Length / columns];
         LayerObjective.Rows(pool, (row, e) => weights.AsSpan(row * columns, e.Length).CopyTo(e), gram, columns, rows);
         return rows.Sum();
-    }
-
-    static float[] Columns(float[] weights, int all, int[] columns)
-    {
-        float[] taken = new float[weights.Length / all * columns.Length];
-        for (int i = 0; i < taken.Length; i++)
-            taken[i] = weights[i / columns.Length * all + columns[i % columns.Length]];
-        return taken;
     }
 
     static void Fill(float[] weights, float[] values, int all, int[] columns)

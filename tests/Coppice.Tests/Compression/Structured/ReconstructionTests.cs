@@ -63,6 +63,7 @@ public class ReconstructionTests
             foreach (Linear reader in part.ReadTogether)
                 for (int neuron = 0; neuron < 64; neuron += 2)
                     Numbers(reader).Slice(neuron * 32, 32).CopyTo(Numbers(reader)[((neuron + 1) * 32)..]);
+        Assert.Equal(Logits(model), Logits((DecoderModel)new SurgeonNeurons { Share = 0.5, Dampening = 1e-6 }.Apply(new ModelWork { Model = model, Pool = Samples.Pool, Calibration = Samples.Tokens() })), (a, b) => Math.Abs(a - b) < 1e-4);
         foreach (ModelStep step in new ModelStep[] { new MergeNeurons { Share = 0.5 }, new MergeNeurons { Share = 0.5, Reconstruct = Compensation.LeastSquares, Dampening = 1e-6 } })
         {
             ModelWork work = new() { Model = model, Pool = Samples.Pool, Calibration = Samples.Tokens() };

@@ -156,6 +156,7 @@ public sealed class StructuredStepTests : IDisposable
     [Theory]
     [InlineData("dropLayers: { count: 2, score: random }"), InlineData("dropLayers: { share: 0.3, score: blockInfluence }"), InlineData("dropLayers: { layers: [3, 4] }")]
     [InlineData("pruneHeads: { score: weightNorm, share: 0.5, unit: query, reconstruct: false }"), InlineData("pruneNeurons: { score: activationVariance, share: 0.3, multiple: 64, reconstruct: false }"), InlineData("pruneNeurons: { score: random, share: 0.3, multiple: 64, reconstruct: true, dampening: 0.1 }")]
+    [InlineData("surgeonNeurons: { share: 0.3, multiple: 64, reconstruct: true, dampening: 0.1 }"), InlineData("mergeNeurons: { share: 0.3, multiple: 64, reconstruct: false }"), InlineData("graphPruning: { neighbours: 8, share: 0.3, multiple: 1, reconstruct: false }")]
     [InlineData("pruneChannels: { score: activationNorm, share: 0.1, multiple: 32, reconstruct: false }")]
     public void Options_are_written_as_they_are_read(string step) =>
         Assert.Contains(step, RecipeReader.Parse($"steps:\n  - {step}\n", "test").ToYaml(), StringComparison.Ordinal);
@@ -165,6 +166,7 @@ public sealed class StructuredStepTests : IDisposable
     [InlineData("dropLayers: { layers: [1], count: 2 }", "test:2: dropLayers.count is 2, wanted nothing beside layers")]
     [InlineData("dropLayers: { share: 0.5, count: 2 }", "test:2: dropLayers.share is 0.5, wanted nothing beside count")]
     [InlineData("pruneNeurons: { targets: '*.mlp.*' }", "test:2: pruneNeurons.targets is *.mlp.*, wanted nothing: this step is about the whole model")]
+    [InlineData("pruneHeads: { dampening: 0.1 }", "test:2: pruneHeads.dampening is 0.1, wanted nothing unless reconstruct is true")]
     [InlineData("pruneHeads: { unit: key }", "test:2: pruneHeads.unit is key, wanted group or query")]
     public void Options_that_cannot_be_are_refused_with_their_place(string step, string said) =>
         Assert.Equal(said, Assert.Throws<CoppiceException>(() => RecipeReader.Parse($"steps:\n  - {step}\n", "test")).Message);
