@@ -51,8 +51,8 @@ Print($"Measured on {text.ScoredTokens:N0} tokens of the first {text.Documents.C
 Print($"| method | bytes | bits/weight | bits/byte | KL, nats/token | spread | top-1 | seconds |");
 Print($"| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
 bool first = true;
-// An argument leaves only the methods whose name starts with it.
-foreach ((string name, string steps) in methods.Where(method => args.Length == 0 || method.Name.StartsWith(args[0], StringComparison.Ordinal)))
+// Arguments leave only the methods whose names start with one of them.
+foreach ((string name, string steps) in methods.Where(method => args.Length == 0 || args.Any(start => method.Name.StartsWith(start, StringComparison.Ordinal))))
 {
     Recipe recipe = RecipeReader.Parse($"name: bench\nsteps:\n{string.Concat(steps.Split('|').Select(step => $"  - {step}\n"))}", name);
     LanguageModel probe = LanguageModel.Load(Grove);

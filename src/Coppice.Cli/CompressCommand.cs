@@ -12,8 +12,8 @@ static class CompressCommand
 
     public static readonly Option<string?> RecipePath = Options.Text("--recipe", "FILE", "The recipe, in YAML");
     public static readonly Option<string?> Preset = Options.Text("--to", "PRESET", $"A recipe by name: {string.Join(", ", Presets.Names)}");
-    public static readonly Option<string?> Calibrate = Options.Text("--calibrate", "TEXT", $"Text that methods look at activations on: {TextArgument.Specs}; sdk:train for grove");
-    public static readonly Option<int> CalibrationTokens = Options.Integer("--calibration-tokens", "Tokens of it, drawn with --seed", value: DefaultCalibrationTokens, least: 1);
+    public static readonly Option<string[]> Calibrate = new("--calibrate") { Description = $"Text that methods look at activations on, or several, each with its own --calibrate, for multiTask: {TextArgument.Specs}; sdk:train for grove", HelpName = "TEXT" };
+    public static readonly Option<int> CalibrationTokens = Options.Integer("--calibration-tokens", "Tokens of each, drawn with --seed", value: DefaultCalibrationTokens, least: 1);
     static readonly Option<string> Output = new("--output", "-o") { Description = "What to write: NAME.gguf, or a Hugging Face folder", HelpName = "OUT", Required = true };
     static readonly Option<bool> AllowRequantize = new("--allow-requantize") { Description = "Round again what OUT's format cannot hold exactly, instead of failing" };
 
@@ -36,18 +36,20 @@ static class CompressCommand
         CompressedOutput output = new(parsed.GetRequiredValue(Output), parsed.GetValue(AllowRequantize));
         output.CheckTarget(name);
         output.CheckBlocks(recipe.Steps.OfType<GgufBlock>().Count(), "steps");
-        string? calibrationSpec = CalibrationSpec(name, parsed);
-        Gates gates = new(parsed, calibrationSpec);
+        string[] texts = CalibrationSpecs(name, parsed);
+        bool isGiven = parsed.GetValue(Calibrate) is { Length: > 0 };
+        Gates gates = new(parsed, texts.Length == 1 ? texts[0] : null);
 
         using OpenModel model = OpenModel.Open(ModelArgument.PathOf(name));
         LanguageModel language = model.Language;
         bool rounds = output.IsGguf ? StreamedRounding.Rounds(recipe) : StreamedIntegers.Rounds(recipe);
-        if (rounds && parsed.GetValue(Calibrate) is null && (output.IsGguf ? StreamedRounding.Streams(language.Model) : StreamedIntegers.Streams(language.Model)))
+        if (rounds && !isGiven && (output.IsGguf ? StreamedRounding.Streams(language.Model) : StreamedIntegers.Streams(language.Model)))
             return RunStreamed(session, recipe, language, output, gates, parsed, cancel);
         bool looks = new RecipePlan(recipe, language.Model).NeedsText;
-        if (looks && calibrationSpec is null)
+        if (looks && texts.Length == 0)
             throw new MisuseException($"recipe '{recipe.Name}' looks at activations; --calibrate is missing: {TextArgument.Specs}");
-        IReadOnlyList<int[]> calibration = looks || parsed.GetValue(Calibrate) is not null ? Draw(calibrationSpec!, parsed.GetValue(CalibrationTokens), language, session, parsed, cancel) : [];
+        IReadOnlyList<int[]>[] drawn = looks || isGiven ? [.. texts.Select(spec => Draw(spec, parsed.GetValue(CalibrationTokens), language, session, parsed, cancel))] : [];
+        IReadOnlyList<int[]> calibration = [.. drawn.SelectMany(text => text)];
 
         Journal journal = Journal.Open(output.Path, language.Model, recipe, calibration, session.Seed);
         try
@@ -55,7 +57,8 @@ static class CompressCommand
             CompressionPipeline pipeline = new(recipe, session.Pool)
             {
                 Seed = session.Seed,
-                Text = calibrationSpec is null ? null : tokens => Draw(calibrationSpec, tokens, language, session, parsed, cancel),
+                Texts = [.. drawn.Select(text => text.Count)],
+                Text = texts.Length == 0 ? null : tokens => [.. texts.SelectMany(spec => Draw(spec, tokens / texts.Length, language, session, parsed, cancel))],
                 Base = () => ModelArgument.Load(name).Model,
             };
             CompressionReport report = session.Track("compressing", ticks => pipeline.Run(language.Model, calibration, journal,
@@ -111,8 +114,8 @@ static class CompressCommand
         }
     }
 
-    /// <summary>The text of --calibrate, or where the model is grove its own.</summary>
-    public static string? CalibrationSpec(string model, ParseResult parsed) => parsed.GetValue(Calibrate) ?? (ModelArgument.IsGrove(model) ? "sdk:train" : null);
+    /// <summary>The texts of --calibrate, or where the model is grove its own.</summary>
+    public static string[] CalibrationSpecs(string model, ParseResult parsed) => parsed.GetValue(Calibrate) is { Length: > 0 } given ? given : ModelArgument.IsGrove(model) ? ["sdk:train"] : [];
 
     /// <summary>So many tokens of a text, drawn with --seed.</summary>
     public static IReadOnlyList<int[]> Draw(string spec, int tokens, LanguageModel language, Session session, ParseResult parsed, CancellationToken cancel) =>

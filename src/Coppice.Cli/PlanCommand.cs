@@ -27,12 +27,13 @@ static class PlanCommand
         Model model = open.Language.Model;
         bool needsText = new RecipePlan(recipe, model).NeedsText;
         // Without a text the time is that of as much of any.
+        string[] specs = CompressCommand.CalibrationSpecs(name, parsed);
         IReadOnlyList<int[]> text = !needsText ? []
-            : CompressCommand.CalibrationSpec(name, parsed) is { } spec ? CompressCommand.Draw(spec, parsed.GetValue(CompressCommand.CalibrationTokens), open.Language, session, parsed, cancel)
+            : specs.Length > 0 ? [.. specs.SelectMany(spec => CompressCommand.Draw(spec, parsed.GetValue(CompressCommand.CalibrationTokens), open.Language, session, parsed, cancel))]
             : RecipeForecast.RandomText(model, parsed.GetValue(CompressCommand.CalibrationTokens), session.Seed);
         int tokens = text.Sum(sequence => sequence.Length);
         string scratch = Directory.CreateTempSubdirectory("coppice-plan-").FullName;
-        RecipeForecast forecast = session.Track("doing the first block", _ => RecipeForecast.Measure(recipe, model, text, scratch, session.Pool, cancel));
+        RecipeForecast forecast = session.Track("doing the first block", _ => RecipeForecast.Measure(recipe, model, text, scratch, session.Pool, cancel, texts: Math.Max(1, specs.Length)));
         CultureInfo culture = CultureInfo.InvariantCulture;
         session.Table(["matrices", "stored as"], forecast.Kinds.Select(kind => (string[])[kind.Key, kind.Value]));
         session.Facts(

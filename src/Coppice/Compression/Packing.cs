@@ -16,7 +16,8 @@ internal static class Packing
             return block.Round(work.Rows, work.Columns, values, work.Pool);
         if (work.Grid is { } grid)
             return Pack(grid, work);
-        if (work.Mask is not null && work.Pattern == TwoOfFour)
+        // Where more than half goes, a bitmask is the smaller.
+        if (work.Mask is not null && work.Pattern is { IsTwoOfFour: true, Sparsity: 0.5 } && work.Columns % 4 == 0)
             return TwoFourWeight.From(work.Rows, work.Columns, values);
         HalfWeight half = HalfWeight.From(HalfFormat.Float16, work.Rows, work.Columns, values);
         if (work.Mask is null)
@@ -29,7 +30,7 @@ internal static class Packing
     {
         int groupSize = grid.IsPerRow ? IntWeight.WholeRow : grid.GroupSize;
         ReadOnlySpan<byte> zeros = grid.Symmetric ? [] : grid.Zeros;
-        if (work.Mask is not { } mask || work.Pattern != TwoOfFour || grid.GroupSize % 4 != 0)
+        if (work.Mask is not { } mask || work.Pattern is not { IsTwoOfFour: true } || grid.GroupSize % 4 != 0)
             return new IntWeight(grid.Bits, groupSize, grid.Rows, grid.Columns, grid.Codes, grid.Scales, zeros);
         // The mask decides what is kept, not the numbers: a kept one may have been 0 before it took up its neighbours' errors.
         float[] kept = Array.ConvertAll(mask, keep => keep ? 1f : 0f);

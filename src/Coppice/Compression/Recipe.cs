@@ -27,7 +27,7 @@ public sealed record Recipe(string Name, ImmutableArray<Step> Steps)
 
     static IEnumerable<string> OptionsOf(Step step) => step.Options.Select(option => $"{option.Name}: {option.Value}");
 
-    static string List(ImmutableArray<string> names) => $"[{string.Join(", ", names.Select(Quote))}]";
+    internal static string List(ImmutableArray<string> names) => $"[{string.Join(", ", names.Select(Quote))}]";
 
     static string Quote(string text)
     {

@@ -30,8 +30,9 @@ public sealed record RecipeForecast(double Seconds, long PeakBytes, long OutputB
     /// <param name="scratch">A folder for the first block's part of a journal, which this makes and deletes.</param>
     /// <param name="pool">Threads for the work.</param>
     /// <param name="cancel">Stops it.</param>
+    /// <param name="texts">Of how many texts the sequences are; for the time each is taken to be the sample.</param>
     /// <exception cref="CoppiceException">The recipe does not fit the model.</exception>
-    public static RecipeForecast Measure(Recipe recipe, Model model, IReadOnlyList<int[]> calibration, string scratch, WorkerPool pool, CancellationToken cancel = default)
+    public static RecipeForecast Measure(Recipe recipe, Model model, IReadOnlyList<int[]> calibration, string scratch, WorkerPool pool, CancellationToken cancel = default, int texts = 1)
     {
         RecipePlan plan = new(recipe, model);
         List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
@@ -49,7 +50,7 @@ public sealed record RecipeForecast(double Seconds, long PeakBytes, long OutputB
                 long start = Stopwatch.GetTimestamp();
                 Calibration? states = text.Count == 0 ? null : new Calibration(model, text, pool);
                 CompressionPlan steps = new(recipe.Name, phase.Steps, phase.FirstStep, model);
-                using PreparedScores scores = new(steps, model, text.Count == 0 ? [] : [text], pool, null, cancel);
+                using PreparedScores scores = new(steps, model, text.Count == 0 ? [] : [.. Enumerable.Repeat(text, texts)], pool, null, cancel);
                 LayerPass pass = new(steps, scores, model, states, journal,
                     new PassSettings(pool, 0, null, cancel) { FirstPart = phase.FirstPart, Blocks = 1 });
                 foreach (LayerResult result in pass.Run())

@@ -9,6 +9,14 @@ sealed class Residence(IReadOnlyList<(string Name, MatrixLayer Layer)> matrices,
 {
     readonly Weight[] stored = [.. matrices.Select(matrix => matrix.Layer.Weight)], brought = new Weight[matrices.Count];
 
+    /// <summary>For a look at matrices that do not change: they are read, and <see cref="Leave"/> lets go of them.</summary>
+    public static Residence Of(IEnumerable<MatrixLayer> layers)
+    {
+        Residence residence = new([.. layers.Select(layer => ("", layer))], journal: null, part: 0);
+        residence.BringIn();
+        return residence;
+    }
+
     /// <summary>Reads what is not at hand.</summary>
     public void BringIn()
     {

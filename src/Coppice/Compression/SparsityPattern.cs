@@ -8,6 +8,9 @@ public readonly record struct SparsityPattern(int Keep, int Of)
     /// <summary>The share that is zero.</summary>
     public double Sparsity => 1 - (double)Keep / Of;
 
+    /// <summary>Whether what follows it keeps at most two of every four neighbours, as 2:4, 1:2, 1:4 or 2:8 do.</summary>
+    public bool IsTwoOfFour => this is (1, 2) || Keep <= 2 && Of % 4 == 0;
+
     /// <summary>Reads <c>2:4</c>; 1 to M - 1 are kept, and M is at most 64.</summary>
     public static bool TryParse(string text, out SparsityPattern pattern)
     {

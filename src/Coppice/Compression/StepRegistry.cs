@@ -19,6 +19,12 @@ internal static class StepRegistry
         ["gradient"] = options => Prepared(options, new Gradient()),
         ["taylor"] = options => Prepared(options, new Taylor()),
         ["snip"] = options => Prepared(options, new Snip { Tokens = options.Int("tokens", 2048, 2, 1 << 30) }),
+        ["multiTask"] = options => Prepared(options, new MultiTask
+        {
+            Score = options.Choice("score", TaskScore.Wanda, ("wanda", TaskScore.Wanda), ("gradient", TaskScore.Gradient), ("taylor", TaskScore.Taylor)),
+            Combine = options.Choice("combine", TaskCombination.Mean, ("mean", TaskCombination.Mean), ("minimum", TaskCombination.Minimum), ("maximum", TaskCombination.Maximum)),
+        }),
+        ["stability"] = options => Prepared(options, new Stability { Checkpoints = options.Names("checkpoints") is { Length: > 1 } paths ? paths : throw options.Wrong("checkpoints", "a list of at least two models") }),
         ["random"] = options => Prune(options, new RandomPruning()),
         ["roundToNearest"] = options => Quantize(options, new RoundToNearest()),
         ["gptq"] = options => Quantize(options, new Gptq

@@ -36,7 +36,7 @@ internal static class Activate
         Tensor y = context.Result(gate.Shape, records);
         Gate.Forward<T>(context.Pool, gate.Data, up.Data, y.Data);
         if (records)
-            context.Tape!.Record<GatedNode<T>>(y).Set(context.Pool, gate, up, y);
+            context.Tape!.Record<GatedNode<T>>(y).Set(context, gate, up, y);
         return y;
     }
 
@@ -53,12 +53,28 @@ internal static class Activate
     sealed class GatedNode<T> : TapeNode where T : struct, IActivation
     {
         WorkerPool pool = null!;
-        Tensor gate = null!, up = null!, y = null!;
+        Tensor gate = null!, up = null!, y = null!, dgate = null!, dup = null!;
 
-        public void Set(WorkerPool pool, Tensor gate, Tensor up, Tensor y) => (this.pool, this.gate, this.up, this.y) = (pool, gate, up, y);
+        public void Set(ComputeContext context, Tensor gate, Tensor up, Tensor y)
+        {
+            (pool, this.gate, this.up, this.y) = (context.Pool, gate, up, y);
+            // The kernel gives both gradients; one that nobody wants goes to scratch.
+            dgate = gate.RequiresGrad ? gate : context.Arena.Rent(gate.Shape);
+            dup = up.RequiresGrad ? up : context.Arena.Rent(up.Shape);
+        }
 
-        public override void Backward() =>
-            Gate.Backward<T>(pool, gate.Data, up.Data, y.Grad!.Data, gate.ClaimGradient(out Accumulate gateMode), gateMode, up.ClaimGradient(out Accumulate upMode), upMode);
+        public override void Backward()
+        {
+            Accumulate gateMode = Gradient(dgate, out Span<float> ofGate), upMode = Gradient(dup, out Span<float> ofUp);
+            Gate.Backward<T>(pool, gate.Data, up.Data, y.Grad!.Data, ofGate, gateMode, ofUp, upMode);
+
+            static Accumulate Gradient(Tensor input, out Span<float> gradient)
+            {
+                Accumulate mode = Accumulate.Overwrite;
+                gradient = input.RequiresGrad ? input.ClaimGradient(out mode) : input.Data;
+                return mode;
+            }
+        }
     }
 
     sealed class PlainNode<T> : TapeNode where T : struct, IActivation

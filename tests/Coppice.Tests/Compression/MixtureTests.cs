@@ -58,7 +58,7 @@ public class MixtureTests
 
     static LayerResult Of(CompressionReport report, string name) => report.Layers.Single(layer => layer.Name == name);
 
-    static DecoderModel Mixture() => Coppice.Training.Initialization.Random(
+    internal static DecoderModel Mixture() => Coppice.Training.Initialization.Random(
         Samples.Tiny with { Family = "qwen2_moe", Biases = BiasedParts.QueryKeyValue, Experts = new ExpertOptions { Count = 5, Chosen = 2, Width = 48, SharedWidth = 32, Shares = ExpertShares.All } }, seed: 1);
 
     // The expert's score is 0, the others' are a, 2a, -a and -2a for a number a of the token's: two of them are larger.

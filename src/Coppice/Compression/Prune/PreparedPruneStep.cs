@@ -25,6 +25,8 @@ public abstract record PreparedPruneStep : PruneStep
         IWeightScores prepared = work.Scores ?? throw new InvalidOperationException($"{Key}: {work.Name} comes without the scores that were to be prepared");
         float[] scores = new float[work.Dense.Length];
         prepared.Score(work, scores);
+        if (scores.AsSpan().IndexOfAnyExceptInRange(0, float.MaxValue) is >= 0 and int place)
+            throw new CoppiceException($"{work.Name}: {Key} scores the weight at row {place / work.Columns}, column {place % work.Columns} {scores[place]}, wanted a finite number");
         Mask(work, scores, Scope);
     }
 }

@@ -46,32 +46,37 @@ internal static class Pruning
     }
 
     /// <summary>As the other, by counting instead of sorting: for many scores.</summary>
-    public static void Lowest(ReadOnlySpan<float> scores, int drop, Span<bool> keep)
+    public static void Lowest(float[] scores, int drop, Span<bool> keep)
     {
         keep.Fill(true);
         if (drop == 0)
             return;
-        // The upper and then the lower half of the bits of the highest score that goes; of those that equal it only the first do.
-        int[] counts = new int[1 << 16];
-        foreach (float score in scores)
-            counts[BitConverter.SingleToUInt32Bits(score) >> 16]++;
-        (uint upper, int left) = Find(counts, drop);
-        counts.AsSpan().Clear();
-        foreach (float score in scores)
-            if (BitConverter.SingleToUInt32Bits(score) is uint bits && bits >> 16 == upper)
-                counts[bits & 0xffff]++;
-        (uint lower, int equal) = Find(counts, left);
-        uint highest = upper << 16 | lower;
+        (float highest, long equal) = Cut([scores], [1], drop);
         for (int i = 0; i < scores.Length; i++)
-        {
-            uint bits = BitConverter.SingleToUInt32Bits(scores[i]);
-            if (bits < highest || bits == highest && equal-- > 0)
+            if (scores[i] < highest || scores[i] == highest && equal-- > 0)
                 keep[i] = false;
-        }
+    }
+
+    /// <summary>The highest score that goes if the <paramref name="drop"/> (1 or more) lowest of several matrices' scores, each times its matrix's factor, do; and how many of those that equal it.</summary>
+    public static (float Highest, long Equal) Cut(IReadOnlyList<float[]> scores, ReadOnlySpan<float> factors, long drop)
+    {
+        // The upper and then the lower half of its bits.
+        long[] counts = new long[1 << 16];
+        for (int m = 0; m < factors.Length; m++)
+            foreach (float score in scores[m])
+                counts[BitConverter.SingleToUInt32Bits(score * factors[m]) >> 16]++;
+        (uint upper, long left) = Find(counts, drop);
+        counts.AsSpan().Clear();
+        for (int m = 0; m < factors.Length; m++)
+            foreach (float score in scores[m])
+                if (BitConverter.SingleToUInt32Bits(score * factors[m]) is uint bits && bits >> 16 == upper)
+                    counts[bits & 0xffff]++;
+        (uint lower, long equal) = Find(counts, left);
+        return (BitConverter.UInt32BitsToSingle(upper << 16 | lower), equal);
     }
 
     // The place at which the counts reach a number, and how much of that number is left to it.
-    static (uint Place, int Left) Find(int[] counts, int number)
+    static (uint Place, long Left) Find(long[] counts, long number)
     {
         uint place = 0;
         while (number > counts[place])

@@ -1,5 +1,7 @@
 using Coppice.Compression;
 using Coppice.Compression.Prune;
+using Coppice.Compression.Quantize;
+using Coppice.Models;
 
 namespace Coppice.Tests.Compression.Prune;
 
@@ -44,20 +46,54 @@ public class PruningTests
         Assert.Equal(gram.Mask!, norms.Mask!);
     }
 
-    [Theory]
-    [InlineData(2, 4)]
-    [InlineData(1, 4)]
-    [InlineData(4, 8)]
-    public void Every_method_keeps_n_of_every_m(int keep, int of)
+    public static TheoryData<string, string, string> Patterns()
     {
-        SparsityPattern pattern = new(keep, of);
-        float[] weights = Samples.Gaussian(6 * 32, 7);
-        InputStatistics inputs = Samples.Statistics(Samples.Inputs(50, 32, 8), 32);
-        foreach (PruneStep step in new PruneStep[] { new Magnitude { Pattern = pattern }, new Wanda { Pattern = pattern }, new RandomPruning { Pattern = pattern } })
+        TheoryData<string, string, string> cases = [];
+        foreach (string step in (string[])["random", "magnitude", "wanda", "sparseGpt", "gradient", "taylor", "snip", "multiTask"])
+            foreach ((string pattern, string stored) in ((string, string)[])[("2:4", "2:4-f16"), ("1:2", "2:4-f16"), ("4:8", "sparse-f16"), ("1:4", "sparse-f16"), ("3:16", "sparse-f16")])
+                cases.Add(step, pattern, stored);
+        return cases;
+    }
+
+    [Theory]
+    [MemberData(nameof(Patterns))]
+    public void Every_method_keeps_n_of_every_m_and_stores_no_zeros(string step, string text, string stored)
+    {
+        Assert.True(SparsityPattern.TryParse(text, out SparsityPattern pattern));
+        Recipe recipe = RecipeReader.Parse($"name: r\nsteps:\n  - {step}: {{ pattern: \"{text}\" }}\n", "test");
+        DecoderModel model = Samples.Model();
+        CompressionReport report = new CompressionPipeline(recipe, Samples.Pool) { Texts = [3, 3] }.Run(model, Samples.Tokens());
+        foreach (LayerResult layer in report.Layers.Where(layer => layer.Steps.Contains(step)))
         {
-            LayerWork work = Samples.Work(weights, 32, inputs);
-            step.Apply(work);
-            Assert.All(work.Mask!.Chunk(of), group => Assert.Equal(keep, group.Count(kept => kept)));
+            Assert.Equal(stored, layer.Kind);
+            float[] values = model.Matrices().Single(matrix => matrix.Name == layer.Name).Layer.Weight.ToDense();
+            Assert.All(values.Chunk(pattern.Of), group => Assert.True(group.Count(value => value != 0) <= pattern.Keep));
+            Assert.InRange(layer.Sparsity, pattern.Sparsity, pattern.Sparsity + 0.01);
+            // A bit for each place, 16 for each kept number, and 8 bytes a row where rows differ.
+            Assert.InRange(layer.BitsPerWeight, 1 + 16 * (1 - pattern.Sparsity) - 0.2, 1 + 16 * (1 - pattern.Sparsity) + 64.0 / layer.Columns + 0.2);
+        }
+        Assert.Equal(14, report.Layers.Count(layer => layer.Steps.Contains(step)));
+    }
+
+    [Theory]
+    [InlineData("2:4", "2:4-int4-g16")]
+    [InlineData("1:2", "2:4-int4-g16")]
+    [InlineData("1:4", "2:4-int4-g16")]
+    [InlineData("2:8", "2:4-int4-g16")]
+    [InlineData("4:8", "int4-g16")]
+    [InlineData("3:4", "int4-g16")]
+    public void What_keeps_at_most_two_of_four_is_stored_so_with_integers_too(string text, string stored)
+    {
+        Assert.True(SparsityPattern.TryParse(text, out SparsityPattern pattern));
+        foreach (PruneStep step in (PruneStep[])[new Wanda { Pattern = pattern }, new SparseGpt { Pattern = pattern }])
+        {
+            DecoderModel model = Samples.Model();
+            CompressionReport report = new CompressionPipeline(new Recipe("r", [step, new Gptq { GroupSize = 16 }]), Samples.Pool).Run(model, Samples.Tokens());
+            foreach (LayerResult layer in report.Layers.Where(layer => layer.Steps.Length == 2))
+            {
+                Assert.Equal(stored, layer.Kind);
+                Assert.All(model.Matrices().Single(matrix => matrix.Name == layer.Name).Layer.Weight.ToDense().Chunk(pattern.Of), group => Assert.True(group.Count(value => value != 0) <= pattern.Keep));
+            }
         }
     }
 

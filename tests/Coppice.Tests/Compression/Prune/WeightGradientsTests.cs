@@ -64,6 +64,18 @@ public class WeightGradientsTests
         Assert.All(before.OfType<DenseWeight>(), weight => Assert.False(weight.Values.RequiresGrad));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_matrix_alone_has_the_gradient_that_it_has_among_all(bool mixture)
+    {
+        DecoderModel model = mixture ? MixtureTests.Mixture() : Samples.Model();
+        int[][] tokens = Samples.Tokens(sequences: 3);
+        Dictionary<string, float[]> all = Gather(model, tokens, GradientMoment.Mean);
+        foreach ((string name, MatrixLayer layer) in Matrices(model))
+            Assert.Equal(all[name], WeightGradients.Gather(new WholeModel(model, [(name, layer)], [tokens], Samples.Pool, default), tokens, GradientMoment.Mean)[name], (a, b) => Math.Abs(a - b) <= 1e-6f);
+    }
+
     [Fact]
     public void Threads_change_nothing()
     {
