@@ -1,11 +1,12 @@
 using System.Globalization;
 using Coppice.Compression;
+using Coppice.Compression.Prune;
 using Coppice.Compression.Quantize;
 using Coppice.Tensors;
 
 namespace Coppice.Bench;
 
-/// <summary>GPTQ of one layer of 4096 x 4096, groups of 32, with and without what it does beyond the paper; bench/peers/gptq_torch.py is the paper's in PyTorch. The Gram matrix is gathered before the clock starts.</summary>
+/// <summary>GPTQ of one layer of 4096 x 4096, groups of 32, with and without what it does beyond the paper, and SparseGPT of the same; bench/peers/gptq_torch.py is GPTQ as the paper has it in PyTorch. The Gram matrix is gathered before the clock starts.</summary>
 static class GptqBench
 {
     const int Size = 4096, Tokens = 2048, Times = 3;
@@ -20,10 +21,12 @@ static class GptqBench
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"gptq threads {pool.Threads} gram of {Tokens} tokens seconds {gram:0.000}"));
         Measure(pool, "paper", weights, inputs, new Gptq { GroupSize = 32, Range = RangeFit.AbsMax });
         Measure(pool, "search and refit", weights, inputs, new Gptq { GroupSize = 32 });
+        Measure(pool, "half", weights, inputs, new SparseGpt());
+        Measure(pool, "2:4", weights, inputs, new SparseGpt { Pattern = new SparsityPattern(2, 4) });
     }
 
     // Every time is the whole of it: a factor that was found before is not used again.
-    static void Measure(WorkerPool pool, string what, float[] weights, InputStatistics inputs, Gptq step)
+    static void Measure(WorkerPool pool, string what, float[] weights, InputStatistics inputs, WeightStep step)
     {
         for (int time = 0; time < Times; time++)
         {
@@ -34,8 +37,8 @@ static class GptqBench
             step.Apply(work);
             double seconds = System.Diagnostics.Stopwatch.GetElapsedTime(start).TotalSeconds;
             cpu = Environment.CpuUsage.TotalTime.TotalSeconds - cpu;
-            double relative = LayerObjective.Relative(pool, weights, work.Grid!.ToDense(), inputs.Gram, Size);
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"gptq ({what}) threads {pool.Threads} seconds {seconds:0.000} cpu {cpu:0.000} relative {relative:0.000000}"));
+            double relative = LayerObjective.Relative(pool, weights, work.Grid?.ToDense() ?? work.Masked(), inputs.Gram, Size);
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{step.Key} ({what}) threads {pool.Threads} seconds {seconds:0.000} cpu {cpu:0.000} relative {relative:0.000000}"));
         }
     }
 
