@@ -76,7 +76,7 @@ public class MultiTaskTests
     {
         MultiTask step = new() { Targets = ["model.embed_tokens"] };
         CoppiceException error = Assert.Throws<CoppiceException>(() => new CompressionPipeline(new Recipe("r", [step]), Samples.Pool) { Texts = [3, 3] }.Run(Samples.Model(head: HeadKind.Untied), Samples.Tokens()));
-        Assert.Contains("model.embed_tokens enters no product", error.Message);
+        Assert.Contains("model.embed_tokens: enters no product", error.Message);
     }
 
     [Fact]
