@@ -54,6 +54,7 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
             }
             CompressionPlan steps = new(recipe.Name, phase.Steps, phase.FirstStep, model);
             using PreparedScores scores = new(steps, model, Split(calibration), pool, progress, cancel);
+            steps.Spread(model, Split(calibration), pool, cancel);
             scoreBytes = Math.Max(scoreBytes, scores.ByteCount);
             Calibration? states = calibration.Count == 0 ? null : new Calibration(model, calibration, pool);
             LayerPass pass = new(steps, scores, model, states, journal,

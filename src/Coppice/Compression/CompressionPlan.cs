@@ -1,3 +1,4 @@
+using Coppice.Compression.Prune;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -9,6 +10,7 @@ namespace Coppice.Compression;
 public sealed class CompressionPlan
 {
     readonly Dictionary<string, List<WeightStep>> steps = new(StringComparer.Ordinal);
+    readonly Dictionary<string, double> shares = new(StringComparer.Ordinal);
 
     /// <summary>Lays steps over a model.</summary>
     /// <param name="recipe">The recipe's name.</param>
@@ -47,6 +49,19 @@ public sealed class CompressionPlan
 
     /// <summary>Every step that some matrix gets, once.</summary>
     internal IEnumerable<WeightStep> Distinct => steps.Values.SelectMany(own => own).Distinct<WeightStep>(ReferenceEqualityComparer.Instance);
+
+    /// <summary>Spreads the sparsity of steps that do not take the same share of every matrix, from what the model is like now.</summary>
+    internal void Spread(Model model, IReadOnlyList<IReadOnlyList<int[]>> texts, WorkerPool pool, CancellationToken cancel)
+    {
+        List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
+        foreach (PruneStep step in Distinct.OfType<PruneStep>().Where(step => step.Allocation != SparsityAllocation.Uniform))
+            foreach ((string name, double share) in Allocator.Shares(step, new WholeModel(model, [.. matrices.Where(matrix => For(matrix.Name).Contains<WeightStep>(step, ReferenceEqualityComparer.Instance))], texts, pool, cancel)))
+                shares[name] = share;
+    }
+
+    /// <summary>A matrix's step with the share that it takes of it; null where that is none.</summary>
+    internal WeightStep? AsSpread(string name, WeightStep step) => step is not PruneStep { Allocation: not SparsityAllocation.Uniform } prune || !shares.TryGetValue(name, out double share) ? step
+        : share == 0 ? null : prune with { Sparsity = Math.Min(share, 1 - 1e-12) };
 
     /// <summary>How many matrices have at least one step.</summary>
     public int Count => steps.Count;

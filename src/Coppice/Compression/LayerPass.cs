@@ -149,7 +149,7 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
         if (isBlind)
             work.Warnings.Add($"{name}: {Reached(inputs!)}, fewer than {FewestTokens}: it got {string.Join(", ", steps.Select(step => step.Key))} in place of {string.Join(", ", plan.For(name).Select(step => step.Key))}");
         foreach (WeightStep step in steps)
-            step.Apply(work);
+            plan.AsSpread(name, step)?.Apply(work);
         layer.Weight = steps.Count == 0 && before is not DenseWeight ? before : Packing.Pack(work);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
 

@@ -82,7 +82,11 @@ internal static class StepRegistry
             throw options.Wrong("sparsity", $"nothing beside pattern {p}, or its {p.Sparsity:0.####}");
         if (pattern is not null && step is Magnitude or PreparedPruneStep && options.Has("scope"))
             throw options.Wrong("scope", "nothing beside a pattern, which looks within its own groups");
-        return step with { Sparsity = sparsity, Pattern = pattern };
+        SparsityAllocation allocation = options.Choice("allocation", SparsityAllocation.Uniform, ("uniform", SparsityAllocation.Uniform), ("global", SparsityAllocation.Global), ("owl", SparsityAllocation.Owl),
+            ("sensitivity", SparsityAllocation.Sensitivity), ("kl", SparsityAllocation.Kl));
+        if (pattern is not null && allocation != SparsityAllocation.Uniform)
+            throw options.Wrong("allocation", "nothing beside a pattern, which takes the same share everywhere");
+        return step with { Sparsity = sparsity, Pattern = pattern, Allocation = allocation };
     }
 
     static PruneStep Prepared(OptionReader options, PreparedPruneStep step) =>

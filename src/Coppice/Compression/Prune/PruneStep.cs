@@ -11,13 +11,22 @@ public abstract record PruneStep : WeightStep
     /// <summary>N:M, or null where the zeros may lie anywhere.</summary>
     public SparsityPattern? Pattern { get; init; }
 
+    /// <summary>How <see cref="Sparsity"/> is spread over the step's matrices.</summary>
+    public SparsityAllocation Allocation { get; init; }
+
+    /// <summary>Whether spreading it looks at the matrices' inputs.</summary>
+    internal bool ReadsInputs => Allocation is SparsityAllocation.Owl or SparsityAllocation.Kl || Allocation != SparsityAllocation.Uniform && this is not Magnitude;
+
     /// <inheritdoc/>
     public override StepEffect Effect => StepEffect.Prune;
 
     /// <inheritdoc/>
+    public override Statistics Needs => ReadsInputs ? Statistics.ColumnNorms : Statistics.None;
+
+    /// <inheritdoc/>
     public override IEnumerable<(string Name, string Value)> Options => Pattern is { } pattern
         ? [("pattern", $"\"{pattern}\"")]
-        : [("sparsity", Sparsity.ToString("R", CultureInfo.InvariantCulture))];
+        : [("sparsity", Sparsity.ToString("R", CultureInfo.InvariantCulture)), .. Allocation == SparsityAllocation.Uniform ? Array.Empty<(string, string)>() : [("allocation", Allocation.ToString().ToLowerInvariant())]];
 
     /// <inheritdoc/>
     public override string? Refuses(int rows, int columns) => Pruning.Refuses(Pattern, columns);
