@@ -39,7 +39,11 @@ static class EvalCommand
         string name = parsed.GetRequiredValue(ModelArgument.Model);
         string? baseName = parsed.GetValue(Base);
         if (parsed.GetValue(Labelled) is { } task)
-            return ClassifierReport.Run(session, task, name, baseName, cancel);
+        {
+            if (((Option[])[Data, TextArgument.Documents, Context, Stride, MinimumCharacters, MaxTokens, SpeedTokens, TextArgument.Sdk]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
+                throw new MisuseException($"{other.Name} is for texts without classes, and --task measures those with");
+            return ClassifierReport.Run(session, task, name, baseName, ActivationArgument.Of(parsed.GetValue(Activations), ActivationFormat.Float32), cancel);
+        }
         string spec = parsed.GetValue(Data) ?? (ModelArgument.IsGrove(name) || ModelArgument.IsGrove(baseName) ? "sdk:test" : throw new MisuseException($"--data is missing: {TextArgument.Specs}"));
         LanguageModel language = ModelArgument.Load(name);
         LanguageModel? against = baseName is null ? null : ModelArgument.Load(baseName);

@@ -3,6 +3,7 @@ using System.Numerics.Tensors;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Text;
+using Coppice.Weights;
 using Tensor = Coppice.Tensors.Tensor;
 
 namespace Coppice.Evaluation;
@@ -14,6 +15,9 @@ namespace Coppice.Evaluation;
 /// <param name="Right">Whether that was right.</param>
 public sealed record ClassificationScores(Score Accuracy, Score NegativeLogLikelihood, ImmutableArray<int> Answers, ImmutableArray<bool> Right)
 {
+    /// <summary>Texts that were longer than the model's context, and were cut.</summary>
+    public int Cut { get; init; }
+
     /// <summary>How much better these answers are than those of another model to the same texts, and how often both agree. The error is that of the paired difference.</summary>
     public (Score Gain, Score Agreement) Against(ClassificationScores other)
     {
@@ -30,18 +34,26 @@ public static class Classification
     const int TokensPerPass = 2048;
 
     /// <summary>Measures a model; texts longer than its context are cut at their end. Progress is the share of texts done.</summary>
-    /// <exception cref="CoppiceException">The model is no classifier, a label is none of its classes, or a score is not finite.</exception>
-    public static ClassificationScores Measure(EncoderModel model, Tokenizer tokenizer, LabelledTexts data, WorkerPool pool, IProgress<double>? progress = null, CancellationToken cancel = default)
+    /// <param name="model">A classifier.</param>
+    /// <param name="tokenizer">The model's.</param>
+    /// <param name="data">Texts and their classes.</param>
+    /// <param name="pool">Threads.</param>
+    /// <param name="activations">What integer matrices round their inputs to.</param>
+    /// <param name="progress">Hears the share.</param>
+    /// <param name="cancel">Stops between batches.</param>
+    /// <exception cref="CoppiceException">The model is no classifier, a label is none of its classes, a text has no tokens, or a score is not finite.</exception>
+    public static ClassificationScores Measure(EncoderModel model, Tokenizer tokenizer, LabelledTexts data, WorkerPool pool, ActivationFormat activations = ActivationFormat.Float32, IProgress<double>? progress = null, CancellationToken cancel = default)
     {
         if (model.Config.Task != EncoderTask.Classification)
             throw new CoppiceException($"this {model.Family} gives {model.Config.Task}, wanted a classifier");
-        ForwardContext context = new(pool);
+        ForwardContext context = new(pool) { Activations = activations };
+        int cut = 0;
         Batch batch = new();
         List<int> answers = [], truths = [.. data.Texts.Select((text, i) => ClassOf(model.Config.Labels, text.Label, i))];
         List<double> nats = [];
         for (int i = 0; i < data.Texts.Length; i++)
         {
-            Add(batch, tokenizer, data.Texts[i], model.ContextLength);
+            cut += Add(batch, tokenizer, data.Texts[i], i, model.ContextLength);
             if (batch.Count < TokensPerPass && i + 1 < data.Texts.Length)
                 continue;
             cancel.ThrowIfCancellationRequested();
@@ -57,8 +69,8 @@ public static class Classification
             progress?.Report((i + 1.0) / data.Texts.Length);
         }
         ImmutableArray<bool> right = [.. answers.Zip(truths, (answer, truth) => answer == truth)];
-        string signature = $"texts {data.Hash[..12]}, {data.Texts.Length} of them, tokenizer {tokenizer.Hash[..12]}, context {model.ContextLength}";
-        return new ClassificationScores(Mean("accuracy", [.. right.Select(one => one ? 1.0 : 0)], signature), Mean("nll", [.. nats], signature), [.. answers], right);
+        string signature = $"texts {data.Hash[..12]}, {data.Texts.Length} of them, tokenizer {tokenizer.Hash[..12]}, context {model.ContextLength}{(activations == ActivationFormat.Int8 ? ", int8 activations" : "")}";
+        return new ClassificationScores(Mean("accuracy", [.. right.Select(one => one ? 1.0 : 0)], signature), Mean("nll", [.. nats], signature), [.. answers], right) { Cut = cut };
     }
 
     /// <summary>A mean with its standard error.</summary>
@@ -85,9 +97,12 @@ public static class Classification
         return double.IsFinite(nats) ? nats : throw new CoppiceException($"text {text + 1}: the scores are not finite; the weights hold NaN or overflow");
     }
 
-    static void Add(Batch batch, Tokenizer tokenizer, LabelledText text, int context)
+    // 1 where the text had to be cut.
+    static int Add(Batch batch, Tokenizer tokenizer, LabelledText text, int index, int context)
     {
         TokenSequence encoded = tokenizer.EncodeForModel(text.Text, text.Second);
+        if (encoded.Ids.Count == 0)
+            throw new CoppiceException($"text {index + 1} has no tokens, and the model's tokenizer puts none around it");
         // What closes a text stays at its end.
         int[] ids = encoded.Ids.Count <= context ? [.. encoded.Ids] : [.. encoded.Ids.Take(context - 1), encoded.Ids[^1]];
         int second = encoded.TypeIds.TakeWhile(type => type == 0).Count();
@@ -95,5 +110,6 @@ public static class Classification
             batch.AddPair(ids, second);
         else
             batch.Add(ids);
+        return encoded.Ids.Count > context ? 1 : 0;
     }
 }

@@ -12,7 +12,7 @@ namespace Coppice.Evaluation;
 /// <param name="Label">The class by its name or its number from 0.</param>
 public sealed record LabelledText(string Text, string? Second, string Label);
 
-/// <summary>Texts with classes from a .tsv with a head line, as GLUE's tasks have it, or a .jsonl: columns or fields <c>sentence</c> (or <c>text</c>, <c>sentence1</c>), <c>sentence2</c> and <c>label</c>.</summary>
+/// <summary>Texts with classes from a .tsv with a head line, as GLUE's tasks have it, or a .jsonl: columns or fields <c>sentence</c> (or <c>text</c>, <c>sentence1</c>), <c>sentence2</c> and <c>label</c>. Empty lines are passed over.</summary>
 /// <param name="Texts">In the file's order.</param>
 /// <param name="Hash">SHA-256 of the file.</param>
 public sealed record LabelledTexts(ImmutableArray<LabelledText> Texts, string Hash)
@@ -43,17 +43,19 @@ public sealed record LabelledTexts(ImmutableArray<LabelledText> Texts, string Ha
         int text = Array.FindIndex(heads, first.Contains), pair = Array.FindIndex(heads, second.Contains), truth = Array.FindIndex(heads, label.Contains);
         if (text < 0 || truth < 0)
             throw new CoppiceException($"{path}: its head line has columns {string.Join(", ", heads)}, wanted {string.Join(" or ", first)}, and label");
-        return [.. lines.Skip(1).Select((line, i) =>
+        return [.. lines.Index().Skip(1).Where(line => line.Item.Length > 0).Select(numbered =>
         {
+            (int i, string line) = numbered;
             string[] cells = line.Split('\t');
             return cells.Length == heads.Length
                 ? new LabelledText(cells[text], pair < 0 ? null : cells[pair], cells[truth])
-                : throw new CoppiceException($"{path}: line {i + 2} has {cells.Length} cells, wanted {heads.Length}");
+                : throw new CoppiceException($"{path}: line {i + 1} has {cells.Length} cells, wanted {heads.Length}");
         })];
     }
 
-    static ImmutableArray<LabelledText> Fields(string path, string[] lines) => [.. lines.Select((line, i) =>
+    static ImmutableArray<LabelledText> Fields(string path, string[] lines) => [.. lines.Index().Where(line => !string.IsNullOrWhiteSpace(line.Item)).Select(numbered =>
     {
+        (int i, string line) = numbered;
         string place = $"{path}, line {i + 1}";
         try
         {

@@ -45,6 +45,9 @@ public sealed class Conversion(ConversionOptions options, WorkerPool pool)
         catch (Exception error) when (error is not OperationCanceledException && error.InnerException is not IOException)
         {
             staging.Discard();
+            // What was built is where nobody looks.
+            if (error is CoppiceException && error.Message.StartsWith(staging.Built, StringComparison.Ordinal))
+                throw new CoppiceException(output + error.Message[staging.Built.Length..], error);
             throw;
         }
     }

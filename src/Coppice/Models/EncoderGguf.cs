@@ -6,15 +6,22 @@ using Coppice.Weights;
 
 namespace Coppice.Models;
 
-/// <summary>An encoder as llama.cpp embeds texts with it: architecture bert, which is DistilBERT without types, and RoBERTa without the rows of positions that no token has.</summary>
+/// <summary>
+/// An encoder as llama.cpp embeds and ranks texts with it: architecture bert, which is DistilBERT without types, and RoBERTa without the rows of positions that no token has. A classifier is its head for ranking:
+/// a product, tanh, a product over the first token.
+/// </summary>
 static class EncoderGguf
 {
-    const string Architecture = "bert", WeightSuffix = ".weight";
+    const string Architecture = "bert", WeightSuffix = ".weight", Labels = Architecture + ".classifier.output_labels";
+
+    // llama.cpp's numbers for what is done with the states.
+    const uint MeanPooling = 1, FirstPooling = 2, RankPooling = 4;
 
     static readonly TensorNames names = new("blk.",
         ("model.embed_tokens.", "token_embd."), ("model.embed_positions.", "position_embd."), ("model.embed_types.", "token_types."), ("model.embed_norm.", "token_embd_norm."),
         ("self_attn.q_proj.", "attn_q."), ("self_attn.k_proj.", "attn_k."), ("self_attn.v_proj.", "attn_v."), ("self_attn.o_proj.", "attn_output."), ("post_attention_layernorm.", "attn_output_norm."),
-        ("mlp.up_proj.", "ffn_up."), ("mlp.down_proj.", "ffn_down."), ("post_feedforward_layernorm.", "layer_output_norm."));
+        ("mlp.up_proj.", "ffn_up."), ("mlp.down_proj.", "ffn_down."), ("post_feedforward_layernorm.", "layer_output_norm."),
+        ("head.dense.", "cls."), ("head.out.", "cls.output."));
 
     /// <summary>Whether a file holds an encoder.</summary>
     public static bool Reads(Gguf file) => file.Get<string>("general.architecture") == Architecture;
@@ -26,11 +33,14 @@ static class EncoderGguf
     public static (Model Model, Tokenizer Tokenizer) Read(Gguf file, WeightReading reading)
     {
         const string prefix = Architecture + ".";
-        bool hasTypes = file.Names.Contains("token_types.weight");
+        bool hasTypes = file.Names.Contains("token_types.weight"), isClassifier = file.Names.Contains("cls.weight") || file.Names.Contains("cls.output.weight");
+        if (isClassifier && !(file.Names.Contains("cls.weight") && file.Names.Contains("cls.output.weight")))
+            throw new CoppiceException($"{file.Path}: has a classifier of one product, wanted cls and cls.output");
         EncoderConfig config = new()
         {
             Family = hasTypes ? "bert" : "distilbert",
-            Task = EncoderTask.Embedding,
+            Task = isClassifier ? EncoderTask.Classification : EncoderTask.Embedding,
+            Labels = isClassifier ? file.Get<string[]>(Labels, [.. Enumerable.Range(0, (int)file.ShapeOf("cls.output.weight")[0]).Select(label => $"LABEL_{label}")]) : [],
             HiddenSize = file.Get<int>(prefix + "embedding_length"),
             IntermediateSize = file.Get<int>(prefix + "feed_forward_length"),
             LayerCount = file.Get<int>(prefix + "block_count"),
@@ -39,7 +49,7 @@ static class EncoderGguf
             ContextLength = file.Get<int>(prefix + "context_length"),
             TypeCount = hasTypes ? (int)file.ShapeOf("token_types.weight")[0] : 0,
             NormEpsilon = file.Get<float>(prefix + "attention.layer_norm_epsilon"),
-            Pooling = file.Get(prefix + "pooling_type", 1) == 2 ? Pooling.First : Pooling.Mean,
+            Pooling = file.Get(prefix + "pooling_type", (int)MeanPooling) == FirstPooling ? Pooling.First : Pooling.Mean,
         };
         config.Validate(file.Path);
         Tokenizer tokenizer = GgufVocabulary.Read(file);
@@ -51,15 +61,18 @@ static class EncoderGguf
     public static void Save(EncoderModel model, Tokenizer tokenizer, string path, string name, WritingOptions? options, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null)
     {
         EncoderConfig config = model.Config;
-        if (config.Task != EncoderTask.Embedding)
-            throw new CoppiceException($"{path}: llama.cpp embeds texts with a {config.Family}, and this one has a head for {config.Task}");
+        bool isClassifier = config.Task == EncoderTask.Classification;
+        if (config.Task == EncoderTask.MaskedLanguage)
+            throw new CoppiceException($"{path}: llama.cpp has no place for the head of a {config.Family} that tells what stands in a token's place");
+        if (isClassifier && config.PoolerActivation != Activation.Tanh)
+            throw new CoppiceException($"{path}: llama.cpp computes classifiers with tanh, that of this {config.Family} has {config.PoolerActivation}");
         if (config.Activation is not (Activation.Gelu or Activation.GeluTanh))
             throw new CoppiceException($"{path}: llama.cpp computes {Architecture} with GELU, this model has {config.Activation}");
         List<GgufWriter.Source> sources = [];
         foreach (CheckpointEntry entry in ModelCheckpoint.Entries(model))
         {
             // What llama.cpp has no place for, and does not need.
-            if (entry.Name.StartsWith("head.", StringComparison.Ordinal))
+            if (!isClassifier && entry.Name.StartsWith("head.", StringComparison.Ordinal))
                 continue;
             CheckpointEntry named = entry.Rename(names.Of(entry.Name));
             if (entry.Weight is not { } weight)
@@ -90,7 +103,8 @@ static class EncoderGguf
             new(prefix + "attention.head_count", (uint)config.HeadCount),
             new(prefix + "attention.layer_norm_epsilon", config.NormEpsilon),
             new(prefix + "attention.causal", false),
-            new(prefix + "pooling_type", config.Pooling == Pooling.First ? 2u : 1u),
+            new(prefix + "pooling_type", isClassifier ? RankPooling : config.Pooling == Pooling.First ? FirstPooling : MeanPooling),
+            .. isClassifier ? [new(Labels, config.Labels.ToArray())] : (KeyValuePair<string, object>[])[],
             new("tokenizer.ggml.token_type_count", (uint)Math.Max(1, config.TypeCount)),
             .. GgufVocabulary.Write(tokenizer, config.VocabularySize),
         ];

@@ -1,4 +1,8 @@
 using System.Text.Json;
+using Coppice.Formats;
+using Coppice.Tests.Formats;
+using Coppice.Tests.Models.Families;
+using Coppice.Text;
 
 namespace Coppice.Tests.Cli;
 
@@ -72,5 +76,22 @@ public sealed class EvalTests
         Assert.Equal(7_975, json.GetProperty("scoredTokens").GetInt32());
         Assert.Equal(1.307501, Score(json.GetProperty("scores"), "nll").GetProperty("value").GetDouble(), 5e-5);
         Assert.Equal(0.882573, Score(json.GetProperty("scores"), "bitsPerByte").GetProperty("value").GetDouble(), 5e-5);
+    }
+
+    [Fact]
+    public void A_classifier_is_measured_on_labelled_texts_and_against_its_base()
+    {
+        using TemporaryFolder folder = new();
+        Directory.CreateDirectory(folder["model"]);
+        new RandomEncoder("bert ForSequenceClassification").Write(folder["model"]);
+        BpeTrainer.Train(["a"], new BpeTraining { VocabularySize = RandomEncoder.Vocabulary }).Save(folder["model"]);
+        File.WriteAllText(folder["task.tsv"], "sentence\tlabel\na good film\tgood\nbad\tbad\nso so\tso-so\nfine\t2\n\n");
+        CommandLine.Run("compress", folder["model"], "-o", folder["small"], "--to", "int8", "--quiet");
+        JsonElement json = CommandLine.Json("eval", folder["small"], "--base", folder["model"], "--task", folder["task.tsv"]);
+        Assert.Equal(["accuracy", "nll"], json.GetProperty("scores").EnumerateArray().Select(score => score.GetProperty("metric").GetString()));
+        Assert.Equal(["accuracyGain", "agreement"], json.GetProperty("comparison").EnumerateArray().Select(score => score.GetProperty("metric").GetString()));
+        Assert.Equal(4, json.GetProperty("scores")[0].GetProperty("samples").GetInt32());
+        Assert.Equal(0, json.GetProperty("cutTexts").GetInt32());
+        Assert.Contains("--context is for texts without classes", CommandLine.Run("eval", folder["model"], "--task", folder["task.tsv"], "--context", "5").FailsInOneLine(2), StringComparison.Ordinal);
     }
 }

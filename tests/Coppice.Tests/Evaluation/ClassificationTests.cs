@@ -71,6 +71,25 @@ public sealed class ClassificationTests : IDisposable
             Assert.Throws<CoppiceException>(() => Classification.Measure(model, tokenizer, LabelledTexts.Read(folder["task.tsv"]), pool)).Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Empty_lines_are_passed_over_and_a_text_without_tokens_is_refused()
+    {
+        File.WriteAllText(folder["task.tsv"], "sentence\tlabel\na\t1\n\nb\t2\n\n");
+        File.WriteAllText(folder["task.jsonl"], "{\"text\": \"a\", \"label\": 1}\n\n  \n{\"text\": \"b\", \"label\": 2}\n");
+        Assert.Equal(LabelledTexts.Read(folder["task.tsv"]).Texts.ToArray(), LabelledTexts.Read(folder["task.jsonl"]).Texts.ToArray());
+        (EncoderModel model, Tokenizer tokenizer) = Model();
+        File.WriteAllText(folder["task.tsv"], "sentence\tlabel\na\t1\n\t2\n");
+        Assert.Contains("text 2 has no tokens", Assert.Throws<CoppiceException>(() => Classification.Measure(model, tokenizer, LabelledTexts.Read(folder["task.tsv"]), pool)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Texts_that_are_cut_are_counted()
+    {
+        (EncoderModel model, Tokenizer tokenizer) = Model();
+        File.WriteAllText(folder["task.tsv"], $"sentence\tlabel\na\t1\n{new string('b', 50)}\t2\n");
+        Assert.Equal(1, Classification.Measure(model, tokenizer, LabelledTexts.Read(folder["task.tsv"]), pool).Cut);
+    }
+
     (EncoderModel Model, Tokenizer Tokenizer) Model()
     {
         new RandomEncoder("roberta ForSequenceClassification").Write(folder.Path);

@@ -149,6 +149,30 @@ public sealed class EncoderTests : IDisposable
         Assert.Equal(Results(model, new Batch(tokens)), Results(again, new Batch(tokens)));
     }
 
+    [Theory]
+    [InlineData("bert")]
+    [InlineData("roberta")]
+    public void A_gguf_holds_a_classifier_and_its_classes(string family)
+    {
+        RandomEncoder reference = Write(family + " ForSequenceClassification");
+        ModelGguf.Save(Load(), Tokenizer(), folder["model.gguf"], "tiny", GgmlType.F32);
+        EncoderModel again = (EncoderModel)ModelGguf.Load(folder["model.gguf"]).Model;
+        Assert.Equal(["bad", "so-so", "good"], again.Config.Labels);
+        Close(reference.Result(tokens)[0], Results(again, new Batch(tokens)));
+        using Gguf file = Gguf.Open(folder["model.gguf"]);
+        Assert.Equal((4, 3L), (file.Get<int>("bert.pooling_type"), file.ShapeOf("cls.output.weight")[0]));
+    }
+
+    [Theory]
+    [InlineData("distilbert ForSequenceClassification", "llama.cpp computes classifiers with tanh, that of this distilbert has Relu")]
+    [InlineData("bert ForMaskedLM", "llama.cpp has no place for the head of a bert that tells what stands in a token's place")]
+    public void A_head_that_llama_cpp_does_not_compute_is_refused(string kind, string reason)
+    {
+        Write(kind);
+        Assert.Contains(reason, Assert.Throws<CoppiceException>(() => ModelGguf.Save(Load(), Tokenizer(), folder["model.gguf"], "tiny", GgmlType.F32)).Message, StringComparison.Ordinal);
+        Assert.False(File.Exists(folder["model.gguf"]));
+    }
+
     [Fact]
     public void A_classifier_is_compressed_calibrated_and_written_as_a_decoder_is()
     {

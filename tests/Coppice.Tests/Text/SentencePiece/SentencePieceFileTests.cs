@@ -34,6 +34,9 @@ public class SentencePieceFileTests
         Assert.Empty(tokenizer.Encode("   "));
         Assert.Equal("a b", tokenizer.Decode(tokenizer.Encode("a  b")));
         Assert.Equal([6, 10, 5], tokenizer.Encode("a<sep>b"));
+        // A text that begins with a symbol has the space in front still.
+        Assert.Equal([3, 10, 5], tokenizer.Encode("<sep>b"));
+        Assert.Equal([3, 10, 5], tokenizer.Encode("  <sep>b"));
         Assert.DoesNotContain(2, tokenizer.Encode("</s>"));
     }
 
