@@ -13,6 +13,9 @@ const distance = 0.005, nearSteps = name => /^mixtral|moe/.test(name) ? 0.9 : 1;
 // The cosine between two embeddings; llama.cpp takes GELU's tanh formula from a table of halves where BERT has the exact function.
 const cosine = 0.9999;
 
+// Scores are around one in size; products are of halves.
+const scoreDistance = 0.01;
+
 let llama;
 before(async () => {
   llama = await getLlama({ gpu: false, build: "never", skipDownload: true, progressLogs: false, logLevel: LlamaLogLevel.error });
@@ -39,8 +42,33 @@ for (const file of new Set(reference.families.map(run => run.file)))
     }
   });
 
+const isClassifier = file => /classifier/.test(file);
+
+describe("classifiers", () => {
+  for (const file of new Set(reference.embedded.map(one => one.file).filter(isClassifier)))
+    test(`${file}: the same scores`, async t => {
+      const model = await llama.loadModel({ modelPath: at(file), gpuLayers: 0 });
+      try {
+        const context = await model.createRankingContext({ contextSize: 128, batchSize: 128 });
+        let farthest = 0;
+        for (const { ids, vector } of reference.embedded.filter(one => one.file === file)) {
+          // The public function gives the first score of texts that it cuts itself; these are all scores of our ids.
+          await context._evaluateRankingForInput(ids);
+          const theirs = context._llamaContext._ctx.getEmbedding(ids.length, vector.length);
+          assert.equal(theirs.length, vector.length, "another number of classes");
+          farthest = Math.max(farthest, ...vector.map((score, i) => Math.abs(score - theirs[i])));
+        }
+        t.diagnostic(`farthest score ${farthest.toFixed(6)}`);
+        assert.ok(farthest <= scoreDistance, `scores differ by ${farthest}, at most ${scoreDistance} allowed`);
+        prove({ family: file.replace(/\.gguf$/, ""), format: "gguf", storage: "F16", runtime: "llama.cpp", farthest });
+      } finally {
+        await model.dispose();
+      }
+    });
+});
+
 describe("embeddings", () => {
-  for (const file of new Set(reference.embedded.map(one => one.file)))
+  for (const file of new Set(reference.embedded.map(one => one.file).filter(file => !isClassifier(file))))
     test(`${file}: the same direction`, async t => {
       const model = await llama.loadModel({ modelPath: at(file), gpuLayers: 0 });
       try {

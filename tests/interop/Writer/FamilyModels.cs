@@ -77,6 +77,8 @@ static class FamilyModels
         ["bert-first"] = Bert with { Pooling = Pooling.First },
         ["roberta"] = Bert with { Family = "roberta", TypeCount = 1, FirstPosition = 2 },
         ["distilbert"] = Bert with { Family = "distilbert", TypeCount = 0 },
+        ["bert-classifier"] = Bert with { Task = EncoderTask.Classification, Labels = ["bad", "so-so", "good"] },
+        ["roberta-classifier"] = Bert with { Family = "roberta", TypeCount = 1, FirstPosition = 2, Task = EncoderTask.Classification, Labels = ["no", "yes"] },
     };
 
     /// <summary>Every decoder by the name of its file.</summary>
