@@ -31,6 +31,18 @@ public sealed class CompressTests : IDisposable
                 Assert.Equal("f16", weight.GetProperty("kind").GetString());
     }
 
+    [Fact]
+    public void Each_text_is_a_task_of_its_own()
+    {
+        File.WriteAllText(tiny["recipe.yaml"], "steps:\n  - multiTask: { combine: minimum }\n");
+        string[] command = ["compress", tiny.Model, "--recipe", tiny["recipe.yaml"], "--calibrate", tiny.Text, "--documents", "line", "--calibration-tokens", "64"];
+        JsonElement json = CommandLine.Json([.. command, "--calibrate", tiny.Text, "-o", tiny["out"]]);
+        Assert.Equal(128, json.GetProperty("calibrationTokens").GetInt32());
+        Assert.True(json.GetProperty("scoreBytes").GetInt64() > 0);
+        Assert.Equal(128, CommandLine.Json(["plan", .. command[1..], "--calibrate", tiny.Text]).GetProperty("calibrationTokens").GetInt32());
+        Assert.Contains("wanted at least two calibration texts, one for each task, found 1", CommandLine.Run([.. command, "-o", tiny["other"], "--quiet"]).FailsInOneLine(1));
+    }
+
     [Theory]
     [InlineData("q8_0", "q8_0")]
     [InlineData("q4_0", "q4_0")]
