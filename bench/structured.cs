@@ -42,7 +42,9 @@ string[] methods =
     "pruneChannels: { share: 0.125, score: weightNorm }",
     "pruneChannels: { share: 0.125, score: activationVariance }",
     "pruneChannels: { share: 0.125 }",
+    "mergeChannels: { share: 0.125 }",
     "pruneChannels: { share: 0.125, reconstruct: true }",
+    "mergeChannels: { share: 0.125, reconstruct: true }",
     "pruneNeurons: { share: 0.25 }|pruneHeads: { share: 0.25 }",
     "surgeonNeurons: { share: 0.25 }|pruneHeads: { share: 0.25, reconstruct: true }",
 ];

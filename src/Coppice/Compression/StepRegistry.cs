@@ -40,6 +40,7 @@ internal static class StepRegistry
         ["graphPruning"] = GraphPruning.Read,
         ["pruneChannels"] = PruneChannels.Read,
         ["fineTune"] = FineTune.Read,
+        ["mergeChannels"] = MergeChannels.Read,
         ["ggufBlock"] = options => new GgufBlock
         {
             Type = options.Choice("type", BlockFormat.Of<Q8_0>(), Blocks),

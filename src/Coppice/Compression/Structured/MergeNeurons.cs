@@ -19,7 +19,7 @@ public sealed record MergeNeurons : NeuronStep
             return PruneNeurons.ByWeights(part, keep);
         int all = part.Down.Weight.Columns;
         float[] down = part.Down.Weight.ToDense();
-        (int[] kept, double[] error) = Merging.Run(inputs.Products!.Gram, all, down, keep, work.Cancel);
-        return new NeuronChoice(kept, string.Create(CultureInfo.InvariantCulture, $"merged into those most alike, of which {100 * error.Average():0.0} % of the mean square was not"), Columns.Of(part.Down.Weight, down, kept));
+        (int[] kept, Merge[] merges) = Merging.Run(inputs.Products!.Gram, all, down, keep, work.Cancel);
+        return new NeuronChoice(kept, string.Create(CultureInfo.InvariantCulture, $"merged into those most alike, of which {100 * merges.Average(merge => merge.Unlike):0.0} % of the mean square was not"), Columns.Of(part.Down.Weight, down, kept));
     }
 }

@@ -12,16 +12,17 @@ public static class Merging
     /// <param name="weights">W [outputs, inputs]; columns that stay take up the others, which are left as they were.</param>
     /// <param name="keep">How many stay, at least one.</param>
     /// <param name="cancel">Stops the work.</param>
-    /// <returns>The inputs that stay, ascending, and r / G_bb of each that went, in order.</returns>
-    public static (int[] Kept, double[] Unlike) Run(ReadOnlySpan<float> gram, int inputs, Span<float> weights, int keep, CancellationToken cancel = default)
+    /// <returns>The inputs that stay, ascending, and what was merged, in order.</returns>
+    public static (int[] Kept, Merge[] Merges) Run(ReadOnlySpan<float> gram, int inputs, Span<float> weights, int keep, CancellationToken cancel = default)
     {
         bool[] isGone = new bool[inputs];
         int[] nearest = new int[inputs];
-        double[] residual = new double[inputs], squares = new double[inputs], unlike = new double[inputs - keep];
+        double[] residual = new double[inputs], squares = new double[inputs];
+        Merge[] merges = new Merge[inputs - keep];
         Importance.AddColumnSquares(weights, squares);
         for (int b = 0; b < inputs; b++)
             Find(gram, b);
-        for (int step = 0; step < unlike.Length; step++)
+        for (int step = 0; step < merges.Length; step++)
         {
             cancel.ThrowIfCancellationRequested();
             int gone = -1;
@@ -30,20 +31,19 @@ public static class Merging
                     gone = b;
             int into = nearest[gone];
             isGone[gone] = true;
-            double own = gram[gone * inputs + gone], other = gram[into * inputs + into], scale = other > 0 ? gram[gone * inputs + into] / other : 0;
-            unlike[step] = own > 0 ? residual[gone] / own : 0;
+            double own = gram[gone * inputs + gone], other = gram[into * inputs + into];
+            merges[step] = new Merge(gone, into, other > 0 ? gram[gone * inputs + into] / other : 0, own > 0 ? residual[gone] / own : 0);
+            Apply(merges[step], weights, inputs);
             squares[into] = 0;
             for (int row = 0; row < weights.Length; row += inputs)
-            {
-                weights[row + into] += (float)(scale * weights[row + gone]);
                 squares[into] += (double)weights[row + into] * weights[row + into];
-            }
             for (int b = 0; b < inputs; b++)
                 if (!isGone[b] && nearest[b] == gone)
                     Find(gram, b);
         }
-        return ([.. Enumerable.Range(0, inputs).Where(b => !isGone[b])], unlike);
+        return ([.. Enumerable.Range(0, inputs).Where(b => !isGone[b])], merges);
 
+        // What of b the input that tells most of it does not.
         void Find(ReadOnlySpan<float> gram, int b)
         {
             double most = -1;
@@ -58,4 +58,18 @@ public static class Merging
             residual[b] = Math.Max(0, gram[b * inputs + b] - most);
         }
     }
+
+    /// <summary>w_into += scale w_from, for weights [outputs, inputs].</summary>
+    public static void Apply(Merge merge, Span<float> weights, int inputs)
+    {
+        for (int row = 0; row < weights.Length; row += inputs)
+            weights[row + merge.Into] += (float)(merge.Scale * weights[row + merge.From]);
+    }
 }
+
+/// <summary>One input that is read from another: x_from ~ scale x_into.</summary>
+/// <param name="From">What goes.</param>
+/// <param name="Into">What takes it up.</param>
+/// <param name="Scale">How large it is beside that.</param>
+/// <param name="Unlike">The share of its mean square that the other does not tell, 0 to 1.</param>
+public readonly record struct Merge(int From, int Into, double Scale, double Unlike);

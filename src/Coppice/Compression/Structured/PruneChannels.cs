@@ -7,65 +7,32 @@ using Tensor = Coppice.Tensors.Tensor;
 
 namespace Coppice.Compression.Structured;
 
-/// <summary>Takes a share of the residual stream's channels out of the whole model: of every matrix that reads or writes it (Ma et al. 2023; Muralidharan et al. 2024).</summary>
-public sealed record PruneChannels : CompensatingStep
+/// <summary>Takes out the channels of lowest score (Ma et al. 2023; Muralidharan et al. 2024).</summary>
+public sealed record PruneChannels : ChannelStep
 {
     /// <inheritdoc/>
     public override string Key => "pruneChannels";
 
-    /// <summary>The share that goes, above 0 and below 1.</summary>
-    public double Share { get; init; } = 0.2;
-
     /// <summary>What tells how much a channel matters.</summary>
     public UnitScore Score { get; init; }
 
-    /// <summary>The new width is a multiple of this.</summary>
-    public int Multiple { get; init; } = 32;
-
     /// <inheritdoc/>
-    public override IEnumerable<(string Name, string Value)> Options => [("score", UnitScores.NameOf(Score)), ("share", Number(Share)), ("multiple", Multiple.ToString(CultureInfo.InvariantCulture)), .. base.Options];
+    public override IEnumerable<(string Name, string Value)> Options => [("score", UnitScores.NameOf(Score)), .. base.Options];
 
-    internal static PruneChannels Read(OptionReader options) => ReadCompensation(options, new PruneChannels
-    {
-        Share = options.Between("share", 0.2, 0, 1),
-        Score = UnitScores.Read(options),
-        Multiple = options.Int("multiple", 32, 1, 4096),
-    });
+    internal static PruneChannels Read(OptionReader options) => ReadCommon(options, new PruneChannels { Score = UnitScores.Read(options) });
 
     private protected override Statistics Needs => UnitScores.ReadsText(Score) ? Statistics.ColumnNorms : Statistics.None;
 
-    /// <inheritdoc/>
-    protected override DecoderModel Apply(DecoderModel model, ModelWork work)
+    private protected override ChannelChoice Choose(DecoderModel model, ModelWork work, int keep)
     {
-        int keep = CountKept("channels", model.Width, Share, Multiple);
-        KeptUnits all = KeptUnits.All(model);
-        // Before any work: the sizes do not depend on which channels go.
-        ShrunkConfig.Of(model.Config, all with { Channels = [.. Enumerable.Range(0, keep)] });
         double[] scores = Score switch
         {
-            UnitScore.Random => [.. all.Channels.Select(_ => work.Random.NextDouble())],
+            UnitScore.Random => [.. Enumerable.Range(0, model.Width).Select(_ => work.Random.NextDouble())],
             UnitScore.WeightNorm => WeightSquares(model),
             _ => Shares(model, work),
         };
         int[] kept = Importance.Highest(scores, keep);
-        work.Notes.Add(string.Create(CultureInfo.InvariantCulture, $"{model.Width - keep} of {model.Width} channels went, with {100 * Importance.ShareGone(scores, kept):0.00} % of the score"));
-        DecoderModel small = Shrinking.Apply(model, all with { Channels = kept });
-        if (Reconstruct == Compensation.LeastSquares)
-            Gather(model, work, block => Groups(block).Select(group => group[0]), (layer, inputs) =>
-            {
-                foreach ((IReadOnlyList<Linear> group, IReadOnlyList<Linear> smaller) in Groups(model.Blocks[layer]).Zip(Groups(small.Blocks[layer])))
-                    foreach ((Linear reader, Linear after) in group.Zip(smaller))
-                        if (inputs[group[0]].Moments.Tokens >= FewestTokens)
-                            Reconstruction.Of(work, reader, kept, inputs[group[0]], Dampening).Put(after);
-            });
-        return small;
-    }
-
-    // What reads the stream, in groups with one input.
-    static IEnumerable<IReadOnlyList<Linear>> Groups(TransformerBlock block)
-    {
-        HashSet<Linear> readers = [.. Readers(block)];
-        return block.Stages.SelectMany(stage => stage.Groups).Where(group => readers.Contains(group[0]));
+        return new ChannelChoice(kept, string.Create(CultureInfo.InvariantCulture, $"with {100 * Importance.ShareGone(scores, kept):0.00} % of the score"));
     }
 
     // Squares of all weights that meet a channel: columns of what reads the stream, rows of what writes to it.
@@ -112,7 +79,4 @@ public sealed record PruneChannels : CompensatingStep
         }
         return sums;
     }
-
-    static IEnumerable<Linear> Readers(TransformerBlock block) =>
-        [block.Attention.Query, block.Attention.Key, block.Attention.Value, .. block.FeedForward.Routers, .. KeptUnits.Parts(block.FeedForward).SelectMany(part => part.ReadTogether)];
 }

@@ -5,26 +5,6 @@ namespace Coppice.Tests.Compression.Structured;
 public class GraphTests
 {
     [Fact]
-    public void The_least_loss_is_merged_first_and_what_was_added_counts()
-    {
-        // x_1 = 2 x_0, x_2 apart, x_3 = 0.5 x_2 but for a little: of four inputs two stay.
-        float[] gram =
-        [
-            1, 2, 0, 0,
-            2, 4, 0, 0,
-            0, 0, 4, 2,
-            0, 0, 2, 1.1f,
-        ];
-        float[] weights = [1, 1, 1, 1, 0, 3, 2, 1];
-        (int[] kept, double[] unlike) = Merging.Run(gram, 4, weights, 2);
-        // 0 goes into 1 for nothing (x_0 = x_1 / 2), then 3 into 2 (x_3 ~ x_2 / 2, a tenth of 1.1 is left).
-        Assert.Equal([1, 2], kept);
-        Assert.Equal([0, 0.1 / 1.1], unlike, (a, b) => Math.Abs(a - b) < 1e-6);
-        Assert.Equal([1.5f, 1.5f], weights[1..3]);
-        Assert.Equal([3, 2.5f], weights[5..7]);
-    }
-
-    [Fact]
     public void Two_cliques_with_a_bridge_are_two_communities()
     {
         List<(int, double)>[] edges = [.. Enumerable.Range(0, 8).Select(_ => new List<(int, double)>())];
