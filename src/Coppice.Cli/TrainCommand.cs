@@ -5,6 +5,7 @@ using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Text;
 using Coppice.Training;
+using Coppice.Training.Sparse;
 
 namespace Coppice.Cli;
 
@@ -32,11 +33,6 @@ static class TrainCommand
     static readonly Option<int> CheckpointEvery = Options.Integer("--checkpoint-every", "Steps between checkpoints; 0: none are kept", Defaults.CheckpointEvery);
     static readonly Option<int> MeasureEvery = Options.Integer("--measure-every", "Steps between measurements on held-out text; 0: at the end only", value: 0);
     static readonly Option<string?> Keep = Options.Choice("--keep", "What a step keeps for its way back: all (the default), the same as bfloat16 where that is exact enough, or blocks' inputs alone, which costs about a fifth more time", "all", "bf16", "inputs");
-    static readonly Option<string?> Zeros = Options.Choice("--zeros", "Which zeros of MODEL stay 0: those of pruned matrices (the default), all, or none: they train", "pruned", "all", "train");
-    static readonly Option<int?> LoraRank = Options.OptionalInteger("--lora", "Leave MODEL's matrices as they are and train a change of rank N beside each; OUT has both merged");
-    static readonly Option<double> LoraAlpha = Options.Number("--lora-alpha", "The changes' factor, times the rank", value: 16);
-    static readonly Option<string[]> LoraTargets = new("--lora-targets") { Description = "Globs of the matrices that get one; all of the blocks by default", HelpName = "GLOB", AllowMultipleArgumentsPerToken = true };
-    static readonly Option<string?> Adapter = Options.Text("--adapter", "DIR", "With --lora: a folder to write the changes alone to, in PEFT's layout");
     static readonly Option<string?> TeacherModel = Options.Text("--teacher", "BASE", "A model with MODEL's tokenizer whose outputs count beside the text: the model that MODEL was made from, or a larger one");
     static readonly Option<double> Temperature = Options.Number("--temperature", "What both models' logits are divided by where they are compared", Defaults.Distillation.Temperature);
     static readonly Option<double> SoftShare = Options.Number("--soft", "The teacher's share of the loss, 0 to 1", Defaults.Distillation.Share);
@@ -49,8 +45,10 @@ static class TrainCommand
         Command command = new("train", "Trains a model from scratch, or a given one further; interrupted, the same command goes on where it stopped")
         {
             Start, Data, HeldOut, Output, TokenizerPath, Vocabulary, Width, Hidden, Layers, Heads, KeyValueHeads, Context, Steps, BatchSize, Accumulation,
-            Warmup, CheckpointEvery, MeasureEvery, Keep, Zeros, LoraRank, LoraAlpha, LoraTargets, Adapter, TeacherModel, Temperature, SoftShare, Rate, Decay, Clip, TextArgument.Documents, TextArgument.Sdk,
+            Warmup, CheckpointEvery, MeasureEvery, Keep, TeacherModel, Temperature, SoftShare, Rate, Decay, Clip, TextArgument.Documents, TextArgument.Sdk,
         };
+        foreach (Option option in (Option[])[.. TrainPruning.All, .. TrainAdapters.All])
+            command.Options.Add(option);
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return command;
     }
@@ -60,7 +58,8 @@ static class TrainCommand
         using Session session = new(parsed);
         string output = Path.TrimEndingDirectorySeparator(parsed.GetRequiredValue(Output));
         ModelArgument.CheckTarget(parsed.GetValue(Start), output);
-        CheckLora(parsed, output);
+        SparseTraining? pruning = TrainPruning.Of(parsed);
+        TrainAdapters.Check(parsed, parsed.GetValue(Start), output);
         Corpus corpus = TextArgument.Open(parsed.GetRequiredValue(Data), parsed, cancel);
         string? heldOutSpec = parsed.GetValue(HeldOut) ?? (corpus.Name is "sdk" or "sdk:train" ? "sdk:valid" : null);
         Corpus? heldOut = heldOutSpec is null ? null : TextArgument.Open(heldOutSpec, parsed, cancel);
@@ -84,12 +83,8 @@ static class TrainCommand
                 "inputs" => KeptActivations.BlockInputs,
                 _ => KeptActivations.All,
             },
-            Zeros = parsed.GetValue(Zeros) switch
-            {
-                "all" => ZeroHandling.KeepAll,
-                "train" => ZeroHandling.Train,
-                _ => ZeroHandling.KeepPruned,
-            },
+            Zeros = TrainPruning.ZerosOf(parsed),
+            Pruning = pruning,
             Distillation = new DistillationOptions { Temperature = parsed.GetValue(Temperature), Share = parsed.GetValue(SoftShare) },
             Seed = session.Seed,
         };
@@ -104,14 +99,16 @@ static class TrainCommand
         if (pruned > 0)
             session.Say(string.Create(CultureInfo.InvariantCulture, $"pruned: {pruned} matrices, {100 * zeros:F1} % of them zeros, which stay 0; --zeros train trains them too"));
 
-        Attach(parsed, language, session);
+        if (pruning is not null)
+            session.Say(string.Create(CultureInfo.InvariantCulture, $"pruning: {TrainPruning.Name(parsed)}, until {100 * pruning.Sparsity:0.##} % of each matrix is 0"));
+        TrainAdapters.Attach(parsed, language, session);
         LanguageModel? teacher = parsed.GetValue(TeacherModel) is { } name ? ModelArgument.LoadDecoder(name) : null;
         if (teacher is not null && teacher.Tokenizer.Hash != language.Tokenizer.Hash)
             throw new CoppiceException($"{teacher.Source}: has another tokenizer than {language.Source}; a teacher must read the same tokens");
 
         string checkpoint = output + ".checkpoint.safetensors";
         TrainingLog log = Train(session, language.Model, windows, measured, options, checkpoint, output + ".training.jsonl", bytesPerToken, teacher?.Model, cancel);
-        Merge(parsed, language, options, session);
+        TrainAdapters.Merge(parsed, language, options, session);
         language.Save(output, DType.F16, alongside: folder => File.Copy(log.Path, Path.Combine(folder, "training.jsonl")));
         File.Delete(checkpoint);
         File.Delete(log.Path);
@@ -128,48 +125,6 @@ static class TrainCommand
             json.WriteString("artifact", output);
         });
         return ExitCode.Done;
-    }
-
-    static void CheckLora(ParseResult parsed, string output)
-    {
-        if (parsed.GetValue(LoraRank) is null)
-        {
-            if (parsed.GetValue(Adapter) is not null || parsed.GetValue(LoraTargets) is { Length: > 0 })
-                throw new MisuseException("--adapter and --lora-targets go with --lora, which is not there");
-            return;
-        }
-        if (parsed.GetValue(Start) is null)
-            throw new MisuseException("--lora trains a change of a model, and no MODEL is there");
-        if (parsed.GetValue(Adapter) is { } folder)
-        {
-            if (Path.GetFullPath(folder).TrimEnd(Path.DirectorySeparatorChar) == Path.GetFullPath(output).TrimEnd(Path.DirectorySeparatorChar))
-                throw new MisuseException($"{folder}: --adapter is the output itself; name another folder");
-            ModelArgument.CheckTarget(parsed.GetValue(Start), folder);
-        }
-    }
-
-    static void Attach(ParseResult parsed, LanguageModel language, Session session)
-    {
-        if (parsed.GetValue(LoraRank) is not { } rank)
-            return;
-        Lora.Attach(language.Model, new LoraOptions { Rank = rank, Alpha = parsed.GetValue(LoraAlpha), Targets = [.. parsed.GetValue(LoraTargets) ?? []] }, session.Seed);
-        if (parsed.GetValue(Adapter) is { } folder)
-            AdapterFolder.Names(folder, (DecoderModel)language.Model);
-        IReadOnlyList<(string Name, Linear Layer)> adapted = Lora.Adapted(language.Model);
-        session.Say($"lora: {adapted.Count} matrices, {adapted.Sum(part => (long)part.Layer.Adapter!.A.Shape.Length + part.Layer.Adapter.B.Shape.Length):N0} parameters train");
-    }
-
-    static void Merge(ParseResult parsed, LanguageModel language, TrainingOptions options, Session session)
-    {
-        if (parsed.GetValue(LoraRank) is null)
-            return;
-        if (parsed.GetValue(Adapter) is { } folder)
-        {
-            AdapterFolder.Write(folder, (DecoderModel)language.Model, language.Source);
-            session.Say($"wrote {folder}");
-        }
-        (int merged, int pruned) = Lora.Merge(language.Model, session.Pool, options.Zeros);
-        session.Say($"lora: merged into {merged} matrices, now of floats{(pruned > 0 ? $"; {pruned} are pruned and kept their zeros, so that what fell on these is lost (--zeros train keeps it)" : "")}");
     }
 
     static TrainingLog Train(Session session, Model model, TokenWindows windows, TokenWindows? heldOut, TrainingOptions options, string checkpoint, string logPath, double bytesPerToken, Model? teacher, CancellationToken cancel)

@@ -21,6 +21,21 @@ public sealed class AdamW : Optimizer
     public override IEnumerable<(string Name, Tensor Tensor)> State =>
         Parameters.SelectMany((parameter, i) => new[] { ("adam.m." + parameter.Name, first[i]), ("adam.v." + parameter.Name, second[i]) });
 
+    internal override void Clear()
+    {
+        for (int i = 0; i < first.Length; i++)
+        {
+            first[i].Data.Clear();
+            second[i].Data.Clear();
+        }
+    }
+
+    internal override void Clear(int index, Tensor mask)
+    {
+        Pruned.Clear(first[index], mask);
+        Pruned.Clear(second[index], mask);
+    }
+
     /// <inheritdoc/>
     protected override void Update(WorkerPool pool, int index, double rate, double gradientScale, TrainingOptions options)
     {

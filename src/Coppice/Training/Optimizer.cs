@@ -27,6 +27,16 @@ public abstract class Optimizer(IReadOnlyList<Parameter> parameters)
         }
     }
 
+    /// <summary>Makes the state of parameter <paramref name="index"/> 0 where a mask is.</summary>
+    internal virtual void Clear(int index, Tensor mask)
+    {
+    }
+
+    /// <summary>Makes all state 0: what was learnt of gradients is of weights that are no longer there.</summary>
+    internal virtual void Clear()
+    {
+    }
+
     /// <summary>Moves parameter <paramref name="index"/>.</summary>
     protected abstract void Update(WorkerPool pool, int index, double rate, double gradientScale, TrainingOptions options);
 

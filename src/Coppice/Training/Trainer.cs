@@ -1,6 +1,7 @@
 using System.Numerics.Tensors;
 using Coppice.Models;
 using Coppice.Tensors;
+using Coppice.Training.Sparse;
 using Coppice.Weights;
 using Tensor = Coppice.Tensors.Tensor;
 
@@ -19,6 +20,7 @@ public sealed class Trainer
     readonly Batch batch = new();
     readonly int[] targets;
     readonly Teacher? teacher;
+    readonly Pruner? pruner;
 
     /// <summary>Makes the model's parameters trainable, or its adapters alone where it has some, and stands before the first step.</summary>
     /// <param name="model">What trains.</param>
@@ -35,12 +37,29 @@ public sealed class Trainer
         context = new ForwardContext(pool, new Tape()) { Keeps = options.Activations };
         targets = new int[options.BatchSize * options.ContextLength];
         this.teacher = teacher is null ? null : new Teacher(teacher, model, options, pool);
-        IReadOnlyList<Parameter> adapters = Lora.Parameters(model);
-        Optimizer = Optimizer.Create(adapters.Count > 0 ? adapters : Parameter.Of(model, options.Zeros), options);
+        bool adapts = Lora.Adapted(model).Count > 0;
+        if (adapts && options.Pruning is not null)
+            throw new CoppiceException("Training: adapters leave a model's matrices as they are, so that none can be pruned on the way; prune before or after");
+        IReadOnlyList<Parameter> parameters = adapts ? Lora.Parameters(model) : Parameter.Of(model, options.Zeros);
+        if (options.Pruning is null)
+        {
+            Optimizer = Optimizer.Create(parameters, options);
+            return;
+        }
+        (parameters, IReadOnlyList<int> pruned) = Pruner.Mask(model, parameters, options.Pruning);
+        Optimizer = Optimizer.Create(parameters, options);
+        pruner = options.Pruning.Create(Optimizer, pruned, options);
     }
 
     /// <summary>What moves the parameters; its step count is the trainer's place.</summary>
     public Optimizer Optimizer { get; }
+
+    /// <summary>What a checkpoint keeps besides the step: parameters, moments, masks, and what decides the masks.</summary>
+    internal IEnumerable<(string Name, Tensor Tensor)> State =>
+    [
+        .. Optimizer.Parameters.Select(parameter => (parameter.Name, parameter.Tensor)), .. Optimizer.State,
+        .. Optimizer.Parameters.Where(parameter => parameter.Mask is not null).Select(parameter => ("mask." + parameter.Name, parameter.Mask!)), .. pruner?.State ?? [],
+    ];
 
     /// <summary>Bytes that results and their gradients take in a step, parameters and optimizer aside.</summary>
     public long ActivationBytes => context.Arena.ByteCount;
@@ -53,6 +72,7 @@ public sealed class Trainer
     {
         int step = Optimizer.StepsTaken;
         double loss = 0;
+        pruner?.Before(step);
         for (int part = 0; part < options.Accumulation; part++)
         {
             windows.Fill(((long)step * options.Accumulation + part) * options.BatchSize, options.BatchSize, batch, targets);
@@ -63,6 +83,7 @@ public sealed class Trainer
             context.Tape!.Backward(nats);
             context.Reset();
         }
+        pruner?.Gradients(step);
         foreach (Parameter parameter in Optimizer.Parameters)
             if (parameter.Mask is { } mask)
                 Pruned.Clear(parameter.Tensor.Grad!, mask);
@@ -70,6 +91,7 @@ public sealed class Trainer
         if (!double.IsFinite(loss) || !double.IsFinite(norm))
             throw new CoppiceException($"Training: step {step + 1} has loss {loss} and gradient norm {norm}; lower the learning rate {rate} or check the weights for NaN");
         Optimizer.Step(context.Pool, rate, options.GradientClip > 0 && norm > options.GradientClip ? options.GradientClip / norm : 1, options);
+        pruner?.After(step, rate);
         return new StepResult(step + 1, loss, norm, rate);
     }
 

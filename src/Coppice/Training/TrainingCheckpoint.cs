@@ -15,7 +15,7 @@ static class TrainingCheckpoint
     public static string Signature(Optimizer optimizer, TokenWindows windows, TrainingOptions options, IEnumerable<Model> frozen)
     {
         StringBuilder text = new();
-        text.Append(options with { CheckpointEvery = 0, ValidateEvery = 0, Activations = KeptActivations.All }).Append('\n').Append(windows.Hash()).Append('\n');
+        text.Append(options with { CheckpointEvery = 0, ValidateEvery = 0, Activations = KeptActivations.All }).AppendJoin(' ', options.Pruning?.Targets ?? []).Append('\n').Append(windows.Hash()).Append('\n');
         foreach (Parameter parameter in optimizer.Parameters)
             text.Append(parameter.Name).Append(parameter.Tensor.Shape).Append(' ')
                 .Append(Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes(parameter.Tensor.Data)))).Append('\n');
@@ -42,31 +42,25 @@ static class TrainingCheckpoint
     }
 
     /// <summary>Writes the state, whole or not at all.</summary>
-    public static void Save(string path, Optimizer optimizer, string signature) =>
-        SafeTensorsWriter.WriteFile(path, Tensors(optimizer).Select(part => TensorSource.Floats(part.Name, DType.F32, part.Tensor)), new Dictionary<string, string>
+    public static void Save(string path, Trainer trainer, string signature) =>
+        SafeTensorsWriter.WriteFile(path, trainer.State.Select(part => TensorSource.Floats(part.Name, DType.F32, part.Tensor)), new Dictionary<string, string>
         {
-            ["step"] = optimizer.StepsTaken.ToString(CultureInfo.InvariantCulture),
+            ["step"] = trainer.Optimizer.StepsTaken.ToString(CultureInfo.InvariantCulture),
             ["signature"] = signature,
         });
 
     /// <summary>Reads the state back.</summary>
     /// <exception cref="CoppiceException">The file is damaged or belongs to another run.</exception>
-    public static void Restore(string path, Optimizer optimizer, string signature)
+    public static void Restore(string path, Trainer trainer, string signature)
     {
         using SafeTensors file = SafeTensors.Open(path);
         if (file.Metadata.GetValueOrDefault("signature") != signature)
             throw new CoppiceException($"{path}: this checkpoint is of another run (other text, model, seed or options); delete it or name another output");
-        foreach ((string name, Tensor tensor) in Tensors(optimizer))
+        foreach ((string name, Tensor tensor) in trainer.State)
         {
             file.Find(name).ReadFloats(0, tensor.Data);
             tensor.MarkChanged();
         }
-        optimizer.StepsTaken = int.Parse(file.Metadata["step"], CultureInfo.InvariantCulture);
+        trainer.Optimizer.StepsTaken = int.Parse(file.Metadata["step"], CultureInfo.InvariantCulture);
     }
-
-    static IEnumerable<(string Name, Tensor Tensor)> Tensors(Optimizer optimizer) =>
-        [
-            .. optimizer.Parameters.Select(parameter => (parameter.Name, parameter.Tensor)), .. optimizer.State,
-            .. optimizer.Parameters.Where(parameter => parameter.Mask is not null).Select(parameter => ("mask." + parameter.Name, parameter.Mask!)),
-        ];
 }

@@ -1,5 +1,6 @@
 using Coppice.Models;
 using Coppice.Tensors;
+using Coppice.Training.Sparse;
 
 namespace Coppice.Training;
 
@@ -50,6 +51,9 @@ public sealed record TrainingOptions
     /// <summary>Which zeros of the model stay 0.</summary>
     public ZeroHandling Zeros { get; init; }
 
+    /// <summary>How the run prunes while it trains; null does not.</summary>
+    public SparseTraining? Pruning { get; init; }
+
     /// <summary>What a teacher's outputs count, where there is a teacher.</summary>
     public DistillationOptions Distillation { get; init; } = new();
 
@@ -65,12 +69,15 @@ public sealed record TrainingOptions
     /// <summary>Tokens of a step.</summary>
     public int TokensPerStep => BatchSize * Accumulation * ContextLength;
 
-    /// <summary>The learning rate of a step, 0-based: a line up, then a cosine down (Loshchilov and Hutter 2017).</summary>
+    /// <summary>The learning rate of a step, 0-based: a line up, then a cosine down (Loshchilov and Hutter 2017); in rounds of pruning, each round anew.</summary>
     public double RateAt(int step)
     {
+        int steps = Steps;
+        if (Pruning is IterativePruning rounds)
+            (_, step, steps) = rounds.Place(step, Steps);
         if (step < WarmupSteps)
             return LearningRate * (step + 1) / WarmupSteps;
-        double progress = (double)(step - WarmupSteps) / Math.Max(1, Steps - WarmupSteps);
+        double progress = (double)(step - WarmupSteps) / Math.Max(1, steps - WarmupSteps);
         double cosine = 0.5 * (1 + Math.Cos(Math.PI * Math.Min(1, progress)));
         return LearningRate * (FinalRateShare + (1 - FinalRateShare) * cosine);
     }
@@ -92,6 +99,7 @@ public sealed record TrainingOptions
         Check(Beta2 is >= 0 and < 1, "beta2", Beta2, "0 to 1, exclusive");
         Check(Distillation.Temperature > 0 && double.IsFinite(Distillation.Temperature), "temperature", Distillation.Temperature, "above 0");
         Check(Distillation.Share is >= 0 and <= 1, "soft share", Distillation.Share, "0 to 1");
+        Pruning?.Validate(Steps);
         Check(GradientClip >= 0, "gradient clip", GradientClip, "0 or more");
 
         static void Check(bool right, string name, double value, string wanted)

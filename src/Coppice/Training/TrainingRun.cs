@@ -22,7 +22,7 @@ public static class TrainingRun
         Optimizer optimizer = trainer.Optimizer;
         string signature = TrainingCheckpoint.Signature(optimizer, windows, options, [.. Lora.Adapted(model).Count > 0 ? [model] : Array.Empty<Model>(), .. teacher is null ? [] : new[] { teacher }]);
         if (checkpoint is not null && File.Exists(checkpoint))
-            TrainingCheckpoint.Restore(checkpoint, optimizer, signature);
+            TrainingCheckpoint.Restore(checkpoint, trainer, signature);
         int first = optimizer.StepsTaken;
         long started = Stopwatch.GetTimestamp();
         while (optimizer.StepsTaken < options.Steps)
@@ -47,7 +47,7 @@ public static class TrainingRun
         void Save()
         {
             if (checkpoint is not null)
-                TrainingCheckpoint.Save(checkpoint, optimizer, signature);
+                TrainingCheckpoint.Save(checkpoint, trainer, signature);
         }
     }
 }

@@ -63,8 +63,29 @@ public sealed class TrainTests : IDisposable
         Assert.Equal(0, Train(tiny.Model, "taught", "--teacher", tiny.Model, "--soft", "0.9", "--temperature", "1.5").Code);
         Assert.NotEqual(TinyFolder.Bytes(tiny["taught"])["model.safetensors"], Train(tiny.Model, "alone").Code == 0 ? TinyFolder.Bytes(tiny["alone"])["model.safetensors"] : "");
         Assert.Contains("another tokenizer", Train(tiny.Model, "out", "--teacher", "grove", "--quiet").FailsInOneLine(1), StringComparison.Ordinal);
-        Assert.Contains("soft share is 2", Train(tiny.Model, "out", "--soft", "2").FailsInOneLine(1), StringComparison.Ordinal);
+        Assert.Contains("soft share is 2", Train(tiny.Model, "out", "--soft", "2", "--quiet").FailsInOneLine(1), StringComparison.Ordinal);
     }
+
+    [Theory]
+    [InlineData("gradual")]
+    [InlineData("movement")]
+    [InlineData("rigl")]
+    [InlineData("l1")]
+    [InlineData("rows")]
+    [InlineData("columns")]
+    [InlineData("rounds", "--rounds", "2", "--rewind", "0")]
+    public void A_run_that_prunes_ends_at_the_sparsity_asked_for(string method, params string[] more)
+    {
+        Outcome outcome = Train(tiny.Model, "out", ["--prune", method, "--sparsity", "0.75", "--prune-every", "1", .. more]);
+        Assert.Equal(0, outcome.Code);
+        Assert.Contains($"pruning: {method}, until 75 % of each matrix is 0", outcome.Error, StringComparison.Ordinal);
+        foreach ((string name, MatrixLayer layer) in LanguageModel.Load(tiny["out"]).Model.Matrices())
+            Assert.Equal(name.Contains("_proj", StringComparison.Ordinal) ? 0.75 : 0, layer.Weight.Sparsity(), 1e-3);
+    }
+
+    [Fact]
+    public void Pruning_options_without_a_method_are_misuse() =>
+        Assert.Contains("--prune", Train(tiny.Model, "out", "--sparsity", "0.5").FailsInOneLine(2), StringComparison.Ordinal);
 
     [Fact]
     public void Lora_options_without_what_they_need_are_misuse()
