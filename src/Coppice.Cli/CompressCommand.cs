@@ -38,7 +38,7 @@ static class CompressCommand
         output.CheckBlocks(recipe.Steps.OfType<GgufBlock>().Count(), "steps");
         string[] texts = CalibrationSpecs(name, parsed);
         bool isGiven = parsed.GetValue(Calibrate) is { Length: > 0 };
-        Gates gates = new(parsed, texts.Length == 1 ? texts[0] : null);
+        Gates gates = new(parsed, texts);
 
         using OpenModel model = OpenModel.Open(ModelArgument.PathOf(name));
         LanguageModel language = model.Language;

@@ -53,6 +53,7 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
                 continue;
             }
             CompressionPlan steps = new(recipe.Name, phase.Steps, phase.FirstStep, model);
+            LayerPass.CheckFinite(steps, model);
             using PreparedScores scores = new(steps, model, Split(calibration), pool, progress, cancel);
             steps.Spread(model, Split(calibration), pool, cancel);
             scoreBytes = Math.Max(scoreBytes, scores.ByteCount);

@@ -30,8 +30,6 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
         Dictionary<MatrixLayer, string> names = matrices.ToDictionary(matrix => matrix.Layer, matrix => matrix.Name);
         HashSet<MatrixLayer> inBlocks = [.. blocks.SelectMany(block => block.Stages).SelectMany(stage => stage.Matrices)];
         List<(string Name, MatrixLayer Layer)> others = [.. matrices.Where(matrix => !inBlocks.Contains(matrix.Layer))];
-        if (settings.Blocks is null)
-            CheckFinite();
         CheckHead(others);
 
         for (int i = 0; i < (settings.Blocks ?? blocks.Count); i++)
@@ -164,10 +162,10 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
 
     string Reached(InputStatistics inputs) => $"{inputs.Tokens} of {calibration!.Tokens} calibration tokens reached it";
 
-    // Past the largest f16 neither a stored number nor a scale could hold; before any work, so that hours are not lost.
-    void CheckFinite()
+    /// <summary>Throws where a number is not finite, or past the largest f16, so that neither it nor a scale could be stored; before any work, so that hours are not lost.</summary>
+    public static void CheckFinite(CompressionPlan plan, Model model)
     {
-        foreach ((string name, MatrixLayer layer) in matrices)
+        foreach ((string name, MatrixLayer layer) in model.Matrices())
         {
             if (layer.Weight is not DenseWeight && plan.For(name).Count == 0)
                 continue;

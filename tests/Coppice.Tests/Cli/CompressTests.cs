@@ -32,6 +32,40 @@ public sealed class CompressTests : IDisposable
     }
 
     [Fact]
+    public void Pruning_and_training_take_turns_and_what_was_pruned_stays_so()
+    {
+        File.WriteAllText(tiny["recipe.yaml"], "steps:\n  - iterate:\n      rounds: 2\n      steps:\n        - magnitude: { sparsity: 0.6 }\n        - fineTune: { tokens: 600, batchSize: 2, contextLength: 16, teacher: 0.5 }\n");
+        string[] command = ["compress", tiny.Model, "--recipe", tiny["recipe.yaml"], "--calibrate", tiny.Text, "--documents", "line", "-o", tiny["out"]];
+        JsonElement json = CommandLine.Json(command);
+        Assert.Equal(2, json.GetProperty("notes").GetArrayLength());
+        Assert.All(json.GetProperty("layers").EnumerateArray().Where(layer => layer.GetProperty("steps").GetArrayLength() > 0), layer => Assert.InRange(layer.GetProperty("sparsity").GetDouble(), 0.59, 0.7));
+        Assert.Equal("sparse-f16", LanguageModel.Load(tiny["out"]).Model.Blocks[0].Attention.Query.Weight.Kind);
+
+        File.WriteAllText(tiny["recipe.yaml"], "steps:\n  - roundToNearest: { groupSize: -1 }\n  - fineTune\n");
+        Assert.Contains("step 2 (fineTune): comes after roundToNearest, whose grid it would not keep; put it before", CommandLine.Run(command).FailsInOneLine(1), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Text_that_was_seen_before_is_no_measure()
+    {
+        Outcome outcome = CommandLine.Run("compress", tiny.Model, "--to", "sparse50", "--calibrate", tiny.Text, "--documents", "line", "--measure", tiny.Text, "-o", tiny["out"]);
+        Assert.Equal(0, outcome.Code);
+        Assert.Contains("of the lines of", outcome.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_plan_tells_size_and_time_and_leaves_nothing_behind()
+    {
+        JsonElement plan = CommandLine.Json("plan", tiny.Model, "--to", "int4-gptq", "--calibrate", tiny.Text, "--documents", "line");
+        JsonElement done = CommandLine.Json("compress", tiny.Model, "--to", "int4-gptq", "--calibrate", tiny.Text, "--documents", "line", "-o", tiny["out"]);
+        Assert.Equal(done.GetProperty("bitsPerWeight").GetDouble(), plan.GetProperty("bitsPerWeight").GetDouble(), 0.01);
+        Assert.True(plan.GetProperty("seconds").GetDouble() > 0);
+        Assert.Contains("llama.cpp (.gguf)", plan.GetProperty("runtimes").EnumerateArray().Select(runtime => runtime.GetString()));
+        Assert.Equal(["out"], tiny.Others);
+        Assert.Contains("neither --recipe FILE nor --to PRESET is given", CommandLine.Run("plan", tiny.Model).FailsInOneLine(2), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Each_text_is_a_task_of_its_own()
     {
         File.WriteAllText(tiny["recipe.yaml"], "steps:\n  - multiTask: { combine: minimum }\n");

@@ -100,6 +100,22 @@ public class RecipeTests
     }
 
     [Fact]
+    public void Rounds_take_the_same_share_of_what_is_left_each()
+    {
+        Recipe recipe = RecipeReader.Parse("steps:\n  - iterate: { rounds: 2, steps: [ { magnitude: { sparsity: 0.75 } }, fineTune ] }\n", "r.yaml");
+        Assert.Equal(["magnitude", "fineTune", "magnitude", "fineTune"], recipe.Steps.Select(step => step.Key));
+        Assert.Equal([0.5, 0.75], recipe.Steps.OfType<PruneStep>().Select(step => step.Sparsity));
+    }
+
+    [Theory]
+    [InlineData("iterate: { rounds: 2 }", "r.yaml:2: iterate is a mapping with 'rounds' and 'steps'")]
+    [InlineData("iterate: { round: 2, steps: [ wanda ] }", "r.yaml:2: step 'iterate' has no option 'round'; the nearest is 'rounds'")]
+    [InlineData("iterate: { steps: [ fineTune ] }", "r.yaml:2: iterate takes steps that prune and steps that train between them, and none that quantizes")]
+    [InlineData("iterate: { steps: [ wanda, gptq ] }", "r.yaml:2: iterate takes steps that prune and steps that train between them, and none that quantizes")]
+    public void Rounds_that_cannot_be_are_told_by_their_line(string step, string message) =>
+        Assert.Equal(message, Assert.Throws<CoppiceException>(() => RecipeReader.Parse($"steps:\n  - {step}\n", "r.yaml")).Message);
+
+    [Fact]
     public void Another_recipe_or_a_preset_is_imported_in_place()
     {
         string folder = Directory.CreateTempSubdirectory("coppice-recipes-").FullName;
