@@ -32,7 +32,7 @@ public sealed record SparseGpt : PruneStep
         GptqFactor factor = GptqFactor.Of(work, inputs, ColumnOrder.Natural, Dampening);
         bool[] keep = new bool[work.Dense.Length];
         float[] settled = new float[work.Dense.Length];
-        Solve(work.Pool, work.Dense, factor.Upper, work.Columns, Sparsity, Pattern, keep, settled, work.Cancel);
+        Solve(work.Pool, work.Dense, factor.Upper, work.Columns, Sparsity, Pattern, keep, settled, work.Mask, work.Cancel);
         foreach (float value in settled)
             if (!(Math.Abs(value) <= (float)Half.MaxValue))
                 throw new CoppiceException($"{work.Name}: a weight grew to {value} to make up for others, past the {(float)Half.MaxValue} that can be stored; raise sparseGpt's dampening from {factor.Used.ToString("R", CultureInfo.InvariantCulture)}");
@@ -42,13 +42,13 @@ public sealed record SparseGpt : PruneStep
     /// <summary>Columns whose mask is chosen together, or that hold whole groups of a pattern.</summary>
     public static int BlockFor(SparsityPattern? pattern) => pattern is { } p ? Math.Max(1, GptqSolver.Block / p.Of) * p.Of : GptqSolver.Block;
 
-    /// <summary>Which of the weights [rows, columns] are kept and what they become, 0 where they are not; U [columns, columns] is upper triangular with U^T U = H^-1.</summary>
-    internal static void Solve(WorkerPool pool, float[] weights, float[] u, int columns, double sparsity, SparsityPattern? pattern, bool[] keep, float[] settled, CancellationToken cancel = default)
+    /// <summary>Which of the weights [rows, columns] are kept and what they become, 0 where they are not; U [columns, columns] is upper triangular with U^T U = H^-1. What <paramref name="before"/> did not keep goes first, and goes.</summary>
+    internal static void Solve(WorkerPool pool, float[] weights, float[] u, int columns, double sparsity, SparsityPattern? pattern, bool[] keep, float[] settled, bool[]? before = null, CancellationToken cancel = default)
     {
         int[] order = [.. Enumerable.Range(0, columns)];
         int rows = weights.Length / columns, block = BlockFor(pattern);
         if (pattern is { } p)
-            GptqSolver.Solve(pool, weights, u, order, block, new ToPattern(p, u, columns, keep, settled), cancel);
+            GptqSolver.Solve(pool, weights, u, order, block, new ToPattern(p, u, columns, before, keep, settled), cancel);
         else
             GptqSolver.Solve(pool, weights, u, order, block, new ToMask(keep, columns, settled), cancel, Choose);
 
@@ -58,27 +58,28 @@ public sealed record SparseGpt : PruneStep
             int width = end - start;
             float[] scores = new float[rows * width];
             bool[] kept = new bool[scores.Length];
-            ScoreJob job = new(current, u, columns, start, width, scores);
+            ScoreJob job = new(current, u, columns, start, width, before, scores);
             pool.Run(rows, ref job);
             Pruning.Lowest(scores, Pruning.CountOf(rows * end, sparsity) - Pruning.CountOf(rows * start, sparsity), kept);
             for (int row = 0; row < rows; row++)
-                kept.AsSpan(row * width, width).CopyTo(keep.AsSpan(row * columns + start));
+                for (int c = 0; c < width; c++)
+                    keep[row * columns + start + c] = kept[row * width + c] && before?[row * columns + start + c] is not false;
         }
     }
 
     // abs(w_c) / U_cc: the root of what the outputs lose, which orders alike and does not overflow.
-    readonly struct ScoreJob(float[] weights, float[] u, int columns, int start, int width, float[] scores) : IJob
+    readonly struct ScoreJob(float[] weights, float[] u, int columns, int start, int width, bool[]? before, float[] scores) : IJob
     {
         public void Execute(int part)
         {
             for (int c = 0; c < width; c++)
-                scores[part * width + c] = Math.Abs(weights[part * columns + start + c]) / u[(start + c) * (columns + 1)];
+                scores[part * width + c] = before?[part * columns + start + c] is false ? 0 : Math.Abs(weights[part * columns + start + c]) / u[(start + c) * (columns + 1)];
         }
     }
 }
 
 /// <summary>As <see cref="ToMask"/>, with each group's mask chosen as the group is reached, with all that its weights have taken up by then.</summary>
-internal readonly struct ToPattern(SparsityPattern pattern, float[] u, int columns, bool[] keep, float[] settled) : IRounding
+internal readonly struct ToPattern(SparsityPattern pattern, float[] u, int columns, bool[]? before, bool[] keep, float[] settled) : IRounding
 {
     readonly ToMask toMask = new(keep, columns, settled);
 
@@ -89,8 +90,11 @@ internal readonly struct ToPattern(SparsityPattern pattern, float[] u, int colum
             Span<float> scores = stackalloc float[64];
             scores = scores[..pattern.Of];
             for (int i = 0; i < scores.Length; i++)
-                scores[i] = Math.Abs(current[i * stride]) / u[(column + i) * (columns + 1)];
-            Pruning.Pattern(scores, pattern, keep.AsSpan(row * columns + column, pattern.Of));
+                scores[i] = before?[row * columns + column + i] is false ? 0 : Math.Abs(current[i * stride]) / u[(column + i) * (columns + 1)];
+            Span<bool> kept = keep.AsSpan(row * columns + column, pattern.Of);
+            Pruning.Pattern(scores, pattern, kept);
+            for (int i = 0; before is not null && i < kept.Length; i++)
+                kept[i] &= before[row * columns + column + i];
         }
         return toMask.Round(row, column, current, stride);
     }

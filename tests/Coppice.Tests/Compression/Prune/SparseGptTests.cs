@@ -100,6 +100,22 @@ public class SparseGptTests
         Assert.True(Samples.Objective(weights, work.Masked(), x, columns) < Samples.Objective(weights, wanda.Masked(), x, columns) / 2);
     }
 
+    [Theory]
+    [InlineData(0.2, null, 0.4)]
+    [InlineData(0.6, null, 0.6)]
+    [InlineData(0, "2:4", 0.6)]
+    public void What_an_earlier_pass_pruned_stays_pruned(double sparsity, string? text, double least)
+    {
+        SparsityPattern? pattern = text is null ? null : new(2, 4);
+        LayerWork work = Samples.Work(Samples.Gaussian(5 * 160, 121), 160, Samples.Statistics(Samples.Inputs(400, 160, 122), 160));
+        work.Mask = [.. Enumerable.Range(0, work.Dense.Length).Select(i => i % 5 is not (1 or 2))];
+        bool[] before = work.Mask;
+        work.Dense = work.Masked();
+        new SparseGpt { Sparsity = pattern?.Sparsity ?? sparsity, Pattern = pattern }.Apply(work);
+        Assert.All(before.Zip(work.Masked()), pair => Assert.True(pair.First || pair.Second == 0));
+        Assert.InRange(work.Masked().Count(value => value == 0) / (double)before.Length, text is null ? least : 0.5, least);
+    }
+
     [Fact]
     public void Dampening_is_raised_with_a_warning_where_there_is_no_factor()
     {
