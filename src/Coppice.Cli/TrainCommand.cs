@@ -63,7 +63,6 @@ static class TrainCommand
         Corpus corpus = TextArgument.Open(parsed.GetRequiredValue(Data), parsed, cancel);
         string? heldOutSpec = parsed.GetValue(HeldOut) ?? (corpus.Name is "sdk" or "sdk:train" ? "sdk:valid" : null);
         Corpus? heldOut = heldOutSpec is null ? null : TextArgument.Open(heldOutSpec, parsed, cancel);
-        session.Say($"text: {corpus.Documents.Count:N0} documents, {corpus.ByteCount:N0} bytes, sha256 {corpus.Hash}");
 
         TrainingOptions options = new()
         {
@@ -89,6 +88,7 @@ static class TrainCommand
             Seed = session.Seed,
         };
         options.Validate();
+        session.Say($"text: {corpus.Documents.Count:N0} documents, {corpus.ByteCount:N0} bytes, sha256 {corpus.Hash}");
         LanguageModel language = parsed.GetValue(Start) is { } start ? ModelArgument.LoadDecoder(start) : Fresh(parsed, corpus, options, cancel);
         TokenWindows windows = new(TokenWindows.Tokenize(language.Tokenizer, corpus.Documents), options.ContextLength, options.Seed);
         TokenWindows? measured = heldOut is null ? null : new(TokenWindows.Tokenize(language.Tokenizer, heldOut.Documents), options.ContextLength, seed: 0);
