@@ -54,7 +54,8 @@ public sealed class StreamedRounding
         long vectors = language.Model.AllVectors().Sum(part => 4L * part.Vector.Shape.Length), bytes = results.Values.Sum(layer => layer.Bytes) + vectors;
         double zeros = results.Values.Sum(layer => layer.Sparsity * layer.Rows * layer.Columns), all = results.Values.Sum(layer => (double)layer.Rows * layer.Columns);
         return new CompressionReport(recipe.ToYaml(), [.. matrices.Select(matrix => results[matrix.Name])], 0, language.Model.ByteCount, bytes,
-            8.0 * bytes / language.Model.ParameterCount, zeros / all, 0, Stopwatch.GetElapsedTime(start).TotalSeconds) { Model = language.Model };
+            8.0 * bytes / language.Model.ParameterCount, zeros / all, 0, Stopwatch.GetElapsedTime(start).TotalSeconds)
+        { Model = language.Model };
     }
 
     // What no step edits becomes f16 where it was f32, as in the pipeline.
