@@ -132,7 +132,7 @@ public class TokenizerJsonTests
     public void A_folder_without_a_tokenizer_says_what_was_looked_for()
     {
         using TemporaryFolder folder = new();
-        Assert.Equal($"'{folder.Path}' holds no tokenizer: looked for tokenizer.json, tokenizer.model and tokenizer.bin", Assert.Throws<CoppiceException>(() => Tokenizer.Load(folder.Path)).Message);
+        Assert.Equal($"'{folder.Path}' holds no tokenizer: looked for tokenizer.json, tokenizer.model, source.spm and tokenizer.bin", Assert.Throws<CoppiceException>(() => Tokenizer.Load(folder.Path)).Message);
     }
 
     [Fact]
