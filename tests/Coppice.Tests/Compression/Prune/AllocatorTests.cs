@@ -12,13 +12,25 @@ public class AllocatorTests
     [InlineData(SparsityAllocation.Global)]
     [InlineData(SparsityAllocation.Owl)]
     [InlineData(SparsityAllocation.Sensitivity)]
-    [InlineData(SparsityAllocation.Kl)]
     public void Matrices_lose_unequally_much_and_together_what_was_asked(SparsityAllocation allocation)
     {
         CompressionReport report = Run(new Wanda { Sparsity = 0.6, Allocation = allocation });
         LayerResult[] pruned = [.. report.Layers.Where(layer => layer.Steps.Length > 0)];
         Assert.Equal(0.6, pruned.Sum(layer => layer.Sparsity * layer.Rows * layer.Columns) / pruned.Sum(layer => layer.Rows * layer.Columns), 0.01);
         Assert.True(pruned.Max(layer => layer.Sparsity) - pruned.Min(layer => layer.Sparsity) > 0.01);
+    }
+
+    [Fact]
+    public void A_block_that_hardly_matters_loses_more_by_measured_KL()
+    {
+        DecoderModel model = Samples.Model();
+        foreach (Linear linear in new[] { model.Blocks[0].Attention.Output, ((FeedForward)model.Blocks[0].FeedForward).Down })
+            foreach (ref float value in ((DenseWeight)linear.Weight).Values.Data)
+                value *= 0.01f;
+        CompressionReport report = new CompressionPipeline(new Recipe("r", [new Wanda { Sparsity = 0.6, Allocation = SparsityAllocation.Kl }]), Samples.Pool).Run(model, Samples.Tokens());
+        double[] shares = [.. report.Layers.Where(layer => layer.Steps.Length > 0).GroupBy(layer => layer.Name.Split('.')[2]).OrderBy(block => block.Key).Select(block => block.Average(layer => layer.Sparsity))];
+        Assert.InRange(shares[0], 0.75, 0.85);
+        Assert.InRange(shares[1], 0.35, 0.45);
     }
 
     [Fact]
