@@ -11,7 +11,7 @@ public sealed record DistillationOptions
     public double Temperature { get; init; } = 2;
 
     /// <summary>The soft loss's share of the whole, 0 to 1.</summary>
-    public double Share { get; init; } = 0.5;
+    public double Share { get; init; } = 1;
 }
 
 /// <summary>A model that is only asked, and how much its answers count.</summary>
