@@ -9,11 +9,11 @@ using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Text;
 
-const int CalibrationTokens = 16384, TestDocuments = 400, TrainTokens = 150_000;
+const int CalibrationTokens = 8192, TestDocuments = 200, TrainTokens = 65_536;
 int[] seeds = [1, 2, 3];
 double[] shares = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 const string Grove = "assets/grove";
-string trains = $"|fineTune: {{ tokens: {TrainTokens}, learningRate: 0.0005, teacher: 0.5 }}";
+string trains = $"|fineTune: {{ tokens: {TrainTokens}, learningRate: 0.0005 }}";
 (string Name, string Steps)[] methods =
 [
     ("random", "random: { sparsity: S }"),
@@ -24,7 +24,6 @@ string trains = $"|fineTune: {{ tokens: {TrainTokens}, learningRate: 0.0005, tea
     ("SparseGPT", "sparseGpt: { sparsity: S }"),
     ("neurons", "pruneNeurons: { share: S }"),
     ("neurons, least squares", "pruneNeurons: { share: S, reconstruct: true }"),
-    ("magnitude + training", "magnitude: { sparsity: S }" + trains),
     ("SparseGPT + training", "sparseGpt: { sparsity: S }" + trains),
     ("neurons, least squares + training", "pruneNeurons: { share: S, reconstruct: true }" + trains),
 ];
@@ -43,7 +42,7 @@ Corpus train = Corpus.Open("sdk:train");
 
 Print($"# What pruning costs the default model\n");
 Print($"`dotnet run -c Release bench/pruning.cs`, from the repository's root. {SystemInfo.Current()}.");
-Print($"Base: `{Grove}`, {grove.Model.ParameterCount:N0} parameters, {grove.Model.ByteCount:N0} bytes. A share of the weights of the blocks' matrices goes (or of the feed-forward neurons); the table of tokens stays. Calibrated on {CalibrationTokens:N0} tokens of `sdk:train`, measured on {text.ScoredTokens:N0} tokens of the first {text.Documents.Count} documents of `sdk:test`. KL is the mean over calibration seeds {string.Join(", ", seeds)} ± their standard deviation, in nats a token (methods that draw nothing have none); the others are means. *Output error* is the mean over matrices of ||Wx - Qx||^2 / ||Wx||^2. *Training* is {TrainTokens:N0} tokens of `sdk:train` with the base's outputs as half of the loss.\n");
+Print($"Base: `{Grove}`, {grove.Model.ParameterCount:N0} parameters, {grove.Model.ByteCount:N0} bytes. A share of the weights of the blocks' matrices goes (or of the feed-forward neurons); the table of tokens stays. Calibrated on {CalibrationTokens:N0} tokens of `sdk:train`, measured on {text.ScoredTokens:N0} tokens of the first {text.Documents.Count} documents of `sdk:test`. KL is the mean over calibration seeds {string.Join(", ", seeds)} ± their standard deviation, in nats a token (methods that draw nothing have none); the others are means. *Output error* is the mean over matrices of ||Wx - Qx||^2 / ||Wx||^2. *Training* is {TrainTokens:N0} tokens of `sdk:train` with the base's outputs as the loss.\n");
 Print($"| method | share | KL | bits/byte | top-1 | output error | parameters | bytes | seconds |");
 Print($"| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
 // Arguments leave only the methods of these names.

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using Coppice.Evaluation;
 using Coppice.Models;
+using Coppice.Weights;
 
 namespace Coppice.Cli;
 
@@ -43,7 +44,7 @@ sealed record EvalReport(EvaluationText Text, PerplexityScores Scores, Compariso
         }
         session.Line(string.Create(Culture, $"{Text.ScoredTokens:N0} tokens of {Text.ScoredBytes:N0} bytes; {Text.Signature}"));
         if (Costs[0].Speed is not null)
-            session.Line("timed with int8 activations for integer matrices");
+            session.Line("timed with int8 activations for integer matrices" + (SpeedRatio is { } ratio ? $"; {Compared(ratio)}" : ""));
         session.Line($"peak memory {ByteSize.Show(MemoryProbe.PeakBytes())}; {SystemInfo.Current()}");
     }
 
@@ -72,6 +73,7 @@ sealed record EvalReport(EvaluationText Text, PerplexityScores Scores, Compariso
         {
             json.WriteNumber("baseBytes", Costs[1].FileBytes);
             WriteSpeed(json, "baseSpeed", Costs[1].Speed);
+            json.Number("speedRatio", SpeedRatio);
         }
         json.WriteStartObject("memory");
         json.WriteNumber("modelBytes", Costs[0].Memory.ModelBytes);
@@ -80,6 +82,18 @@ sealed record EvalReport(EvaluationText Text, PerplexityScores Scores, Compariso
         json.WriteEndObject();
         json.WriteNull("energy");
         json.WriteString("machine", SystemInfo.Current().ToString());
+    }
+
+    // Tokens a second over the base's.
+    double? SpeedRatio => Costs is [{ Speed: { } own }, { Speed: { } its }] ? own.TokensPerSecond / its.TokensPerSecond : null;
+
+    // What saves bytes need not save time.
+    string Compared(double ratio)
+    {
+        if (ratio >= 1)
+            return string.Create(Culture, $"it generates {ratio:0.00} times as fast as the base");
+        string[] sparse = [.. Costs[0].Language.Model.Matrices().Select(matrix => matrix.Layer.Weight).Where(weight => weight is SparseWeight or TwoFourWeight or TwoFourIntWeight).Select(weight => weight.Kind).Distinct()];
+        return string.Create(Culture, $"it generates more slowly than the base, {ratio:0.00} of its tokens a second{(sparse.Length > 0 ? $": {string.Join(", ", sparse)} saves bytes here, not time" : "")}");
     }
 
     static void WriteSpeed(Utf8JsonWriter json, string name, Speed? speed)

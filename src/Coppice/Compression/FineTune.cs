@@ -30,8 +30,8 @@ public sealed record FineTune : ModelStep
     /// <summary>Rank of what is trained beside each matrix and added to it in the end; 0 trains the matrices themselves.</summary>
     public int Lora { get; init; }
 
-    /// <summary>How much of the loss the base model's outputs are, 0 to 1; 0 asks no base.</summary>
-    public double Teacher { get; init; }
+    /// <summary>How much of the loss the base model's outputs are, 0 to 1; 0 asks no base. On little text the base tells more than the text does.</summary>
+    public double Teacher { get; init; } = 1;
 
     /// <summary>What logits are divided by where there is a teacher.</summary>
     public double Temperature { get; init; } = 2;

@@ -20,6 +20,9 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
 
     const long MostStatistics = 1L << 30;
 
+    // Numbers of a matrix after which a collection is worth its time: what the work on it took is garbage then, and several times as large.
+    const int LargeCount = 1 << 20;
+
     readonly List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
     readonly IReadOnlyList<TransformerBlock> blocks = [.. model.SourceBlocks, .. model.Blocks];
     readonly List<LayerResult> results = [];
@@ -133,6 +136,12 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
         if (isBlind)
             steps = [.. steps.Select(step => step.WithoutInputs ?? throw new CoppiceException($"{name}: {Reached(inputs!)}, and {step.Key} has no form that needs none; use more calibration text or 'ignore'"))];
         Weight before = layer.Weight;
+        if (steps.Count == 0 && before is not DenseWeight)
+        {
+            results.Add(new LayerResult(name, [], before.Kind, before.Rows, before.Columns, before.ByteCount, before.BitsPerWeight, before.Sparsity(), 0, inputs is null ? null : 0, 0, []));
+            settings.Progress?.Report(new CompressionProgress(name, settings.DoneBefore + results.Count, settings.Total));
+            return;
+        }
         float[] original = before.ToDense();
         LayerWork work = new(name, before.Rows, before.Columns, original, settings.Pool)
         {
@@ -148,7 +157,7 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
             work.Warnings.Add($"{name}: {Reached(inputs!)}, fewer than {FewestTokens}: it got {string.Join(", ", steps.Select(step => step.Key))} in place of {string.Join(", ", plan.For(name).Select(step => step.Key))}");
         foreach (WeightStep step in steps)
             plan.AsSpread(name, step)?.Apply(work);
-        layer.Weight = steps.Count == 0 && before is not DenseWeight ? before : Packing.Pack(work);
+        layer.Weight = Packing.Pack(work);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
 
         float[] stored = layer.Weight.ToDense();
@@ -157,6 +166,8 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
             layer.Weight.BitsPerWeight, (double)stored.AsSpan().Count(0f) / stored.Length, norm == 0 ? 0 : distance * distance / norm,
             inputs is not { Tokens: > 0 } ? null : LayerObjective.Relative(settings.Pool, original, stored, inputs.Gram, before.Columns), seconds, [.. work.Warnings])
         { Tokens = inputs?.Tokens });
+        if (original.Length >= LargeCount)
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true);
         settings.Progress?.Report(new CompressionProgress(name, settings.DoneBefore + results.Count, settings.Total));
     }
 

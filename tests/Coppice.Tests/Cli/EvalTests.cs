@@ -27,6 +27,7 @@ public sealed class EvalTests
         Assert.Equal(Math.Exp(nll), Score(json.GetProperty("scores"), "perplexity").GetProperty("value").GetDouble(), 1e-9 * Math.Exp(nll));
         Assert.Equal(json.GetProperty("scoredTokens").GetInt32(), Score(json.GetProperty("scores"), "nll").GetProperty("samples").GetInt32());
         Assert.Contains("protocol=documents|context=64|", Score(json.GetProperty("scores"), "nll").GetProperty("signature").GetString(), StringComparison.Ordinal);
+        Assert.Equal(json.GetProperty("speed").GetProperty("tokensPerSecond").GetDouble() / json.GetProperty("baseSpeed").GetProperty("tokensPerSecond").GetDouble(), json.GetProperty("speedRatio").GetDouble(), 1e-9);
         foreach (string speed in new[] { "speed", "baseSpeed" })
             Assert.True(json.GetProperty(speed).GetProperty("firstTokenSeconds").GetDouble() > 0 && json.GetProperty(speed).GetProperty("tokensPerSecond").GetDouble() > 0);
         Assert.Equal(tiny.Language.Model.ByteCount, json.GetProperty("memory").GetProperty("modelBytes").GetInt64());
