@@ -9,6 +9,9 @@ public abstract record ModelStep : Step
     /// <summary>Whether it runs calibration text through the model.</summary>
     public virtual bool NeedsCalibration => false;
 
+    /// <summary>Whether it can take a model with pruned matrices; none can take a quantized one.</summary>
+    public virtual bool TakesPruned => true;
+
     /// <summary>Whether it looks at text that is no calibration's: <see cref="ModelWork.Text"/>.</summary>
     public virtual bool NeedsText => false;
 

@@ -19,13 +19,14 @@ public sealed class RecipePlan
                 : new RecipePhase(phases.Count, i, [.. recipe.Steps.Skip(i).TakeWhile(next => next is WeightStep).Cast<WeightStep>()]);
             if (phase.Model is { } whole && (whole.Targets.Length > 0 || whole.Ignore.Length > 0))
                 throw new CoppiceException($"recipe '{recipe.Name}', step {i + 1} ({whole.Key}): is for the whole model and takes neither targets nor ignore");
-            if (phase.Model is not null && recipe.Steps.Take(i).OfType<WeightStep>().FirstOrDefault(before => before.Effect == StepEffect.Quantize) is { } rounded)
-                throw new CoppiceException($"recipe '{recipe.Name}', step {i + 1} ({phase.Model.Key}): comes after {rounded.Key}, whose grid it would not keep; put it before");
+            if (phase.Model is not null && recipe.Steps.Take(i).OfType<WeightStep>().FirstOrDefault(before => before.Effect == StepEffect.Quantize || !phase.Model.TakesPruned) is { } earlier)
+                throw new CoppiceException($"recipe '{recipe.Name}', step {i + 1} ({phase.Model.Key}): comes after {earlier.Key}, whose {(earlier.Effect == StepEffect.Quantize ? "grid" : "zeros")} it would not keep; put it before");
             phases.Add(phase);
             i += Math.Max(1, phase.Steps.Length);
         }
         Phases = phases.DrainToImmutable();
-        NeedsText = Phases.Any(phase => phase.Model is { } step ? step.NeedsCalibration || step.NeedsText : new CompressionPlan(recipe.Name, phase.Steps, phase.FirstStep, model).MostNeeded != Statistics.None);
+        foreach (RecipePhase phase in Phases)
+            NeedsText |= phase.Model is { } step ? step.NeedsCalibration || step.NeedsText : new CompressionPlan(recipe.Name, phase.Steps, phase.FirstStep, model).MostNeeded != Statistics.None;
     }
 
     /// <summary>What is done one after the other.</summary>

@@ -28,6 +28,15 @@ public sealed class RecipePlanTests : IDisposable
             Assert.Throws<CoppiceException>(() => new RecipePlan(new Recipe("r", [new Magnitude(), new Scaled { Targets = ["*"] }]), Samples.Model())).Message);
 
     [Fact]
+    public void What_is_wrong_with_a_later_phase_is_found_before_any_work() =>
+        Assert.Contains("target '*.mpl.*' matches none", Assert.Throws<CoppiceException>(() => new RecipePlan(new Recipe("r", [new Wanda(), new Scaled(), new Wanda { Targets = ["*.mpl.*"] }]), Samples.Model())).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Units_are_cut_before_weights_are_pruned() =>
+        Assert.Equal("recipe 'r', step 2 (pruneNeurons): comes after wanda, whose zeros it would not keep; put it before",
+            Assert.Throws<CoppiceException>(() => new RecipePlan(new Recipe("r", [new Wanda(), new Coppice.Compression.Structured.PruneNeurons()]), Samples.Model())).Message);
+
+    [Fact]
     public void What_an_earlier_phase_pruned_stays_pruned_and_counts()
     {
         Recipe recipe = new("r", [new Magnitude { Sparsity = 0.3 }, new Scaled { Times = 1 }, new RandomPruning { Sparsity = 0.5 }, new Scaled { Times = 1 }, new Gptq { GroupSize = 32 }]);

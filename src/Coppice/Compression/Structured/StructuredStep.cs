@@ -8,6 +8,9 @@ namespace Coppice.Compression.Structured;
 public abstract record StructuredStep : ModelStep
 {
     /// <inheritdoc/>
+    public override bool TakesPruned => false;
+
+    /// <inheritdoc/>
     public sealed override Model Apply(ModelWork work)
     {
         if (work.Model is not DecoderModel model)
