@@ -5,7 +5,7 @@ namespace Coppice.Weights;
 /// <summary>Matrices put together, or turned, without changing a number. What lies in a file stays there until its numbers are asked for.</summary>
 static class MatrixLayout
 {
-    /// <summary>The rows of all parts, one part below another. All are of one kind: plain numbers, integers in equal groups, or blocks.</summary>
+    /// <summary>The rows of all parts, one part below another. All are of one kind: plain numbers, pruned or not, integers in equal groups, or blocks.</summary>
     /// <exception cref="CoppiceException">They are of different kinds, or of one that cannot be put together.</exception>
     public static Weight Stack(IReadOnlyList<Weight> parts)
     {
@@ -18,6 +18,9 @@ static class MatrixLayout
 
     static Weight StackMade(IReadOnlyList<Weight> parts)
     {
+        // Where some are pruned and some are not, all are the halves that they stand for.
+        if (parts.Any(part => part.Kind != parts[0].Kind) && parts.All(part => part is SparseWeight or TwoFourWeight or HalfWeight { Format: HalfFormat.Float16 }))
+            parts = [.. parts.Select(part => part as HalfWeight ?? HalfWeight.From(HalfFormat.Float16, part.Rows, part.Columns, part.ToDense()))];
         Weight first = parts[0];
         if (parts.FirstOrDefault(part => part.Kind != first.Kind || part.Columns != first.Columns) is { } other)
             throw new CoppiceException($"matrices of kinds {first.Kind} and {other.Kind} are stored as one here, and have to be of one kind");
@@ -100,6 +103,8 @@ static class MatrixLayout
         "f32" => new DenseWeight(Tensor.From([rows, columns], numbers)),
         "f16" => HalfWeight.From(HalfFormat.Float16, rows, columns, numbers),
         "bf16" => HalfWeight.From(HalfFormat.BFloat16, rows, columns, numbers),
+        // Two of four neighbours are no longer so where inputs and outputs are exchanged, or inputs go.
+        "sparse-f16" or "2:4-f16" => SparseWeight.From(rows, columns, numbers),
         _ => null,
     };
 }

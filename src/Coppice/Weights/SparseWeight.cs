@@ -65,6 +65,12 @@ public sealed class SparseWeight : PackedWeight
         // With more kept than this the mask costs more time than it saves memory.
         kept.Length > 3L * Rows * Columns / 4 ? PanelProduct.Float16(pool, this) : PanelProduct.Sparse(pool, this);
 
+    internal override Weight StackWith(IReadOnlyList<Weight> parts)
+    {
+        SparseWeight[] all = [.. parts.Cast<SparseWeight>()];
+        return new SparseWeight(all.Sum(part => part.Rows), Columns, [.. all.SelectMany(part => part.mask)], [.. all.SelectMany(part => part.kept)]);
+    }
+
     /// <inheritdoc/>
     public override void Unpack(int firstRow, Span<float> dense)
     {

@@ -47,6 +47,12 @@ public sealed class TwoFourWeight : PackedWeight
 
     private protected override PanelProduct Pack(WorkerPool pool) => PanelProduct.Sparse(pool, this);
 
+    internal override Weight StackWith(IReadOnlyList<Weight> parts)
+    {
+        TwoFourWeight[] all = [.. parts.Cast<TwoFourWeight>()];
+        return new TwoFourWeight(all.Sum(part => part.Rows), Columns, [.. all.SelectMany(part => part.mask)], [.. all.SelectMany(part => part.kept)]);
+    }
+
     /// <inheritdoc/>
     public override void Unpack(int firstRow, Span<float> dense)
     {

@@ -36,7 +36,7 @@ foreach ((string name, LanguageModel model, GgmlType[] others) in models)
     }
 
 List<Run> families = [];
-foreach ((string name, LanguageModel model) in FamilyModels.AllDecoders())
+foreach ((string name, LanguageModel model) in FamilyModels.AllDecoders().Concat(PrunedModels.All(pool)))
 {
     string file = $"{name}.gguf";
     model.SaveGguf(Path.Combine(output, file), GgmlType.F16);
