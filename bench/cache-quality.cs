@@ -1,4 +1,4 @@
-#:project ../src/Coppice/Coppice.csproj
+#:project Grove/Grove.csproj
 #:property PublishAot=false
 // What a narrow key-value cache costs: KL divergence in nats a token against the float32 cache, on documents that the model has not seen.
 //   dotnet run -c Release bench/cache-quality.cs

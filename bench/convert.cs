@@ -1,4 +1,4 @@
-#:project ../src/Coppice/Coppice.csproj
+#:project Grove/Grove.csproj
 #:property PublishAot=false
 // Writes a random checkpoint of a Llama's shapes for conversions to be measured on: dotnet run bench/convert.cs OUT [GB] [f16|bf16]
 using System.Runtime.InteropServices;

@@ -1,7 +1,7 @@
 // Time and memory of random models of 1, 2, 4 and 8 times the layers, and of contexts of 1, 2, 4 and 8 times the length: each should double from line to line.
 //
 //   dotnet run -c Release bench/growth.cs [THREADS]
-#:project ../src/Coppice/Coppice.csproj
+#:project Grove/Grove.csproj
 #:property PublishAot=false
 using System.Diagnostics;
 using Coppice.Models;

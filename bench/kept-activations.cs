@@ -1,4 +1,4 @@
-#:project ../src/Coppice/Coppice.csproj
+#:project Grove/Grove.csproj
 #:property PublishAot=false
 // What it costs to keep activations as bfloat16 for the way back: the error of a gradient on the default model, and the loss of models of its shape after some hundred steps.
 //   dotnet run -c Release bench/kept-activations.cs [STEPS]

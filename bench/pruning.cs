@@ -1,81 +1,95 @@
-#:project ../src/Coppice/Coppice.csproj
+#:project Grove/Grove.csproj
 #:property PublishAot=false
-// What each pruning method costs the default model at 30 to 90 %: the tables of docs/results/grove-pruning.md.
+// What each pruning method costs the default model at 30 to 90 %, with and without training: the tables of docs/results/grove-pruning.md. Linux; on a machine that does nothing else, for the speeds' sake.
 //   dotnet run -c Release bench/pruning.cs > docs/results/grove-pruning.md
+//   dotnet run -c Release bench/pruning.cs -- Wanda "SparseGPT + training" claims     only these rows; a number, such as 0.5, leaves only that share
 using System.Globalization;
+using Coppice.Bench;
 using Coppice.Compression;
 using Coppice.Evaluation;
 using Coppice.Models;
-using Coppice.Tensors;
-using Coppice.Text;
+using static Coppice.Bench.Grove;
 
-const int CalibrationTokens = 8192, TestDocuments = 200, TrainTokens = 65_536;
+const int CalibrationTokens = 8192, ClaimCalibrationTokens = 16384, TestDocuments = 200, TrainTokens = 65_536;
+const string Trained = " + training";
 int[] seeds = [1, 2, 3];
-double[] shares = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
-const string Grove = "assets/grove";
-string trains = $"|fineTune: {{ tokens: {TrainTokens}, learningRate: 0.0005 }}";
-(string Name, string Steps)[] methods =
+// S is the share; of layers and heads there are few, so that they have shares of their own.
+double[] shares = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9], half = [0.5], quarters = [0.25, 0.5, 0.75], layers = [1 / 6.0, 2 / 6.0, 3 / 6.0, 4 / 6.0], channels = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75];
+(string Name, string Steps, double[] Shares)[] methods =
 [
-    ("random", "random: { sparsity: S }"),
-    ("magnitude", "magnitude: { sparsity: S }"),
-    ("gradient", "gradient: { sparsity: S }"),
-    ("Taylor", "taylor: { sparsity: S }"),
-    ("Wanda", "wanda: { sparsity: S }"),
-    ("SparseGPT", "sparseGpt: { sparsity: S }"),
-    ("neurons", "pruneNeurons: { share: S }"),
-    ("neurons, least squares", "pruneNeurons: { share: S, reconstruct: true }"),
-    ("SparseGPT + training", "sparseGpt: { sparsity: S }" + trains),
-    ("neurons, least squares + training", "pruneNeurons: { share: S, reconstruct: true }" + trains),
+    ("random", "random: { sparsity: S }", shares),
+    ("magnitude", "magnitude: { sparsity: S }", shares),
+    ("gradient", "gradient: { sparsity: S }", shares),
+    ("Taylor", "taylor: { sparsity: S }", shares),
+    ("Wanda", "wanda: { sparsity: S }", shares),
+    ("SparseGPT", "sparseGpt: { sparsity: S }", shares),
+    ("magnitude 2:4", "magnitude: { pattern: \"2:4\" }", half),
+    ("Wanda 2:4", "wanda: { pattern: \"2:4\" }", half),
+    ("SparseGPT 2:4", "sparseGpt: { pattern: \"2:4\" }", half),
+    ("neurons", "pruneNeurons: { share: S }", shares),
+    ("neurons, least squares", "pruneNeurons: { share: S, reconstruct: true }", shares),
+    ("merged neurons, least squares", "mergeNeurons: { share: S, reconstruct: true }", shares),
+    ("heads", "pruneHeads: { share: S }", quarters),
+    ("heads, least squares", "pruneHeads: { share: S, reconstruct: true }", quarters),
+    ("channels", "pruneChannels: { share: S }", channels),
+    ("channels, least squares", "pruneChannels: { share: S, reconstruct: true }", channels),
+    ("merged channels, least squares", "mergeChannels: { share: S, reconstruct: true }", channels),
+    ("layers", "dropLayers: { share: S }", layers),
 ];
-(string Name, string Steps)[] patterns =
+(string Claim, string Way, string Steps)[] claims =
 [
-    ("magnitude 2:4", "magnitude: { pattern: \"2:4\" }"),
-    ("Wanda 2:4", "wanda: { pattern: \"2:4\" }"),
-    ("SparseGPT 2:4", "sparseGpt: { pattern: \"2:4\" }"),
-    ("SparseGPT 2:4 + training", "sparseGpt: { pattern: \"2:4\" }" + trains),
+    ("40 % of the weights at about 2 % of accuracy", "SparseGPT 40 %, then training", $"sparseGpt: {{ sparsity: 0.4 }}|fineTune: {{ tokens: {TrainTokens}, learningRate: 0.0005 }}"),
+    ("half of the parameters, in whole units, at about 88 % of quality", "a quarter of the heads and 70 % of the neurons, one after another, then training", "pruneHeads: { share: 0.25, reconstruct: true }|surgeonNeurons: { share: 0.7 }|fineTune: { tokens: 600000, learningRate: 0.002, batchSize: 4, temperature: 1 }"),
+    ("three rounds of iterative pruning, 45 % fewer at 1.5 % of accuracy", "SparseGPT 45 % in three rounds", string.Join('|', new[] { 0.18068, 0.32872, 0.45 }.Select(share => $"sparseGpt: {{ sparsity: {Number(share)} }}|fineTune: {{ tokens: {TrainTokens}, learningRate: 0.0005 }}"))),
+    ("random pruning of 60 % at 1 % of accuracy (of a ResNet50)", "random 60 %", "random: { sparsity: 0.6 }"),
 ];
 
-using WorkerPool pool = new(Environment.ProcessorCount);
-LanguageModel grove = LanguageModel.Load(Grove);
-EvaluationText text = EvaluationText.Create(new Corpus("sdk:test, first documents", [.. Corpus.Open("sdk:test").Documents.Take(TestDocuments)]), grove.Tokenizer, Protocol.Documents(grove.Model.ContextLength));
-Corpus train = Corpus.Open("sdk:train");
+double? only = args.Select(word => double.TryParse(word, CultureInfo.InvariantCulture, out double share) ? share : (double?)null).FirstOrDefault(share => share is not null);
+HashSet<string> wanted = [.. args.Where(word => !double.TryParse(word, CultureInfo.InvariantCulture, out _))];
+using Grove grove = new(TestDocuments);
+LanguageModel start = grove.Base;
 
-Print($"# What pruning costs the default model\n");
-Print($"`dotnet run -c Release bench/pruning.cs`, from the repository's root. {SystemInfo.Current()}.");
-Print($"Base: `{Grove}`, {grove.Model.ParameterCount:N0} parameters, {grove.Model.ByteCount:N0} bytes. A share of the weights of the blocks' matrices goes (or of the feed-forward neurons); the table of tokens stays. Calibrated on {CalibrationTokens:N0} tokens of `sdk:train`, measured on {text.ScoredTokens:N0} tokens of the first {text.Documents.Count} documents of `sdk:test`. KL is the mean over calibration seeds {string.Join(", ", seeds)} ± their standard deviation, in nats a token (methods that draw nothing have none); the others are means. *Output error* is the mean over matrices of ||Wx - Qx||^2 / ||Wx||^2. *Training* is {TrainTokens:N0} tokens of `sdk:train` with the base's outputs as the loss.\n");
-Print($"| method | share | KL | bits/byte | top-1 | output error | parameters | bytes | seconds |");
-Print($"| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
-// Arguments leave only the methods of these names.
-foreach ((string name, string steps) in methods.Where(Wanted))
-    foreach (double share in shares)
-        Row(name, share.ToString("P0", CultureInfo.InvariantCulture), steps.Replace("S ", share.ToString("R", CultureInfo.InvariantCulture) + " ").Replace("S,", share.ToString("R", CultureInfo.InvariantCulture) + ","));
-foreach ((string name, string steps) in patterns.Where(Wanted))
-    Row(name, "50 %", steps);
+Title("What pruning costs the default model", "pruning.cs");
+Print($"Base: `{start.Source}`, {start.Model.ParameterCount:N0} parameters, {start.Model.ByteCount:N0} bytes. A share of the weights of the blocks' matrices goes (or of their units); the table of tokens stays. Calibrated on {CalibrationTokens:N0} tokens of `sdk:train`, measured on {grove.Text.ScoredTokens:N0} tokens of the first {grove.Text.Documents.Count} documents of `sdk:test`. KL is the mean over calibration seeds {string.Join(", ", seeds)} ± their standard deviation, in nats a token (methods that draw nothing have none); the others are means. *Output error* is the mean over matrices of ||Wx - Qx||^2 / ||Wx||^2. *Training* is {TrainTokens:N0} tokens of `sdk:train` with the base's outputs as the loss. *Bytes* and *speed* are of the model as it is written, in 16 bits: speed is generated tokens a second against the base's, in turns with it. *Memory* is the most that the work took beyond what the process held before, in MB; *seconds* are the work's.\n");
+Print($"| method | share | KL | bits/byte | top-1 | output error | parameters | bytes | speed | seconds | memory |");
+Print($"| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+foreach ((string name, string steps, double[] all) in methods)
+    foreach (string trained in (string[])["", Trained])
+        foreach (double share in all.Where(share => wanted.Count == 0 || wanted.Contains(name + trained)).Where(share => only is null || share == only))
+            Row(name + trained, share, steps.Replace("S ", Number(share) + " ").Replace("S,", Number(share) + ",") + (trained == "" ? "" : $"|fineTune: {{ tokens: {TrainTokens}, learningRate: 0.0005 }}"));
 
-bool Wanted((string Name, string Steps) method) => args.Length == 0 || args.Contains(method.Name);
-
-void Row(string name, string share, string steps)
+if (wanted.Count == 0 || wanted.Contains("claims"))
 {
-    Recipe recipe = RecipeReader.Parse($"name: bench\nsteps:\n{string.Concat(steps.Split('|').Select(step => $"  - {step}\n"))}", name);
-    bool calibrated = new RecipePlan(recipe, LanguageModel.Load(Grove).Model).NeedsText;
-    List<(double Kl, double Bits, double Top1, double Error, double Seconds, Model Model)> runs = [];
-    foreach (int seed in calibrated || name == "random" ? seeds : seeds[..1])
+    Print($"\n## Claims that others make\n");
+    Print($"The same with {ClaimCalibrationTokens:N0} tokens of calibration and seed {seeds[0]}. *Quality* is the base's perplexity over the model's.\n");
+    Print($"| claim | here | numbers that go | KL | quality | top-1 | speed | seconds | memory |");
+    Print($"| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    foreach ((string claim, string way, string steps) in claims)
     {
-        CompressionPipeline pipeline = new(recipe, pool)
-        {
-            Seed = seed,
-            Base = () => LanguageModel.Load(Grove).Model,
-            Text = tokens => CalibrationText.Draw(train, grove.Tokenizer, grove.Model.ContextLength, tokens, seed),
-        };
-        CompressionReport report = pipeline.Run(LanguageModel.Load(Grove).Model, CalibrationText.Draw(train, grove.Tokenizer, grove.Model.ContextLength, CalibrationTokens, seed));
-        Comparison comparison = Comparison.Measure(grove.Model, report.Model, text, pool);
-        double?[] errors = [.. report.Layers.Where(layer => layer.Steps.Length > 0).Select(layer => layer.OutputError)];
-        runs.Add((comparison.Kl.Value, comparison.Compressed.BitsPerByte.Value, comparison.Top1Agreement.Value, errors.Average() ?? double.NaN, report.Seconds, report.Model));
+        (CompressionReport report, long peak) = PeakMemory.Of(() => grove.Compress(Recipe(steps), grove.Calibration(ClaimCalibrationTokens, seeds[0]), seeds[0]));
+        Comparison cost = grove.Cost(report.Model);
+        double gone = 1 - report.Layers.Sum(layer => (1 - layer.Sparsity) * layer.Rows * layer.Columns) / start.Model.Matrices().Sum(matrix => (double)matrix.Layer.Weight.Rows * matrix.Layer.Weight.Columns);
+        Print($"| {claim} | {way} | {gone:P1} | {cost.Kl.Value:F4} ± {cost.Kl.StandardError:F4} | {1 / cost.PerplexityRatio.Value:P1} | {cost.Top1Agreement.Value:P1} | {grove.SpeedRatio(grove.Written(report.Model).Model):F2} | {report.Seconds:F0} | {peak / 1e6:F0} |");
     }
-    double mean = runs.Average(run => run.Kl);
-    string spread = runs.Count == 1 ? "" : " ± " + Math.Sqrt(runs.Sum(run => Math.Pow(run.Kl - mean, 2)) / (runs.Count - 1)).ToString("F5", CultureInfo.InvariantCulture);
-    string error = double.IsNaN(runs[0].Error) ? "" : runs.Average(run => run.Error).ToString("F5", CultureInfo.InvariantCulture);
-    Print($"| {name} | {share} | {mean:F5}{spread} | {runs.Average(run => run.Bits):F4} | {runs.Average(run => run.Top1):P1} | {error} | {runs[0].Model.ParameterCount:N0} | {runs[0].Model.ByteCount:N0} | {runs.Average(run => run.Seconds):F1} |");
+    Print($"\nTheir recipes:\n\n```yaml");
+    foreach ((string claim, _, string steps) in claims)
+        Print($"steps:                                      # {claim}\n{string.Concat(steps.Split('|').Select(step => $"  - {step}\n"))}");
+    Print($"```");
 }
 
-static void Print(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
+void Row(string name, double share, string steps)
+{
+    Recipe recipe = Recipe(steps);
+    List<(Comparison Cost, double? Error, CompressionReport Report, long Peak)> runs = [];
+    foreach (int seed in Draws(recipe) ? seeds : seeds[..1])
+    {
+        IReadOnlyList<int[]> calibration = grove.Calibration(CalibrationTokens, seed);
+        (CompressionReport report, long peak) = PeakMemory.Of(() => grove.Compress(recipe, calibration, seed));
+        runs.Add((grove.Cost(report.Model), report.Layers.Where(layer => layer.Steps.Length > 0).Average(layer => layer.OutputError), report, peak));
+    }
+    LanguageModel written = grove.Written(runs[0].Report.Model);
+    string? spread = Spread([.. runs.Select(run => run.Cost.Kl.Value)])?.ToString(" ± 0.00000", CultureInfo.InvariantCulture);
+    Print($"| {name} | {share:P0} | {runs.Average(run => run.Cost.Kl.Value):F5}{spread} | {runs.Average(run => run.Cost.Compressed.BitsPerByte.Value):F4} | {runs.Average(run => run.Cost.Top1Agreement.Value):P1} | {runs.Average(run => run.Error):F5} | {written.Model.ParameterCount:N0} | {written.Model.ByteCount:N0} | {grove.SpeedRatio(written.Model):F2} | {runs.Average(run => run.Report.Seconds):F1} | {runs.Average(run => run.Peak) / 1e6:F0} |");
+}
+
+static string Number(double value) => value.ToString("R", CultureInfo.InvariantCulture);

@@ -1,17 +1,16 @@
-#:project ../src/Coppice/Coppice.csproj
+#:project Grove/Grove.csproj
 #:property PublishAot=false
 // What each compression method costs the default model: the tables of docs/results/grove-compression.md.
 //   dotnet run -c Release bench/quality.cs > docs/results/grove-compression.md
 using System.Globalization;
+using Coppice.Bench;
 using Coppice.Compression;
 using Coppice.Evaluation;
 using Coppice.Models;
-using Coppice.Tensors;
-using Coppice.Text;
+using static Coppice.Bench.Grove;
 
 const int CalibrationTokens = 32768, TestDocuments = 800;
 int[] seeds = [1, 2, 3];
-const string Grove = "assets/grove";
 (string Name, string Steps)[] methods =
 [
     ("int8, a scale a row, to nearest", "roundToNearest: { bits: 8, groupSize: -1 }"),
@@ -38,39 +37,28 @@ const string Grove = "assets/grove";
     ("SparseGPT 2:4 + int4 g32, GPTQ", "sparseGpt: { pattern: \"2:4\" }|gptq: { bits: 4, groupSize: 32 }"),
 ];
 
-using WorkerPool pool = new(Environment.ProcessorCount);
-LanguageModel grove = LanguageModel.Load(Grove);
-Corpus test = Corpus.Open("sdk:test");
-EvaluationText text = EvaluationText.Create(new Corpus("sdk:test, first documents", [.. test.Documents.Take(TestDocuments)]), grove.Tokenizer, Protocol.Documents(grove.Model.ContextLength));
-Corpus train = Corpus.Open("sdk:train");
-
-Print($"# What compression costs the default model\n");
-Print($"`dotnet run -c Release bench/quality.cs`, from the repository's root. {SystemInfo.Current()}.");
-Print($"Base: `{Grove}`, {grove.Model.ParameterCount:N0} parameters, 16 bits each. Only the blocks' matrices are compressed, so that bits a weight (of the whole model) include a table of tokens in 16 bits.");
-Print($"Measured on {text.ScoredTokens:N0} tokens of the first {text.Documents.Count} documents of `sdk:test`; calibrated on {CalibrationTokens:N0} tokens of `sdk:train`. ± is the standard error over documents; the spread is the standard deviation of KL over calibration seeds {string.Join(", ", seeds)} (methods without calibration have none).\n");
+using Grove grove = new(TestDocuments);
+LanguageModel start = grove.Base;
+Title("What compression costs the default model", "quality.cs");
+Print($"Base: `{start.Source}`, {start.Model.ParameterCount:N0} parameters, 16 bits each. Only the blocks' matrices are compressed, so that bits a weight (of the whole model) include a table of tokens in 16 bits.");
+Print($"Measured on {grove.Text.ScoredTokens:N0} tokens of the first {grove.Text.Documents.Count} documents of `sdk:test`; calibrated on {CalibrationTokens:N0} tokens of `sdk:train`. ± is the standard error over documents; the spread is the standard deviation of KL over calibration seeds {string.Join(", ", seeds)} (methods without calibration have none).\n");
 Print($"| method | bytes | bits/weight | bits/byte | KL, nats/token | spread | top-1 | seconds |");
 Print($"| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
 bool first = true;
 // Arguments leave only the methods whose names start with one of them.
-foreach ((string name, string steps) in methods.Where(method => args.Length == 0 || args.Any(start => method.Name.StartsWith(start, StringComparison.Ordinal))))
+foreach ((string name, string steps) in methods.Where(method => args.Length == 0 || args.Any(beginning => method.Name.StartsWith(beginning, StringComparison.Ordinal))))
 {
-    Recipe recipe = RecipeReader.Parse($"name: bench\nsteps:\n{string.Concat(steps.Split('|').Select(step => $"  - {step}\n"))}", name);
-    LanguageModel probe = LanguageModel.Load(Grove);
-    bool calibrated = new RecipePlan(recipe, probe.Model).NeedsText;
+    Recipe recipe = Recipe(steps);
     List<(Comparison Comparison, double Seconds, Model Model)> runs = [];
-    foreach (int seed in calibrated || steps.StartsWith("random", StringComparison.Ordinal) ? seeds : seeds[..1])
+    foreach (int seed in Draws(recipe) ? seeds : seeds[..1])
     {
-        LanguageModel model = LanguageModel.Load(Grove);
-        CompressionReport report = new CompressionPipeline(recipe, pool) { Seed = seed }.Run(model.Model, calibrated ? CalibrationText.Draw(train, grove.Tokenizer, grove.Model.ContextLength, CalibrationTokens, seed) : []);
-        runs.Add((Comparison.Measure(grove.Model, model.Model, text, pool), report.Seconds, model.Model));
+        CompressionReport report = grove.Compress(recipe, Reads(recipe) ? grove.Calibration(CalibrationTokens, seed) : [], seed);
+        runs.Add((grove.Cost(report.Model), report.Seconds, report.Model));
     }
     Comparison one = runs[0].Comparison;
     if (first)
-        Print($"| base, f16 | {grove.Model.ByteCount:N0} | {grove.Model.BitsPerWeight:F2} | {one.Base.BitsPerByte.Value:F4} ± {one.Base.BitsPerByte.StandardError:F4} | | | | |");
+        Print($"| base, f16 | {start.Model.ByteCount:N0} | {start.Model.BitsPerWeight:F2} | {one.Base.BitsPerByte.Value:F4} ± {one.Base.BitsPerByte.StandardError:F4} | | | | |");
     first = false;
-    double mean = runs.Average(run => run.Comparison.Kl.Value);
-    string spread = runs.Count == 1 ? "" : Math.Sqrt(runs.Sum(run => Math.Pow(run.Comparison.Kl.Value - mean, 2)) / (runs.Count - 1)).ToString("F5", CultureInfo.InvariantCulture);
-    Print($"| {name} | {runs[0].Model.ByteCount:N0} | {runs[0].Model.BitsPerWeight:F2} | {runs.Average(run => run.Comparison.Compressed.BitsPerByte.Value):F4} ± {one.Compressed.BitsPerByte.StandardError:F4} | {mean:F5} ± {one.Kl.StandardError:F5} | {spread} | {runs.Average(run => run.Comparison.Top1Agreement.Value):P1} | {runs.Average(run => run.Seconds):F1} |");
+    string? spread = Spread([.. runs.Select(run => run.Comparison.Kl.Value)])?.ToString("F5", CultureInfo.InvariantCulture);
+    Print($"| {name} | {runs[0].Model.ByteCount:N0} | {runs[0].Model.BitsPerWeight:F2} | {runs.Average(run => run.Comparison.Compressed.BitsPerByte.Value):F4} ± {one.Compressed.BitsPerByte.StandardError:F4} | {runs.Average(run => run.Comparison.Kl.Value):F5} ± {one.Kl.StandardError:F5} | {spread} | {runs.Average(run => run.Comparison.Top1Agreement.Value):P1} | {runs.Average(run => run.Seconds):F1} |");
 }
-
-static void Print(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));

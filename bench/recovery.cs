@@ -1,31 +1,26 @@
-#:project ../src/Coppice/Coppice.csproj
+#:project Grove/Grove.csproj
 #:property PublishAot=false
 // What training gives back after pruning and rounding, and what pruning while training costs: the tables of docs/results/grove-recovery.md.
 //   dotnet run -c Release bench/recovery.cs > docs/results/grove-recovery.md
 using System.Globalization;
+using Coppice.Bench;
 using Coppice.Compression;
 using Coppice.Evaluation;
 using Coppice.Models;
-using Coppice.Tensors;
-using Coppice.Text;
 using Coppice.Training;
 using Coppice.Training.Sparse;
+using static Coppice.Bench.Grove;
 
-const string Grove = "assets/grove";
 const int TestDocuments = 400, CalibrationTokens = 16384;
 TrainingOptions options = new() { Steps = 64, BatchSize = 4, ContextLength = 256, WarmupSteps = 8, LearningRate = 3e-4, Distillation = new() { Temperature = 1, Share = 1 } };
 
-using WorkerPool pool = new(Environment.ProcessorCount);
-LanguageModel grove = LanguageModel.Load(Grove);
-EvaluationText text = EvaluationText.Create(new Corpus("sdk:test, first documents", [.. Corpus.Open("sdk:test").Documents.Take(TestDocuments)]), grove.Tokenizer, Protocol.Documents(grove.Model.ContextLength));
-Corpus train = Corpus.Open("sdk:train");
-TokenWindows windows = new(TokenWindows.Tokenize(grove.Tokenizer, train.Documents), options.ContextLength, seed: 1);
-IReadOnlyList<int[]> calibration = CalibrationText.Draw(train, grove.Tokenizer, grove.Model.ContextLength, CalibrationTokens, seed: 1);
+using Grove grove = new(TestDocuments);
+TokenWindows windows = grove.Windows(options.ContextLength, seed: 1);
+IReadOnlyList<int[]> calibration = grove.Calibration(CalibrationTokens, seed: 1);
 
-Print($"# What training gives back on the default model\n");
-Print($"`dotnet run -c Release bench/recovery.cs`, from the repository's root. {SystemInfo.Current()}.");
-Print($"Base: `{Grove}`. Every run takes {options.Steps} steps of {options.TokensPerStep:N0} tokens of `sdk:train` at a rate of up to {options.LearningRate:0.0e0}, seed 1; unless a row says otherwise the loss is the divergence from the base's outputs alone (temperature 1, share 1).");
-Print($"Measured on {text.ScoredTokens:N0} tokens of the first {text.Documents.Count} documents of `sdk:test`. ± is the standard error over documents. Zeros are of the blocks' matrices.");
+Title("What training gives back on the default model", "recovery.cs");
+Print($"Base: `{grove.Base.Source}`. Every run takes {options.Steps} steps of {options.TokensPerStep:N0} tokens of `sdk:train` at a rate of up to {options.LearningRate:0.0e0}, seed 1; unless a row says otherwise the loss is the divergence from the base's outputs alone (temperature 1, share 1).");
+Print($"Measured on {grove.Text.ScoredTokens:N0} tokens of the first {grove.Text.Documents.Count} documents of `sdk:test`. ± is the standard error over documents. Zeros are of the blocks' matrices.");
 
 Head("Recovering what was pruned: Wanda, 50%");
 Measure("not trained", Compressed("wanda: { sparsity: 0.5 }"));
@@ -43,7 +38,7 @@ Measure("magnitude at once, not trained", Compressed("magnitude: { sparsity: 0.6
 Trained("magnitude at once, then trained", Compressed("magnitude: { sparsity: 0.6 }"), options);
 Sparse("gradual", new GradualMagnitude { Sparsity = 0.6, Every = 4, End = 0.375 });
 // Of a model that answers as its teacher does the outputs alone have no gradient to score by.
-Trained("movement, half of the loss the text's", LanguageModel.Load(Grove).Model, options with { Distillation = new() { Temperature = 1, Share = 0.5 }, Pruning = new Movement { Sparsity = 0.6, Every = 4, End = 0.375 } });
+Trained("movement, half of the loss the text's", Read().Model, options with { Distillation = new() { Temperature = 1, Share = 0.5 }, Pruning = new Movement { Sparsity = 0.6, Every = 4, End = 0.375 } });
 Sparse("RigL", new RigL { Sparsity = 0.6, Every = 8, End = 0.375 });
 Sparse("L1, strength 2", new Proximal { Sparsity = 0.6, Strength = 2, End = 0.375 });
 Sparse("three rounds", new IterativePruning { Sparsity = 0.6, Rounds = 3 });
@@ -53,26 +48,24 @@ Sparse("columns, strength 2", new Proximal { Sparsity = 0.25, Strength = 2, End 
 
 Model Compressed(string step)
 {
-    Model model = LanguageModel.Load(Grove).Model;
-    Recipe recipe = RecipeReader.Parse($"name: bench\nsteps:\n  - {step}\n", "bench");
-    new CompressionPipeline(recipe, pool) { Seed = 1 }.Run(model, new RecipePlan(recipe, model).NeedsText ? calibration : []);
-    return model;
+    Recipe recipe = Recipe(step);
+    return grove.Compress(recipe, Reads(recipe) ? calibration : [], seed: 1).Model;
 }
 
-void Sparse(string name, SparseTraining pruning) => Trained(name, LanguageModel.Load(Grove).Model, options with { Pruning = pruning });
+void Sparse(string name, SparseTraining pruning) => Trained(name, Read().Model, options with { Pruning = pruning });
 
 void Adapted(string name, Model model)
 {
     Lora.Attach(model, new LoraOptions { Rank = 8 }, seed: 1);
-    TrainingRun.Train(model, windows, null, options with { LearningRate = 1e-3 }, pool, checkpoint: null, teacher: grove.Model);
+    TrainingRun.Train(model, windows, null, options with { LearningRate = 1e-3 }, grove.Pool, checkpoint: null, teacher: grove.Base.Model);
     Measure($"{name}, rate 1e-3, before it is merged", model);
-    Lora.Merge(model, pool);
+    Lora.Merge(model, grove.Pool);
     Measure($"{name}, merged", model);
 }
 
 void Trained(string name, Model model, TrainingOptions how, bool taught = true)
 {
-    TrainingRun.Train(model, windows, null, how, pool, checkpoint: null, teacher: taught ? grove.Model : null);
+    TrainingRun.Train(model, windows, null, how, grove.Pool, checkpoint: null, teacher: taught ? grove.Base.Model : null);
     Measure(name, model);
 }
 
@@ -85,10 +78,8 @@ void Head(string title)
 
 void Measure(string name, Model model)
 {
-    Comparison cost = Comparison.Measure(grove.Model, model, text, pool);
+    Comparison cost = grove.Cost(model);
     var blocks = model.Matrices().Where(part => part.Name.Contains(".layers.", StringComparison.Ordinal)).Select(part => part.Layer.Weight).ToList();
     double zeros = blocks.Sum(weight => weight.Sparsity() * weight.Shape.Length) / blocks.Sum(weight => (double)weight.Shape.Length);
     Print($"| {name} | {zeros:P1} | {cost.Compressed.BitsPerByte.Value:F4} ± {cost.Compressed.BitsPerByte.StandardError:F4} | {cost.Kl.Value:F4} ± {cost.Kl.StandardError:F4} | {cost.Top1Agreement.Value:P1} |");
 }
-
-static void Print(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));

@@ -1,4 +1,4 @@
-#:project ../src/Coppice/Coppice.csproj
+#:project Grove/Grove.csproj
 #:property PublishAot=false
 // What a compressed draft of the same model gains: tokens a second of processor time on one thread, with
 // and without it, in turn, and the share of its guesses that were right.

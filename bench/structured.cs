@@ -1,16 +1,14 @@
-#:project ../src/Coppice/Coppice.csproj
+#:project Grove/Grove.csproj
 #:property PublishAot=false
 // What smaller matrices cost the default model, before any training: the tables of docs/results/grove-structured.md.
 //   dotnet run -c Release bench/structured.cs > docs/results/grove-structured.md
 using System.Globalization;
-using Coppice.Compression;
+using Coppice.Bench;
 using Coppice.Evaluation;
 using Coppice.Models;
-using Coppice.Tensors;
-using Coppice.Text;
+using static Coppice.Bench.Grove;
 
 const int CalibrationTokens = 16384, TestDocuments = 400, Seed = 1;
-const string Grove = "assets/grove";
 string[] methods =
 [
     "dropLayers: { count: 1, score: random }",
@@ -49,31 +47,23 @@ string[] methods =
     "surgeonNeurons: { share: 0.25 }|pruneHeads: { share: 0.25, reconstruct: true }",
 ];
 
-using WorkerPool pool = new(Environment.ProcessorCount);
-LanguageModel grove = LanguageModel.Load(Grove);
 // A second argument takes fewer documents, for a first look.
-Corpus test = Corpus.Open("sdk:test");
-EvaluationText text = EvaluationText.Create(new Corpus("sdk:test, first documents", [.. test.Documents.Take(args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : TestDocuments)]), grove.Tokenizer, Protocol.Documents(grove.Model.ContextLength));
-IReadOnlyList<int[]> calibration = CalibrationText.Draw(Corpus.Open("sdk:train"), grove.Tokenizer, grove.Model.ContextLength, CalibrationTokens, Seed);
+using Grove grove = new(args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : TestDocuments);
+LanguageModel start = grove.Base;
+IReadOnlyList<int[]> calibration = grove.Calibration(CalibrationTokens, Seed);
 
-Print($"# What smaller matrices cost the default model\n");
-Print($"`dotnet run -c Release bench/structured.cs`, from the repository's root. {SystemInfo.Current()}.");
-Print($"Base: `{Grove}`, {grove.Model.ParameterCount:N0} parameters. Nothing is trained afterwards. Measured on {text.ScoredTokens:N0} tokens of the first {text.Documents.Count} documents of `sdk:test`; calibrated on {CalibrationTokens:N0} tokens of `sdk:train`. ± is the standard error over documents.\n");
+Title("What smaller matrices cost the default model", "structured.cs");
+Print($"Base: `{start.Source}`, {start.Model.ParameterCount:N0} parameters. Nothing is trained afterwards. Measured on {grove.Text.ScoredTokens:N0} tokens of the first {grove.Text.Documents.Count} documents of `sdk:test`; calibrated on {CalibrationTokens:N0} tokens of `sdk:train`. ± is the standard error over documents.\n");
 Print($"| steps | parameters | of the base | bits/byte | KL, nats/token | top-1 |");
 Print($"| --- | ---: | ---: | ---: | ---: | ---: |");
 bool first = true;
 // A first argument leaves only the methods that contain it.
 foreach (string steps in methods.Where(method => args.Length == 0 || method.Contains(args[0], StringComparison.Ordinal)))
 {
-    Recipe recipe = RecipeReader.Parse($"name: bench\nsteps:\n{string.Concat(steps.Split('|').Select(step => $"  - {step}\n"))}", "bench");
-    Model model = LanguageModel.Load(Grove).Model;
-    foreach (ModelStep step in recipe.Steps.Cast<ModelStep>())
-        model = step.Apply(new ModelWork { Model = model, Pool = pool, Calibration = calibration, Random = new Random(Seed) });
-    Comparison comparison = Comparison.Measure(grove.Model, model, text, pool);
+    Model model = grove.Compress(Recipe(steps), calibration, Seed).Model;
+    Comparison comparison = grove.Cost(model);
     if (first)
-        Print($"| base | {grove.Model.ParameterCount:N0} | | {comparison.Base.BitsPerByte.Value:F4} ± {comparison.Base.BitsPerByte.StandardError:F4} | | |");
+        Print($"| base | {start.Model.ParameterCount:N0} | | {comparison.Base.BitsPerByte.Value:F4} ± {comparison.Base.BitsPerByte.StandardError:F4} | | |");
     first = false;
-    Print($"| {string.Join(", ", steps.Split('|').Select(step => $"`{step}`"))} | {model.ParameterCount:N0} | {(double)model.ParameterCount / grove.Model.ParameterCount:P1} | {comparison.Compressed.BitsPerByte.Value:F4} ± {comparison.Compressed.BitsPerByte.StandardError:F4} | {comparison.Kl.Value:F4} ± {comparison.Kl.StandardError:F4} | {comparison.Top1Agreement.Value:P1} |");
+    Print($"| {string.Join(", ", steps.Split('|').Select(step => $"`{step}`"))} | {model.ParameterCount:N0} | {(double)model.ParameterCount / start.Model.ParameterCount:P1} | {comparison.Compressed.BitsPerByte.Value:F4} ± {comparison.Compressed.BitsPerByte.StandardError:F4} | {comparison.Kl.Value:F4} ± {comparison.Kl.StandardError:F4} | {comparison.Top1Agreement.Value:P1} |");
 }
-
-static void Print(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
