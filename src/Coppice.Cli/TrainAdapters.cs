@@ -9,7 +9,7 @@ static class TrainAdapters
 {
     static readonly Option<int?> Rank = Options.OptionalInteger("--lora", "Leave MODEL's matrices as they are and train a change of rank N beside each; OUT has both merged");
     static readonly Option<double> Alpha = Options.Number("--lora-alpha", "The changes' factor, times the rank", value: 16);
-    static readonly Option<string[]> Targets = new("--lora-targets") { Description = "Globs of the matrices that get one; all of the blocks by default", HelpName = "GLOB", AllowMultipleArgumentsPerToken = true };
+    static readonly Option<string[]> Targets = new("--lora-targets") { Description = "The matrices that get one: globs, re: with a regular expression, kind: with a part of the model; all of the blocks by default", HelpName = "TARGET", AllowMultipleArgumentsPerToken = true };
     static readonly Option<string?> Folder = Options.Text("--adapter", "DIR", "With --lora: a folder to write the changes alone to, in PEFT's layout");
 
     /// <summary>The options.</summary>

@@ -13,7 +13,7 @@ static class TrainPruning
     static readonly Option<string?> Method = Options.Choice("--prune", "Prune while training, until --sparsity of each matrix is 0: by size, a few at a time; by movement; exchanging small weights for steep ones from the first step on; by a penalty on numbers, rows or columns; in rounds of pruning and training",
         "gradual", "movement", "rigl", "l1", "rows", "columns", "rounds");
     static readonly Option<double> Sparsity = Options.Number("--sparsity", "The share that goes", Defaults.Sparsity);
-    static readonly Option<string[]> Targets = new("--prune-targets") { Description = "Globs of the matrices that are pruned; all of the blocks by default", HelpName = "GLOB", AllowMultipleArgumentsPerToken = true };
+    static readonly Option<string[]> Targets = new("--prune-targets") { Description = "The matrices that are pruned: globs, re: with a regular expression, kind: with a part of the model; all of the blocks by default", HelpName = "TARGET", AllowMultipleArgumentsPerToken = true };
     static readonly Option<int> Every = Options.Integer("--prune-every", "Steps between changes of what is pruned", Defaults.Every, least: 1);
     static readonly Option<double> End = Options.Number("--prune-end", "The share of the steps after which nothing more goes", Defaults.End);
     static readonly Option<double> Strength = Options.Number("--strength", "Of l1, rows and columns: the penalty", new Proximal().Strength);

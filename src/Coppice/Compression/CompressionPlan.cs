@@ -22,18 +22,17 @@ public sealed class CompressionPlan
     {
         Recipe = recipe;
         List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
-        HashSet<MatrixLayer> inBlocks = [.. model.SourceBlocks.Concat(model.Blocks).SelectMany(block => block.Stages).SelectMany(stage => stage.Matrices)];
-        inBlocks.ExceptWith(model.Blocks.SelectMany(block => block.FeedForward.Routers));
+        HashSet<MatrixLayer> inBlocks = MatrixTargets.InBlocks(model);
         for (int i = 0; i < passing.Count; i++)
         {
             WeightStep step = passing[i];
             string place = $"recipe '{recipe}', step {firstStep + i + 1} ({step.Key})";
             foreach (string target in step.Targets.Concat(step.Overrides.SelectMany(change => change.Targets)))
-                if (!matrices.Any(matrix => Target.Matches(target, matrix.Name)))
+                if (!matrices.Any(matrix => MatrixTargets.Matches(target, matrix.Name)))
                     throw new CoppiceException($"{place}: target '{target}' matches none of the model's {matrices.Count} matrices; the nearest is '{NearestName.Of(target, matrices.Select(matrix => matrix.Name))}'");
             List<(string Name, MatrixLayer Layer)> chosen = [.. matrices.Where(matrix =>
-                (step.Targets.IsEmpty ? inBlocks.Contains(matrix.Layer) : step.Targets.Any(target => Target.Matches(target, matrix.Name)))
-                && !step.Ignore.Any(ignored => Target.Matches(ignored, matrix.Name)))];
+                (step.Targets.IsEmpty ? inBlocks.Contains(matrix.Layer) : step.Targets.Any(target => MatrixTargets.Matches(target, matrix.Name)))
+                && !step.Ignore.Any(ignored => MatrixTargets.Matches(ignored, matrix.Name)))];
             if (chosen.Count == 0)
                 throw new CoppiceException($"{place}: nothing is left to do, 'ignore' takes out every target");
             foreach ((string name, MatrixLayer layer) in chosen)

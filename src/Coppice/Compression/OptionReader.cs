@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using Coppice.Models;
 using Coppice.Tensors;
 using YamlDotNet.RepresentationModel;
 
@@ -72,7 +73,7 @@ internal sealed class OptionReader(string source, string step, YamlNode place, Y
     {
         ImmutableArray<string> targets = Names(name);
         foreach (string target in targets)
-            if (Target.Fault(target) is { } wanted)
+            if (MatrixTargets.Fault(target) is { } wanted)
                 throw RecipeReader.Error(source, Find(name)!, $"{step}.{name} is {target}, wanted {wanted}");
         return targets;
     }

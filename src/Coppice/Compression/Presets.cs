@@ -1,3 +1,4 @@
+using Coppice.Models;
 using Coppice.Tensors;
 
 namespace Coppice.Compression;

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Coppice.Models;
 using Coppice.Tensors;
 using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;

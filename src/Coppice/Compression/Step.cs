@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Coppice.Models;
 using Coppice.Tensors;
 
 namespace Coppice.Compression;
@@ -29,7 +30,7 @@ public abstract record WeightStep : Step
     public ImmutableArray<StepOverride> Overrides { get; init; } = [];
 
     /// <summary>The step with the options that a matrix gets.</summary>
-    public WeightStep For(string matrix) => Overrides.LastOrDefault(change => change.Targets.Any(target => Target.Matches(target, matrix)))?.Step ?? this;
+    public WeightStep For(string matrix) => Overrides.LastOrDefault(change => change.Targets.Any(target => MatrixTargets.Matches(target, matrix)))?.Step ?? this;
 
     /// <summary>What it has to know about the inputs.</summary>
     public virtual Statistics Needs => Statistics.None;

@@ -14,7 +14,7 @@ public sealed record LoraOptions
     /// <summary>The adapter's product is multiplied by this over <see cref="Rank"/>.</summary>
     public double Alpha { get; init; } = 16;
 
-    /// <summary>Globs over the products' full names; none means all of the blocks.</summary>
+    /// <summary>Which products, told as a recipe's targets are; none means all of the blocks.</summary>
     public ImmutableArray<string> Targets { get; init; } = [];
 }
 

@@ -66,19 +66,6 @@ public class RecipeTests
     public void A_regular_expression_that_is_none_is_told_by_its_line() =>
         Assert.StartsWith("r.yaml:2: wanda.ignore is re:(, wanted a regular expression behind re: (", Assert.Throws<CoppiceException>(() => RecipeReader.Parse("steps:\n  - wanda: { ignore: \"re:(\" }", "r.yaml")).Message, StringComparison.Ordinal);
 
-    [Theory]
-    [InlineData("*.mlp.*", "model.layers.3.mlp.up_proj", true)]
-    [InlineData("re:layers\\.[0-3]\\.", "model.layers.3.mlp.up_proj", true)]
-    [InlineData("re:^layers", "model.layers.3.mlp.up_proj", false)]
-    [InlineData("kind:feedForward", "model.layers.3.mlp.up_proj", true)]
-    [InlineData("kind:experts", "model.layers.3.mlp.experts.1.up_proj", true)]
-    [InlineData("kind:feedForward", "model.layers.3.mlp.experts.1.up_proj", false)]
-    [InlineData("kind:routers", "model.layers.3.mlp.gate", true)]
-    [InlineData("kind:attention", "model.layers.3.self_attn.q_proj", true)]
-    [InlineData("kind:head", "lm_head", true)]
-    [InlineData("kind:embedding", "model.embed_tokens", true)]
-    public void A_target_is_a_glob_a_regular_expression_or_a_part_of_the_model(string target, string name, bool matches) => Assert.Equal(matches, Target.Matches(target, name));
-
     [Fact]
     public void Some_matrices_get_other_options()
     {

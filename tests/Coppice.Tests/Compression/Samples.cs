@@ -44,6 +44,25 @@ static class Samples
         return x;
     }
 
+    /// <summary>Mean nats of the next token, each text on its own.</summary>
+    public static double Loss(DecoderModel model, int[][] sequences)
+    {
+        double nats = 0;
+        int count = 0;
+        foreach (int[] sequence in sequences)
+        {
+            ReadOnlySpan<float> logits = model.Forward(new Batch(sequence), new ForwardContext(Pool)).Data;
+            for (int t = 0; t + 1 < sequence.Length; t++, count++)
+            {
+                double sum = 0;
+                foreach (float logit in logits.Slice(t * model.VocabularySize, model.VocabularySize))
+                    sum += Math.Exp(logit);
+                nats += Math.Log(sum) - logits[t * model.VocabularySize + sequence[t + 1]];
+            }
+        }
+        return nats / count;
+    }
+
     public static InputStatistics Statistics(float[] x, int columns, Statistics kind = Coppice.Compression.Statistics.Gram)
     {
         using WorkerPool pool = new(1);

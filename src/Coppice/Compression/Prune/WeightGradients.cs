@@ -26,6 +26,28 @@ internal static class WeightGradients
     /// <exception cref="CoppiceException">The model has no next-token loss, no sequence has two tokens, or a gradient is not finite.</exception>
     public static Dictionary<string, float[]> Gather(WholeModel whole, IEnumerable<int[]> sequences, GradientMoment moment)
     {
+        float[][] sums = [.. whole.Matrices.Select(matrix => new float[matrix.Layer.Weight.Shape.Length])];
+        ForEachBatch(whole, sequences, (values, share) =>
+        {
+            AddJob job = new(values, sums, moment, (float)share);
+            whole.Pool.Run(values.Length, ref job);
+        });
+        Dictionary<string, float[]> moments = new(StringComparer.Ordinal);
+        for (int i = 0; i < sums.Length; i++)
+        {
+            if (moment == GradientMoment.RootMeanSquare)
+                TensorPrimitives.Sqrt(sums[i], sums[i]);
+            if (!float.IsFinite(TensorPrimitives.MaxMagnitude<float>(sums[i])))
+                throw new CoppiceException($"{whole.Matrices[i].Name}: the loss's gradients on the calibration text are not finite; the model is damaged");
+            moments.Add(whole.Matrices[i].Name, sums[i]);
+        }
+        return moments;
+    }
+
+    /// <summary>Shows the matrices' numbers, with the gradients of a batch's mean loss, and what share of all tokens the batch has. The model is as it was afterwards.</summary>
+    /// <exception cref="CoppiceException">The model has no next-token loss, or no sequence has two tokens.</exception>
+    public static void ForEachBatch(WholeModel whole, IEnumerable<int[]> sequences, Action<Tensor[], double> see)
+    {
         if (whole.Model is not DecoderModel)
             throw new CoppiceException($"gradients are those of the next token's loss, which a {whole.Model.Family} model does not have");
         int[][] scored = [.. sequences.Where(sequence => sequence.Length > 1)];
@@ -35,30 +57,21 @@ internal static class WeightGradients
         // All of the model is read forwards and backwards for every batch, so that all of it has to be at hand.
         MatrixLayer[] all = [.. whole.Model.Matrices().Select(matrix => matrix.Layer)];
         Weight[] before = [.. all.Select(layer => layer.Weight)];
-        Dictionary<string, float[]> moments = new(StringComparer.Ordinal);
         try
         {
             foreach (MatrixLayer layer in all)
                 if (!layer.Weight.IsInMemory)
                     layer.Weight = MatrixLayout.InMemory(layer.Weight);
             Tensor[] values = [.. whole.Matrices.Select(matrix => Track(matrix.Layer))];
-            float[][] sums = [.. values.Select(value => new float[value.Shape.Length])];
             ForwardContext context = new(whole.Pool, new Tape());
             foreach ((Batch batch, int[] targets, int count) in Batches(scored))
             {
                 whole.Cancel.ThrowIfCancellationRequested();
                 context.Tape!.Backward(CrossEntropy.Apply(context, whole.Model.Forward(batch, context), targets, count));
                 context.Reset();
-                AddJob job = new(values, sums, moment, (float)((double)count / tokens));
-                whole.Pool.Run(values.Length, ref job);
-            }
-            for (int i = 0; i < sums.Length; i++)
-            {
-                if (moment == GradientMoment.RootMeanSquare)
-                    TensorPrimitives.Sqrt(sums[i], sums[i]);
-                if (!float.IsFinite(TensorPrimitives.MaxMagnitude<float>(sums[i])))
-                    throw new CoppiceException($"{whole.Matrices[i].Name}: the loss's gradients on the calibration text are not finite; the model is damaged");
-                moments.Add(whole.Matrices[i].Name, sums[i]);
+                see(values, (double)count / tokens);
+                foreach (Tensor value in values)
+                    value.ForgetGradient();
             }
         }
         finally
@@ -69,7 +82,6 @@ internal static class WeightGradients
                 all[i].Weight = before[i];
             }
         }
-        return moments;
     }
 
     static Tensor Track(MatrixLayer layer)
@@ -110,7 +122,6 @@ internal static class WeightGradients
             else
                 for (int i = 0; i < g.Length; i++)
                     sum[i] += share * g[i] * g[i];
-            values[part].ForgetGradient();
         }
     }
 }

@@ -8,6 +8,8 @@ namespace Coppice.Compression.Structured;
 /// <summary>Leaves out the layers that change least of what passes through them (ShortGPT, Men et al. 2024), or given ones.</summary>
 public sealed record DropLayers : StructuredStep
 {
+    static readonly (string Word, LayerScore Value)[] words = [("blockInfluence", LayerScore.BlockInfluence), ("taylor", LayerScore.Taylor), ("random", LayerScore.Random)];
+
     /// <inheritdoc/>
     public override string Key => "dropLayers";
 
@@ -24,12 +26,12 @@ public sealed record DropLayers : StructuredStep
     public LayerScore Score { get; init; }
 
     /// <inheritdoc/>
-    public override bool NeedsCalibration => Layers.IsEmpty && Score == LayerScore.BlockInfluence;
+    public override bool NeedsCalibration => Layers.IsEmpty && Score != LayerScore.Random;
 
     /// <inheritdoc/>
     public override IEnumerable<(string Name, string Value)> Options => !Layers.IsEmpty
         ? [("layers", $"[{string.Join(", ", Layers)}]")]
-        : [Count is { } count ? ("count", count.ToString(CultureInfo.InvariantCulture)) : ("share", Number(Share)), ("score", Score == LayerScore.Random ? "random" : "blockInfluence")];
+        : [Count is { } count ? ("count", count.ToString(CultureInfo.InvariantCulture)) : ("share", Number(Share)), ("score", Array.Find(words, word => word.Value == Score).Word)];
 
     internal static DropLayers Read(OptionReader options)
     {
@@ -42,7 +44,7 @@ public sealed record DropLayers : StructuredStep
             Layers = layers,
             Count = options.Has("count") ? options.Int("count", 1, 1, 4096) : null,
             Share = options.Between("share", 0.25, 0, 1),
-            Score = options.Choice("score", LayerScore.BlockInfluence, ("blockInfluence", LayerScore.BlockInfluence), ("random", LayerScore.Random)),
+            Score = options.Choice("score", LayerScore.BlockInfluence, words),
         };
     }
 
@@ -68,12 +70,20 @@ public sealed record DropLayers : StructuredStep
         int gone = Count ?? all - CountKept("layers", all, Share, run);
         if (gone >= all || gone % run != 0 || gone / run > runs)
             throw new CoppiceException($"{Key}: {gone} of {all} layers cannot go; {(run > 1 ? $"a {model.Config.Family} model loses them {run} at a time, and " : "")}at least one stays");
-        double[] scores = Score == LayerScore.Random ? [.. Enumerable.Range(0, runs).Select(_ => work.Random.NextDouble())] : Influences(model, work, run, runs);
+        double[] scores = Score switch
+        {
+            LayerScore.Random => [.. Enumerable.Range(0, runs).Select(_ => work.Random.NextDouble())],
+            LayerScore.Taylor => TaylorScores.OfAll(model, work, [.. Enumerable.Range(0, runs).Select(place => Matrices(model, place * run, run))]),
+            _ => Influences(model, work, run, runs),
+        };
         int[] kept = Importance.Highest(scores, runs - gone / run);
         foreach (int place in Enumerable.Range(0, runs).Except(kept))
-            work.Notes.Add(string.Create(CultureInfo.InvariantCulture, $"{(run == 1 ? $"layer {place}" : $"layers {place * run} to {place * run + run - 1}")} went{(Score == LayerScore.Random ? "" : $": block influence {scores[place]:0.0000}, {scores.Average():0.0000} in the mean")}"));
+            work.Notes.Add(string.Create(CultureInfo.InvariantCulture, $"{(run == 1 ? $"layer {place}" : $"layers {place * run} to {place * run + run - 1}")} went{(Score == LayerScore.Random ? "" : $": {(Score == LayerScore.Taylor ? "sum of abs(w g)" : "block influence")} {scores[place]:0.0000}, {scores.Average():0.0000} in the mean")}"));
         return [.. kept.SelectMany(place => Enumerable.Range(place * run, run)), .. Enumerable.Range(runs * run, all - runs * run)];
     }
+
+    static IReadOnlyList<MatrixLayer> Matrices(DecoderModel model, int first, int count) =>
+        [.. model.Blocks.Skip(first).Take(count).SelectMany(block => block.Stages).SelectMany(stage => stage.Matrices)];
 
     static double[] Influences(DecoderModel model, ModelWork work, int run, int runs)
     {
@@ -101,6 +111,9 @@ public enum LayerScore
 {
     /// <summary>1 - cos(what enters, what leaves), the mean over tokens.</summary>
     BlockInfluence,
+
+    /// <summary>The sum over all of its weights of abs(w g), with g the mean gradient of the loss (Kim et al. 2024).</summary>
+    Taylor,
 
     /// <summary>By lot: the floor.</summary>
     Random,

@@ -29,6 +29,7 @@ public sealed record PruneChannels : ChannelStep
         {
             UnitScore.Random => [.. Enumerable.Range(0, model.Width).Select(_ => work.Random.NextDouble())],
             UnitScore.WeightNorm => WeightSquares(model),
+            UnitScore.Taylor => TaylorScores.Of(model, work, [[.. model.Blocks.SelectMany(Readers), model.Config.Head == HeadKind.Untied ? model.Output : model.Embedding]])[0],
             _ => Shares(model, work),
         };
         int[] kept = Importance.Highest(scores, keep);

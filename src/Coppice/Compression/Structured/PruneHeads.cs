@@ -40,6 +40,7 @@ public sealed record PruneHeads : CompensatingStep
         KeptUnits all = KeptUnits.All(model);
         // Before any work: the sizes do not depend on which heads go.
         ShrunkConfig.Of(config, all with { Layers = [.. all.Layers.Select(layer => Kept(layer, new double[config.HeadCount], keep, group))] });
+        double[][]? taylor = Score == UnitScore.Taylor ? TaylorScores.Of(model, work, [.. model.Blocks.Select(block => (IReadOnlyList<MatrixLayer>)[block.Attention.Output])], config.HeadWidth) : null;
         KeptLayer[] layers = new KeptLayer[all.Layers.Count];
         Reconstruction?[] rebuilt = new Reconstruction?[layers.Length];
         Gather(model, work, block => [block.Attention.Output], (layer, inputs) =>
@@ -47,7 +48,7 @@ public sealed record PruneHeads : CompensatingStep
             work.Cancel.ThrowIfCancellationRequested();
             Attention attention = model.Blocks[layer].Attention;
             Inputs? seen = inputs.GetValueOrDefault(attention.Output);
-            double[] scores = ScoresOf(attention, seen?.Moments, work.Random);
+            double[] scores = taylor?[layer] ?? ScoresOf(attention, seen?.Moments, work.Random);
             layers[layer] = Kept(all.Layers[layer], scores, keep, group);
             int[] gone = [.. all.Layers[layer].Heads.Except(layers[layer].Heads)];
             string note = string.Create(CultureInfo.InvariantCulture, $"layer {layer}: head{(gone.Length == 1 ? "" : "s")} {string.Join(", ", gone)} went, with {100 * Importance.ShareGone(scores, layers[layer].Heads):0.00} % of the score");

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Coppice.Models;
 
 namespace Coppice.Compression.Structured;
@@ -19,6 +18,9 @@ public sealed record PruneNeurons : NeuronStep
 
     private protected override Statistics Needs => UnitScores.ReadsText(Score) ? Statistics.ColumnNorms : Statistics.None;
 
+    private protected override double[][]? Prepare(DecoderModel model, ModelWork work) =>
+        Score == UnitScore.Taylor ? TaylorScores.Of(model, work, [.. Parts(model).Select(part => (IReadOnlyList<MatrixLayer>)[part.Down])]) : null;
+
     private protected override NeuronChoice Choose(FeedForward part, Inputs? inputs, int keep, ModelWork work)
     {
         if (Score == UnitScore.Random)
@@ -30,7 +32,7 @@ public sealed record PruneNeurons : NeuronStep
             return ByWeights(part, keep);
         double[] scores = Importance.ColumnSquares(part.Down.Weight);
         Importance.Contributions(Score == UnitScore.ActivationVariance ? inputs.Moments.Variances : inputs.Moments.MeanSquares, scores, scores);
-        return Chosen(scores, keep);
+        return NeuronChoice.Highest(scores, keep);
     }
 
     /// <summary>Those with the largest weights stay.</summary>
@@ -39,12 +41,6 @@ public sealed record PruneNeurons : NeuronStep
         double[] scores = Importance.ColumnSquares(part.Down.Weight);
         foreach (Linear reader in part.ReadTogether)
             Importance.Add(Importance.RowSquares(reader.Weight), scores);
-        return Chosen(scores, keep);
-    }
-
-    static NeuronChoice Chosen(double[] scores, int keep)
-    {
-        int[] kept = Importance.Highest(scores, keep);
-        return new NeuronChoice(kept, string.Create(CultureInfo.InvariantCulture, $"with {100 * Importance.ShareGone(scores, kept):0.00} % of the score"));
+        return NeuronChoice.Highest(scores, keep);
     }
 }

@@ -9,6 +9,9 @@ public enum UnitScore
     /// <summary>The same of what changes from token to token: the variance in place of the mean square (An et al. 2024).</summary>
     ActivationVariance,
 
+    /// <summary>What the loss changes by to first order if the unit goes: the mean over batches of the square of its activations times their gradients (Molchanov et al. 2019).</summary>
+    Taylor,
+
     /// <summary>The norm of all the unit's weights together (Ma et al. 2023); needs no text.</summary>
     WeightNorm,
 
@@ -20,11 +23,11 @@ public enum UnitScore
 static class UnitScores
 {
     static readonly (string Word, UnitScore Value)[] words =
-        [("activationNorm", UnitScore.ActivationNorm), ("activationVariance", UnitScore.ActivationVariance), ("weightNorm", UnitScore.WeightNorm), ("random", UnitScore.Random)];
+        [("activationNorm", UnitScore.ActivationNorm), ("activationVariance", UnitScore.ActivationVariance), ("taylor", UnitScore.Taylor), ("weightNorm", UnitScore.WeightNorm), ("random", UnitScore.Random)];
 
     public static UnitScore Read(OptionReader options) => options.Choice("score", UnitScore.ActivationNorm, words);
 
     public static string NameOf(UnitScore score) => Array.Find(words, word => word.Value == score).Word;
 
-    public static bool ReadsText(UnitScore score) => score is UnitScore.ActivationNorm or UnitScore.ActivationVariance;
+    public static bool ReadsText(UnitScore score) => score is UnitScore.ActivationNorm or UnitScore.ActivationVariance or UnitScore.Taylor;
 }

@@ -15,7 +15,7 @@ public abstract record SparseTraining
     /// <summary>The share of a run's steps after which masks change no more, so that the rest trains what is left.</summary>
     public double End { get; init; } = 0.75;
 
-    /// <summary>Globs over the products' full names; none means all of the blocks.</summary>
+    /// <summary>Which products, told as a recipe's targets are; none means all of the blocks.</summary>
     public ImmutableArray<string> Targets { get; init; } = [];
 
     /// <summary>What does it, for the parameters at these places of the optimizer's, each of which has a mask.</summary>

@@ -28,7 +28,7 @@ public class WeightGradientsTests
                 float[] moved = new float[g.Length];
                 TensorPrimitives.MultiplyAdd<float>(g, (float)along, before, moved);
                 layer.Weight = Dense(layer, moved);
-                double loss = Loss(model, sequences);
+                double loss = Samples.Loss(model, sequences);
                 layer.Weight = Dense(layer, before);
                 return loss;
             }
@@ -171,23 +171,4 @@ public class WeightGradientsTests
     static List<(string Name, MatrixLayer Layer)> Matrices(DecoderModel model) => [.. model.Matrices().Where(matrix => matrix.Name.StartsWith("model.layers.", StringComparison.Ordinal))];
 
     static DenseWeight Dense(MatrixLayer layer, float[] values) => new(Coppice.Tensors.Tensor.From(layer.Weight.Shape, values));
-
-    // Mean nats of the next token, each text on its own.
-    static double Loss(DecoderModel model, int[][] sequences)
-    {
-        double nats = 0;
-        int count = 0;
-        foreach (int[] sequence in sequences)
-        {
-            ReadOnlySpan<float> logits = model.Forward(new Batch(sequence), new ForwardContext(Samples.Pool)).Data;
-            for (int t = 0; t + 1 < sequence.Length; t++, count++)
-            {
-                double sum = 0;
-                foreach (float logit in logits.Slice(t * model.VocabularySize, model.VocabularySize))
-                    sum += Math.Exp(logit);
-                nats += Math.Log(sum) - logits[t * model.VocabularySize + sequence[t + 1]];
-            }
-        }
-        return nats / count;
-    }
 }

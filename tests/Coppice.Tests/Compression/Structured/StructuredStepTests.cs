@@ -42,7 +42,7 @@ public sealed class StructuredStepTests : IDisposable
     }
 
     [Theory]
-    [InlineData(UnitScore.ActivationNorm), InlineData(UnitScore.ActivationVariance), InlineData(UnitScore.WeightNorm)]
+    [InlineData(UnitScore.ActivationNorm), InlineData(UnitScore.ActivationVariance), InlineData(UnitScore.Taylor), InlineData(UnitScore.WeightNorm)]
     public void A_group_of_heads_that_adds_nothing_goes(UnitScore score)
     {
         DecoderModel model = Samples.Model();
@@ -70,7 +70,7 @@ public sealed class StructuredStepTests : IDisposable
     }
 
     [Theory]
-    [InlineData(UnitScore.ActivationNorm), InlineData(UnitScore.ActivationVariance), InlineData(UnitScore.WeightNorm)]
+    [InlineData(UnitScore.ActivationNorm), InlineData(UnitScore.ActivationVariance), InlineData(UnitScore.Taylor), InlineData(UnitScore.WeightNorm)]
     public void Channels_that_hold_nothing_go(UnitScore score)
     {
         DecoderModel model = Samples.Model(head: HeadKind.Untied);
@@ -100,6 +100,7 @@ public sealed class StructuredStepTests : IDisposable
         DecoderModel small = (DecoderModel)new DropLayers { Count = 1 }.Apply(work);
         Assert.Equal("layer 0 went: block influence 0.0000, ", work.Notes.Single()[..38]);
         Assert.Equal(Logits(model), Logits(small));
+        Assert.Equal(Logits(small), Logits((DecoderModel)new DropLayers { Count = 1, Score = LayerScore.Taylor }.Apply(Work(model))));
         Assert.Equal(Logits(small), Logits((DecoderModel)new DropLayers { Layers = [0] }.Apply(new ModelWork { Model = model, Pool = Samples.Pool })));
     }
 
@@ -154,7 +155,7 @@ public sealed class StructuredStepTests : IDisposable
     }
 
     [Theory]
-    [InlineData("dropLayers: { count: 2, score: random }"), InlineData("dropLayers: { share: 0.3, score: blockInfluence }"), InlineData("dropLayers: { layers: [3, 4] }")]
+    [InlineData("dropLayers: { count: 2, score: random }"), InlineData("dropLayers: { count: 2, score: taylor }"), InlineData("pruneHeads: { score: taylor, share: 0.5, unit: query, reconstruct: false }"), InlineData("dropLayers: { share: 0.3, score: blockInfluence }"), InlineData("dropLayers: { layers: [3, 4] }")]
     [InlineData("pruneHeads: { score: weightNorm, share: 0.5, unit: query, reconstruct: false }"), InlineData("pruneNeurons: { score: activationVariance, share: 0.3, multiple: 64, reconstruct: false }"), InlineData("pruneNeurons: { score: random, share: 0.3, multiple: 64, reconstruct: true, dampening: 0.1 }")]
     [InlineData("surgeonNeurons: { share: 0.3, multiple: 64, reconstruct: true, dampening: 0.1 }"), InlineData("mergeNeurons: { share: 0.3, multiple: 64, reconstruct: false }"), InlineData("graphPruning: { neighbours: 8, share: 0.3, multiple: 1, reconstruct: false }")]
     [InlineData("pruneChannels: { score: activationNorm, share: 0.1, multiple: 32, reconstruct: false }")]

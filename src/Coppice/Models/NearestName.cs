@@ -1,4 +1,4 @@
-namespace Coppice.Compression;
+namespace Coppice.Models;
 
 /// <summary>The known name that was probably meant.</summary>
 internal static class NearestName
