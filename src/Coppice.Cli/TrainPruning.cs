@@ -11,7 +11,7 @@ static class TrainPruning
 
     static readonly Option<string?> Zeros = Options.Choice("--zeros", "Which zeros of MODEL stay 0: those of pruned matrices (the default), all, or none: they train", "pruned", "all", "train");
     static readonly Option<string?> Method = Options.Choice("--prune", "Prune while training, until --sparsity of each matrix is 0: by size, a few at a time; by movement; exchanging small weights for steep ones from the first step on; by a penalty on numbers, rows or columns; in rounds of pruning and training",
-        "gradual", "movement", "rigl", "l1", "rows", "columns", "rounds");
+        [.. SparseTraining.Named.Select(named => named.Name)]);
     static readonly Option<double> Sparsity = Options.Number("--sparsity", "The share that goes", Defaults.Sparsity);
     static readonly Option<string[]> Targets = new("--prune-targets") { Description = "The matrices that are pruned: globs, re: with a regular expression, kind: with a part of the model; all of the blocks by default", HelpName = "TARGET", AllowMultipleArgumentsPerToken = true };
     static readonly Option<int> Every = Options.Integer("--prune-every", "Steps between changes of what is pruned", Defaults.Every, least: 1);
@@ -38,21 +38,15 @@ static class TrainPruning
     /// <summary>How is pruned; null where nothing is.</summary>
     public static SparseTraining? Of(ParseResult parsed)
     {
-        SparseTraining? method = parsed.GetValue(Method) switch
+        SparseTraining? method = SparseTraining.Named.FirstOrDefault(named => named.Name == Name(parsed)).Method switch
         {
-            "gradual" => new GradualMagnitude(),
-            "movement" => new Movement(),
-            "rigl" => new RigL { Fraction = parsed.GetValue(Exchange) },
-            "l1" => Penalty(PenaltyGroups.Numbers),
-            "rows" => Penalty(PenaltyGroups.Rows),
-            "columns" => Penalty(PenaltyGroups.Columns),
-            "rounds" => new IterativePruning { Rounds = parsed.GetValue(Rounds), Rewind = parsed.GetValue(Rewind) },
-            _ => null,
+            RigL rigl => rigl with { Fraction = parsed.GetValue(Exchange) },
+            Proximal penalty => penalty with { Strength = parsed.GetValue(Strength) },
+            IterativePruning rounds => rounds with { Rounds = parsed.GetValue(Rounds), Rewind = parsed.GetValue(Rewind) },
+            var plain => plain,
         };
         if (method is null && (parsed.GetResult(Sparsity) is { Implicit: false } || parsed.GetValue(Targets) is { Length: > 0 }))
             throw new MisuseException("--sparsity and --prune-targets go with --prune, which is not there");
         return method is null ? null : method with { Sparsity = parsed.GetValue(Sparsity), Every = parsed.GetValue(Every), End = parsed.GetValue(End), Targets = [.. parsed.GetValue(Targets) ?? []] };
-
-        Proximal Penalty(PenaltyGroups groups) => new() { Strength = parsed.GetValue(Strength), Groups = groups };
     }
 }

@@ -2,6 +2,7 @@ using System.Globalization;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Training;
+using Coppice.Training.Sparse;
 using Coppice.Weights;
 
 namespace Coppice.Compression;
@@ -36,18 +37,22 @@ public sealed record FineTune : ModelStep
     /// <summary>What logits are divided by where there is a teacher.</summary>
     public double Temperature { get; init; } = 2;
 
+    /// <summary>How it prunes while it trains; null does not. Not with <see cref="Lora"/>.</summary>
+    public SparseTraining? Pruning { get; init; }
+
     /// <inheritdoc/>
     public override IEnumerable<(string Name, string Value)> Options =>
     [
         ("tokens", Tokens.ToString(CultureInfo.InvariantCulture)), ("batchSize", BatchSize.ToString(CultureInfo.InvariantCulture)), ("contextLength", ContextLength.ToString(CultureInfo.InvariantCulture)),
         ("learningRate", LearningRate.ToString("R", CultureInfo.InvariantCulture)), ("lora", Lora.ToString(CultureInfo.InvariantCulture)),
         ("teacher", Teacher.ToString("R", CultureInfo.InvariantCulture)), ("temperature", Temperature.ToString("R", CultureInfo.InvariantCulture)),
+        .. FineTunePruning.Options(Pruning),
     ];
 
     internal static FineTune Read(OptionReader options)
     {
         FineTune defaults = new();
-        return new FineTune
+        FineTune step = new()
         {
             Tokens = options.Int("tokens", defaults.Tokens, 1, int.MaxValue),
             BatchSize = options.Int("batchSize", defaults.BatchSize, 1, 4096),
@@ -56,7 +61,9 @@ public sealed record FineTune : ModelStep
             Lora = options.Int("lora", defaults.Lora, 0, 4096),
             Teacher = options.Between("teacher", defaults.Teacher, -1e-9, 1 + 1e-9),
             Temperature = options.Between("temperature", defaults.Temperature, 0, 1000),
+            Pruning = FineTunePruning.Read(options),
         };
+        return step.Lora == 0 || step.Pruning is null ? step : throw options.Wrong("prune", "nothing beside lora, which leaves the matrices as they are");
     }
 
     /// <inheritdoc/>
@@ -85,6 +92,7 @@ public sealed record FineTune : ModelStep
             LearningRate = LearningRate,
             WarmupSteps = Math.Max(1, steps / 10),
             Seed = seed,
+            Pruning = Pruning,
             ValidateEvery = 0,
             Distillation = new DistillationOptions { Share = Math.Clamp(Teacher, 0, 1), Temperature = Temperature },
         };
@@ -97,7 +105,7 @@ public sealed record FineTune : ModelStep
         }), Teacher > 0 ? work.Base?.Invoke() ?? throw new CoppiceException($"{Key}: teacher {Teacher:R} asks the base model, which is not at hand") : null, work.Cancel);
         if (Lora > 0)
             Training.Lora.Merge(model, work.Pool);
-        work.Notes.Add(string.Create(CultureInfo.InvariantCulture, $"trained {(Lora > 0 ? $"changes of rank {Lora}" : "all numbers")} for {steps:N0} steps of {BatchSize * length:N0} tokens: loss {first:0.0000} -> {last:0.0000}"));
+        work.Notes.Add(string.Create(CultureInfo.InvariantCulture, $"trained {(Lora > 0 ? $"changes of rank {Lora}" : "all numbers")} for {steps:N0} steps of {BatchSize * length:N0} tokens{(Pruning is null ? "" : $", pruning ({Pruning.Name}) until {100 * Pruning.Sparsity:0.##} % of each matrix is 0")}: loss {first:0.0000} -> {last:0.0000}"));
         return model;
     }
 

@@ -19,8 +19,8 @@ public sealed class RecipePlan
                 : new RecipePhase(phases.Count, i, [.. recipe.Steps.Skip(i).TakeWhile(next => next is WeightStep).Cast<WeightStep>()]);
             if (phase.Model is { } whole && (whole.Targets.Length > 0 || whole.Ignore.Length > 0))
                 throw new CoppiceException($"recipe '{recipe.Name}', step {i + 1} ({whole.Key}): is for the whole model and takes neither targets nor ignore");
-            if (phase.Model is not null && recipe.Steps.Take(i).OfType<WeightStep>().FirstOrDefault(before => before.Effect == StepEffect.Quantize || !phase.Model.TakesPruned) is { } earlier)
-                throw new CoppiceException($"recipe '{recipe.Name}', step {i + 1} ({phase.Model.Key}): comes after {earlier.Key}, whose {(earlier.Effect == StepEffect.Quantize ? "grid" : "zeros")} it would not keep; put it before");
+            if (phase.Model is not null && recipe.Steps.Take(i).FirstOrDefault(before => before is WeightStep { Effect: StepEffect.Quantize } || !phase.Model.TakesPruned && before is WeightStep or FineTune { Pruning: not null }) is { } earlier)
+                throw new CoppiceException($"recipe '{recipe.Name}', step {i + 1} ({phase.Model.Key}): comes after {earlier.Key}, whose {(earlier is WeightStep { Effect: StepEffect.Quantize } ? "grid" : "zeros")} it would not keep; put it before");
             phases.Add(phase);
             i += Math.Max(1, phase.Steps.Length);
         }

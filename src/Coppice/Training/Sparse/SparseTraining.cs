@@ -6,6 +6,16 @@ namespace Coppice.Training.Sparse;
 /// <summary>How a run prunes while it trains. At its end <see cref="Sparsity"/> of each matrix is 0.</summary>
 public abstract record SparseTraining
 {
+    /// <summary>Every method with its defaults, by the name that commands and recipes have for it.</summary>
+    public static IReadOnlyList<(string Name, SparseTraining Method)> Named { get; } =
+    [
+        ("gradual", new GradualMagnitude()), ("movement", new Movement()), ("rigl", new RigL()), ("l1", new Proximal()),
+        ("rows", new Proximal { Groups = PenaltyGroups.Rows }), ("columns", new Proximal { Groups = PenaltyGroups.Columns }), ("rounds", new IterativePruning()),
+    ];
+
+    /// <summary>Its name.</summary>
+    public string Name => Named.First(named => named.Method.GetType() == GetType() && (named.Method as Proximal)?.Groups == (this as Proximal)?.Groups).Name;
+
     /// <summary>The share of each matrix that goes, above 0 and below 1.</summary>
     public double Sparsity { get; init; } = 0.5;
 
