@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace Coppice.Weights;
 
-/// <summary>Q8_0 to <see cref="Int8Panels"/>: two blocks a block.</summary>
+/// <summary>Q8_0 to <see cref="Int8Panels{TS}"/>: two blocks a block.</summary>
 internal readonly unsafe struct Q8Dealer : IBlockDealer<Q8_0>
 {
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -12,7 +12,7 @@ internal readonly unsafe struct Q8Dealer : IBlockDealer<Q8_0>
         {
             Q8_0* from = rows + half;
             ushort* scale = (ushort*)block + half * IntegerPacking.Lanes;
-            uint* codes = (uint*)(block + Int8Panels.CodesAt) + half * 8 * IntegerPacking.Lanes;
+            uint* codes = (uint*)(block + Int8Panels<Each32>.CodesAt) + half * 8 * IntegerPacking.Lanes;
             for (int lane = 0; lane < lanes; lane++, from += blocksPerRow)
             {
                 scale[lane] = *(ushort*)from;
@@ -24,7 +24,7 @@ internal readonly unsafe struct Q8Dealer : IBlockDealer<Q8_0>
     }
 }
 
-/// <summary>Q4_0 to <see cref="Int4Panels"/>: two blocks a block. Of a stored block the low four bits are inputs 0 to 15; of a panel's they are the first stored block.</summary>
+/// <summary>Q4_0 to <see cref="Int4Panels{TS}"/>: two blocks a block. Of a stored block the low four bits are inputs 0 to 15; of a panel's they are the first stored block.</summary>
 internal readonly unsafe struct Q4Dealer : IBlockDealer<Q4_0>
 {
     const uint Low = 0x0f0f0f0f;
@@ -36,7 +36,7 @@ internal readonly unsafe struct Q4Dealer : IBlockDealer<Q4_0>
         Q4_0* first = rows, second = count > 1 ? rows + 1 : &none;
         int stride = count > 1 ? blocksPerRow : 0;
         ushort* scales = (ushort*)block;
-        uint* codes = (uint*)(block + Int4Panels.CodesAt);
+        uint* codes = (uint*)(block + Int4Panels<Each32>.CodesAt);
         for (int lane = 0; lane < lanes; lane++, first += blocksPerRow, second += stride)
         {
             (scales[lane], scales[IntegerPacking.Lanes + lane]) = (*(ushort*)first, *(ushort*)second);

@@ -42,14 +42,14 @@ static class BlockPanelPacking
 
     /// <summary>Rows of IQ4_NL blocks, as the bytes that its table gives.</summary>
     public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<IQ4_NL> blocks) =>
-        PanelProduct.OfIntegers(Fill<Int8Panels>(pool, rows, columns, Pairs(columns, blocks, (in first, in second, block, lane) =>
+        PanelProduct.OfIntegers(Fill<Int8Panels<Each32>>(pool, rows, columns, Pairs(columns, blocks, (in first, in second, block, lane) =>
         {
             Span<sbyte> levels = stackalloc sbyte[2 * Steps];
             for (int i = 0; i < Steps; i++)
                 (levels[i], levels[Steps + i]) = (first.Level(i), second.Level(i));
             PutScale(block, 0, lane, first.Scale);
             PutScale(block, 1, lane, second.Scale);
-            PutVectors(MemoryMarshal.Cast<sbyte, uint>(levels), block[Int8Panels.CodesAt..], lane);
+            PutVectors(MemoryMarshal.Cast<sbyte, uint>(levels), block[Int8Panels<Each32>.CodesAt..], lane);
         })));
 
     /// <summary>Puts two neighbouring blocks of an output into its lane; the second is zeros where a row ends before it.</summary>

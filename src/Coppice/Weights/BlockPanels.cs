@@ -4,7 +4,7 @@ using Coppice.Tensors.Simd;
 namespace Coppice.Weights;
 
 /// <summary>
-/// llama.cpp's Q4_1, w = scale q + min, 64 steps a block: as <see cref="Int4Panels"/>, with what is taken from the weights, -min, behind the scales.
+/// llama.cpp's Q4_1, w = scale q + min, 64 steps a block: as <see cref="Int4Panels{TS}"/>, with what is taken from the weights, -min, behind the scales.
 /// <code>
 /// 0     scales of steps 0 to 31, of steps 32 to 63    64 halves each
 /// 256   offsets, likewise

@@ -124,8 +124,10 @@ public sealed class IntWeight : PackedWeight
     internal PanelProduct ToPanels(WorkerPool pool) => !InKernelGroups
         ? PanelProduct.Float32(pool, this)
         : HasWideScales
-            ? PanelProduct.RowScaled(IntegerPacking.Pack(pool, Rows, Columns, Bits, IsSymmetric, ReadCodes), wideScales)
-            : IntegerPacking.Pack(pool, Rows, Columns, Bits, IsSymmetric, ReadCodes);
+            ? PanelProduct.RowScaled(Integers(pool), wideScales)
+            : Integers(pool);
+
+    PanelProduct Integers(WorkerPool pool) => IntegerPacking.Pack(pool, Rows, Columns, Bits, GroupSize == WholeRow ? Columns : GroupSize, IsSymmetric, ReadCodes);
 
     void ReadCodes(int row, Span<byte> codes, Span<Half> rowScales, Span<byte> rowZeros)
     {

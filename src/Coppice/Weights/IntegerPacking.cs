@@ -5,7 +5,7 @@ using Coppice.Tensors.Simd;
 
 namespace Coppice.Weights;
 
-/// <summary>Rearranges integer weights for the kernels, which want a scale for every 32 inputs; larger groups repeat theirs.</summary>
+/// <summary>Rearranges integer weights for the kernels, which want a scale for every 32 or 128 inputs; groups between repeat theirs.</summary>
 static class IntegerPacking
 {
     /// <summary>Inputs that share a scale.</summary>
@@ -45,33 +45,37 @@ static class IntegerPacking
     }
 
     /// <summary>Integers of 1 to 8 bits whose zero point, where they are symmetric, is 2^(bits - 1).</summary>
-    public static PanelProduct Pack(WorkerPool pool, int rows, int columns, int bits, bool symmetric, CodeRow read) => (bits, symmetric) switch
+    /// <param name="groupSteps">Inputs that share a scale, a multiple of 32.</param>
+    public static PanelProduct Pack(WorkerPool pool, int rows, int columns, int bits, int groupSteps, bool symmetric, CodeRow read) =>
+        groupSteps % Each128.BlockSteps == 0 && columns % Each128.BlockSteps == 0 ? Pack<Each128>(pool, rows, columns, bits, symmetric, read) : Pack<Each32>(pool, rows, columns, bits, symmetric, read);
+
+    static PanelProduct Pack<TS>(WorkerPool pool, int rows, int columns, int bits, bool symmetric, CodeRow read) where TS : struct, IScaleSteps => (bits, symmetric) switch
     {
-        ( <= 4, true) => PanelProduct.OfIntegers(Fill<Int4Panels>(pool, rows, columns, Unpacked(columns, read, (codes, scales, _, at) =>
-            PutNibbles(codes, scales, 8 - (1 << bits - 1), at, Int4Panels.CodesAt)))),
-        ( <= 4, false) => PanelProduct.OfIntegers(Fill<Int4ZeroPanels>(pool, rows, columns, Unpacked(columns, read, (codes, scales, zeros, at) =>
+        ( <= 4, true) => PanelProduct.OfIntegers(Fill<Int4Panels<TS>>(pool, rows, columns, Unpacked(columns, read, (codes, scales, _, at) =>
+            PutNibbles<TS>(codes, scales, 8 - (1 << bits - 1), at, Int4Panels<TS>.CodesAt)))),
+        ( <= 4, false) => PanelProduct.OfIntegers(Fill<Int4ZeroPanels<TS>>(pool, rows, columns, Unpacked(columns, read, (codes, scales, zeros, at) =>
         {
-            PutNibbles(codes, scales, 0, at, Int4ZeroPanels.CodesAt);
-            for (int i = 0; i < zeros.Length; i++)
-                at[i / 2][Int4ZeroPanels.ZerosAt + i % 2 * Lanes + at.Lane] = zeros[i];
+            PutNibbles<TS>(codes, scales, 0, at, Int4ZeroPanels<TS>.CodesAt);
+            PutZeros<TS>(zeros, at);
         }))),
-        (8, false) => PanelProduct.OfIntegers(Fill<Int8ZeroPanels>(pool, rows, columns, Unpacked(columns, read, (codes, scales, zeros, at) =>
+        (8, false) => PanelProduct.OfIntegers(Fill<Int8ZeroPanels<TS>>(pool, rows, columns, Unpacked(columns, read, (codes, scales, zeros, at) =>
         {
             foreach (ref byte code in codes)
                 code ^= 128;
-            PutBytes(codes, scales, at, Int8ZeroPanels.CodesAt);
-            for (int i = 0; i < zeros.Length; i++)
-                at[i / 2][Int8ZeroPanels.ZerosAt + i % 2 * Lanes + at.Lane] = (byte)(zeros[i] ^ 128);
+            foreach (ref byte zero in zeros)
+                zero ^= 128;
+            PutBytes<TS>(codes, scales, at, Int8ZeroPanels<TS>.CodesAt);
+            PutZeros<TS>(zeros, at);
         }))),
-        _ => PanelProduct.OfIntegers(Fill<Int8Panels>(pool, rows, columns, Unpacked(columns, read, (codes, scales, zeros, at) =>
+        _ => PanelProduct.OfIntegers(Fill<Int8Panels<TS>>(pool, rows, columns, Unpacked(columns, read, (codes, scales, zeros, at) =>
         {
             for (int i = 0; i < codes.Length; i++)
                 codes[i] -= zeros[i / Steps];
-            PutBytes(codes, scales, at, Int8Panels.CodesAt);
+            PutBytes<TS>(codes, scales, at, Int8Panels<TS>.CodesAt);
         }))),
     };
 
-    delegate void PutCodes(Span<byte> codes, ReadOnlySpan<Half> scales, ReadOnlySpan<byte> zeros, PanelLane at);
+    delegate void PutCodes(Span<byte> codes, ReadOnlySpan<Half> scales, Span<byte> zeros, PanelLane at);
 
     // Codes are padded with zeros to whole blocks of 64.
     static LaneRow Unpacked(int columns, CodeRow read, PutCodes put) => (row, at) =>
@@ -87,29 +91,46 @@ static class IntegerPacking
         ArrayPool<Half>.Shared.Return(scales);
     };
 
-    static void PutNibbles(Span<byte> codes, ReadOnlySpan<Half> scales, int shift, PanelLane at, int codesAt)
+    static void PutNibbles<TS>(Span<byte> codes, ReadOnlySpan<Half> scales, int shift, PanelLane at, int codesAt) where TS : struct, IScaleSteps
     {
         ReadOnlySpan<uint> fours = MemoryMarshal.Cast<byte, uint>(codes);
         uint add = (uint)shift * 0x01010101;
         for (int i = 0; i < scales.Length; i++)
         {
-            Span<byte> block = at[i / 2];
-            PutScale(block, i % 2, at.Lane, scales[i]);
-            Span<uint> to = MemoryMarshal.Cast<byte, uint>(block[codesAt..]);
+            Span<byte> block = Block<TS>(at, i, out int group);
+            PutScale(block, TS.RowOf(group), at.Lane, scales[i]);
+            Span<uint> to = MemoryMarshal.Cast<byte, uint>(block[(codesAt + group / 2 * Nibbles.Bytes)..]);
             for (int j = 0; j < 8; j++)
-                to[j * Lanes + at.Lane] |= fours[i * 8 + j] + add << i % 2 * 4;
+                to[j * Lanes + at.Lane] |= fours[i * 8 + j] + add << group % 2 * 4;
         }
     }
 
-    static void PutBytes(Span<byte> codes, ReadOnlySpan<Half> scales, PanelLane at, int codesAt)
+    static void PutBytes<TS>(Span<byte> codes, ReadOnlySpan<Half> scales, PanelLane at, int codesAt) where TS : struct, IScaleSteps
     {
         ReadOnlySpan<uint> fours = MemoryMarshal.Cast<byte, uint>(codes);
         for (int i = 0; i < scales.Length; i++)
         {
-            Span<byte> block = at[i / 2];
-            PutScale(block, i % 2, at.Lane, scales[i]);
-            PutVectors(fours.Slice(i * 8, 8), block[(codesAt + i % 2 * 8 * VectorBytes)..], at.Lane);
+            Span<byte> block = Block<TS>(at, i, out int group);
+            PutScale(block, TS.RowOf(group), at.Lane, scales[i]);
+            PutVectors(fours.Slice(i * 8, 8), block[(codesAt + group * 8 * VectorBytes)..], at.Lane);
         }
+    }
+
+    static void PutZeros<TS>(ReadOnlySpan<byte> zeros, PanelLane at) where TS : struct, IScaleSteps
+    {
+        for (int i = 0; i < zeros.Length; i++)
+        {
+            Span<byte> block = Block<TS>(at, i, out int group);
+            block[2 * TS.Rows * Lanes + TS.RowOf(group) * Lanes + at.Lane] = zeros[i];
+        }
+    }
+
+    // The block of the i-th 32 inputs of a row, and which of its groups they are.
+    static Span<byte> Block<TS>(PanelLane at, int i, out int group) where TS : struct, IScaleSteps
+    {
+        int groups = TS.BlockSteps / Steps;
+        group = i % groups;
+        return at[i / groups];
     }
 
     /// <summary>Nibbles of two blocks of 32. Of a block's the low ones are inputs 0 to 15; of the panel's they are the first block's.</summary>

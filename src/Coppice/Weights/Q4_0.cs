@@ -74,7 +74,7 @@ public struct Q4_0 : IBlock<Q4_0>
         }
     }
 
-    static PanelProduct IBlock<Q4_0>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q4_0> blocks) => BlockDealing.Pack<Q4_0, Int4Panels, Q4Dealer>(pool, rows, columns, blocks);
+    static PanelProduct IBlock<Q4_0>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q4_0> blocks) => BlockDealing.Pack<Q4_0, Int4Panels<Each32>, Q4Dealer>(pool, rows, columns, blocks);
 
     /// <inheritdoc/>
     public readonly float Dot(ReadOnlySpan<float> x)

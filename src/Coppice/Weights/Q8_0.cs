@@ -68,7 +68,7 @@ public struct Q8_0 : IBlock<Q8_0>
             values[i] = Values[i] * scale;
     }
 
-    static PanelProduct IBlock<Q8_0>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q8_0> blocks) => BlockDealing.Pack<Q8_0, Int8Panels, Q8Dealer>(pool, rows, columns, blocks);
+    static PanelProduct IBlock<Q8_0>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q8_0> blocks) => BlockDealing.Pack<Q8_0, Int8Panels<Each32>, Q8Dealer>(pool, rows, columns, blocks);
 
     /// <inheritdoc/>
     public readonly float Dot(ReadOnlySpan<float> x)

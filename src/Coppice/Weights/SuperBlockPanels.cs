@@ -70,6 +70,8 @@ readonly unsafe struct Q6KPanels : IIntegerPanels
 
     public static int GroupSteps => 16;
 
+    public static int Ahead => 2 * Prefetching.Ahead;
+
     public static bool Signed => false;
 
     public static int SumFours => 2;
@@ -123,6 +125,8 @@ readonly unsafe struct Q5KPanels : IIntegerPanels
     public static int BlockSteps => 256;
 
     public static int BlockBytes => HighAt + 8 * VectorBytes;
+
+    public static int Ahead => 2 * Prefetching.Ahead;
 
     public static bool Signed => false;
 
@@ -182,6 +186,8 @@ readonly unsafe struct Q3KPanels : IIntegerPanels
     public static int BlockBytes => HighAt + 8 * VectorBytes;
 
     public static int GroupSteps => 16;
+
+    public static int Ahead => 2 * Prefetching.Ahead;
 
     public static bool Signed => false;
 

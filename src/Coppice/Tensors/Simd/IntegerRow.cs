@@ -16,7 +16,7 @@ internal static unsafe class IntegerRow
     {
         // Where a panel is as wide as four vectors the compiler knows the lanes.
         int l0 = Vectors * TL.Count == TP.Lanes ? 0 : lane, l1 = l0 + TL.Count, l2 = l1 + TL.Count, l3 = l2 + TL.Count;
-        int slice = TP.BlockBytes / (TP.BlockSteps / TP.GroupSteps);
+        int slice = TP.BlockBytes / (TP.BlockSteps / TP.GroupSteps), fours = TP.GroupSteps / 4;
         TV f0 = default, f1 = default, f2 = default, f3 = default;
         for (int start = 0; start < inputs; start += TP.BlockSteps, p += TP.BlockBytes)
         {
@@ -25,14 +25,14 @@ internal static unsafe class IntegerRow
             for (int group = 0; group < TP.BlockSteps / TP.GroupSteps; group++)
             {
                 int step = start + group * TP.GroupSteps;
-                if (l0 == 0)
-                    Prefetching.Run(p + group * slice, slice);
                 TI shift = TB.Fill32(TP.Shift(group)), s0 = default, s1 = default, s2 = default, s3 = default;
                 if (TP.Signed)
                 {
                     short* q = x.Wide + step;
-                    for (int four = 0; four < TP.GroupSteps / 4; four++, q += 4)
+                    for (int four = 0; four < fours; four++, q += 4)
                     {
+                        if (l0 == 0)
+                            Prefetching.Piece(p + group * slice, four, fours, slice, TP.Ahead);
                         TI even = TB.Broadcast(q), odd = TB.Broadcast(q + 2);
                         TI a = TP.Codes<TB, TI, TV>(p, group, four, l0, shift), b = TP.Codes<TB, TI, TV>(p, group, four, l1, shift);
                         TI c = TP.Codes<TB, TI, TV>(p, group, four, l2, shift), d = TP.Codes<TB, TI, TV>(p, group, four, l3, shift);
@@ -47,8 +47,10 @@ internal static unsafe class IntegerRow
                     sbyte* q = x.Codes + step;
                     if (TP.SumFours * 4 >= TP.GroupSteps)
                     {
-                        for (int four = 0; four < TP.GroupSteps / 4; four++, q += 4)
+                        for (int four = 0; four < fours; four++, q += 4)
                         {
+                            if (l0 == 0)
+                                Prefetching.Piece(p + group * slice, four, fours, slice, TP.Ahead);
                             TI v = TB.Broadcast(q);
                             s0 = TB.Dot(s0, TP.Codes<TB, TI, TV>(p, group, four, l0, shift), v);
                             s1 = TB.Dot(s1, TP.Codes<TB, TI, TV>(p, group, four, l1, shift), v);
@@ -59,8 +61,10 @@ internal static unsafe class IntegerRow
                     }
                     else
                     {
-                        for (int four = 0; four < TP.GroupSteps / 4; four += 2, q += 8)
+                        for (int four = 0; four < fours; four += 2, q += 8)
                         {
+                            if (l0 == 0)
+                                Prefetching.Piece(p + group * slice, four / 2, fours / 2, slice, TP.Ahead);
                             TI v = TB.Broadcast(q), u = TB.Broadcast(q + 4);
                             s0 = TB.Add(s0, Pair<TP, TB, TI, TV>(p, group, four, l0, shift, v, u));
                             s1 = TB.Add(s1, Pair<TP, TB, TI, TV>(p, group, four, l1, shift, v, u));

@@ -65,6 +65,9 @@ internal unsafe interface IIntegerPanels : IPanelDecoder
     /// <summary>Whether there are offsets.</summary>
     static virtual bool HasOffsets => false;
 
+    /// <summary>How far ahead of a group its block is asked for: more than a block where a group's bits lie at several places of it.</summary>
+    static virtual int Ahead => Prefetching.Ahead;
+
     /// <summary>How far a group's codes have to be shifted right in their bytes, for <see cref="Codes"/>.</summary>
     static virtual int Shift(int group) => 0;
 

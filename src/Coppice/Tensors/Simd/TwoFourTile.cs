@@ -53,8 +53,6 @@ internal static unsafe class TwoFourTile
         TI three = TB.Fill(3), fifteen = TB.Fill(15), eight = TB.Fill(8), bias = TB.Fill(128), second = TB.Fill32(0x04040000);
         for (int start = 0; start < inputs; start += TwoFourPanels.Steps, p += TwoFourPanels.Bytes)
         {
-            if (isFirst)
-                Prefetching.Run(p, TwoFourPanels.Bytes);
             for (int group = 0; group < 2; group++)
             {
                 int step = start + group * Int8Rows.Group;
@@ -66,6 +64,8 @@ internal static unsafe class TwoFourTile
                 sbyte* q = x.Codes + step;
                 for (int i = 0; i < 4; i++, q += 8, codes0 += TwoFourPanels.VectorBytes, codes1 += TwoFourPanels.VectorBytes)
                 {
+                    if (isFirst)
+                        Prefetching.Piece(p, 4 * group + i, 8, TwoFourPanels.Bytes, Prefetching.Ahead);
                     TI which0 = TB.Or(TB.And(places0, three), second), which1 = TB.Or(TB.And(places1, three), second);
                     TI w0 = TB.And(TB.ShiftRight(TB.Load(codes0), shift), fifteen), w1 = TB.And(TB.ShiftRight(TB.Load(codes1), shift), fifteen);
                     places0 = TB.ShiftRight2(places0);

@@ -52,7 +52,7 @@ public class KernelSelfTestTests
         using WorkerPool pool = new(2);
         SimdLevel before = SimdLevel.Active;
         float[] numbers = [.. Enumerable.Range(0, 70 * 512).Select(i => MathF.Sin(i))];
-        KernelSelfTest.Once(new PackedPanels<Int8Panels>(70, 512));
+        KernelSelfTest.Once(new PackedPanels<Int8Panels<Each32>>(70, 512));
         foreach (Weight weight in new Weight[] { BlockWeight.From<Q8_0>(70, 512, numbers), BlockWeight.From<Q4_0>(70, 512, numbers) })
             weight.Multiply(pool, new Rows(numbers.AsSpan(0, 512), 1, 512), new Rows(new float[70], 1, 70));
         KernelSelfTest.Narrowed -= told.Add;
