@@ -1,3 +1,4 @@
+using System.Buffers;
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
 
@@ -6,9 +7,11 @@ namespace Coppice.Compression;
 /// <summary>What calibration saw at the input of one or more matrices: x^T x, or its diagonal alone, averaged over tokens.</summary>
 public sealed class InputStatistics
 {
-    readonly double[] sums;
-    readonly float[] product;
-    bool productIsMean;
+    // Rows of products that are gathered at a time, up to the diagonal, and those of a part.
+    const int Band = 256, Line = 16;
+
+    readonly double[] squares;
+    readonly float[] gram;
 
     /// <summary>Nothing seen yet. <paramref name="kind"/> is <see cref="Statistics.ColumnNorms"/> or <see cref="Statistics.Gram"/>.</summary>
     public InputStatistics(int columns, Statistics kind)
@@ -19,8 +22,8 @@ public sealed class InputStatistics
             throw new CoppiceException($"a Gram matrix of {columns:N0} inputs has more than the {Array.MaxLength:N0} numbers that fit one array; use a method that needs none, such as roundToNearest");
         Columns = columns;
         Kind = kind;
-        sums = new double[kind == Statistics.Gram ? columns * columns : columns];
-        product = kind == Statistics.Gram ? new float[sums.Length] : [];
+        squares = new double[columns];
+        gram = kind == Statistics.Gram ? new float[columns * columns] : [];
     }
 
     /// <summary>Input channels.</summary>
@@ -32,36 +35,52 @@ public sealed class InputStatistics
     /// <summary>How many tokens were seen.</summary>
     public long Tokens { get; private set; }
 
-    /// <summary>Adds x [tokens, columns]. The Gram of one call is a float32 product (relative error about 1e-6 * sqrt(tokens) of the norms); calls are summed in double.</summary>
+    /// <summary>Adds x [tokens, columns]. Means are kept in float32, a product's tokens summed in it (relative error about 1e-6 * sqrt(tokens) of the norms) and each call rounded into it once; mean squares by themselves in double.</summary>
     public void Add(WorkerPool pool, ReadOnlySpan<float> x)
     {
         int tokens = x.Length / Columns;
+        if (tokens == 0)
+            return;
         if (Kind == Statistics.Gram)
-        {
-            Gemm.Multiply(pool, Transpose.Yes, Transpose.No, Columns, Columns, tokens, x, Columns, x, Columns, product, Columns, Accumulate.Overwrite);
-            SumJob job = new(product, sums, Columns);
-            pool.Run(Columns, ref job);
-        }
+            AddProducts(pool, x, tokens);
         else
             for (int t = 0; t < tokens; t++)
             {
                 ReadOnlySpan<float> row = x.Slice(t * Columns, Columns);
                 for (int j = 0; j < row.Length; j++)
-                    sums[j] += (double)row[j] * row[j];
+                    squares[j] += (double)row[j] * row[j];
             }
         Tokens += tokens;
-        productIsMean = false;
         Factors.Clear();
     }
 
-    readonly struct SumJob(float[] product, double[] sums, int columns) : IJob
+    void AddProducts(WorkerPool pool, ReadOnlySpan<float> x, int tokens)
+    {
+        float[] product = ArrayPool<float>.Shared.Rent(Math.Min(Band, Columns) * Columns);
+        for (int start = 0; start < Columns; start += Band)
+        {
+            int rows = Math.Min(Band, Columns - start), end = start + rows;
+            Gemm.Multiply(pool, Transpose.Yes, Transpose.No, rows, end, tokens, x[start..], Columns, x, Columns, product, end, Accumulate.Overwrite);
+            MeanJob job = new(product, start, end, (double)Tokens / (Tokens + tokens), 1.0 / (Tokens + tokens), squares, gram);
+            pool.Run((rows + Line - 1) / Line, ref job);
+        }
+        ArrayPool<float>.Shared.Return(product);
+    }
+
+    // Both sides of the diagonal are kept, since it is read in runs of rows; rows go together so that beyond it whole lines are written.
+    readonly struct MeanJob(float[] product, int start, int end, double keep, double share, double[] squares, float[] gram) : IJob
     {
         public void Execute(int part)
         {
-            ReadOnlySpan<float> row = product.AsSpan(part * columns, columns);
-            Span<double> sum = sums.AsSpan(part * columns, columns);
-            for (int j = 0; j < row.Length; j++)
-                sum[j] += row[j];
+            int columns = squares.Length, first = start + part * Line, last = Math.Min(end, first + Line);
+            for (int j = 0; j < last; j++)
+                for (int row = Math.Max(first, j + 1); row < last; row++)
+                    gram[j * columns + row] = gram[row * columns + j] = (float)(keep * gram[row * columns + j] + share * product[(row - start) * end + j]);
+            for (int row = first; row < last; row++)
+            {
+                squares[row] += product[(row - start) * end + row];
+                gram[row * columns + row] = (float)(share * squares[row]);
+            }
         }
     }
 
@@ -81,25 +100,16 @@ public sealed class InputStatistics
     }
 
     /// <summary>The mean square of an input channel.</summary>
-    public double MeanSquare(int column) => sums[Kind == Statistics.Gram ? column * Columns + column : column] / Math.Max(1, Tokens);
+    public double MeanSquare(int column) => squares[column] / Math.Max(1, Tokens);
 
-    /// <summary>The mean of x_i x_j in double; only of <see cref="Statistics.Gram"/>.</summary>
-    public double MeanProduct(int i, int j) => sums[i * Columns + j] / Math.Max(1, Tokens);
+    /// <summary>The mean of x_i x_j, with i = j in double; only of <see cref="Statistics.Gram"/>.</summary>
+    public double MeanProduct(int i, int j) => i == j ? MeanSquare(i) : gram[i * Columns + j];
 
-    /// <summary>The mean of x^T x [columns, columns] as float32; only of <see cref="Statistics.Gram"/>.</summary>
-    public ReadOnlySpan<float> Gram
-    {
-        get
-        {
-            if (Kind != Statistics.Gram)
-                throw new InvalidOperationException("InputStatistics: no Gram matrix was gathered");
-            if (!productIsMean)
-                for (int i = 0; i < product.Length; i++)
-                    product[i] = (float)(sums[i] / Math.Max(1, Tokens));
-            productIsMean = true;
-            return product;
-        }
-    }
+    /// <summary>The mean of x^T x [columns, columns]; only of <see cref="Statistics.Gram"/>.</summary>
+    public ReadOnlySpan<float> Gram => Kind == Statistics.Gram ? gram : throw new InvalidOperationException("InputStatistics: no Gram matrix was gathered");
+
+    /// <summary>How many matrices are still to be worked on with this.</summary>
+    internal int Readers { get; set; }
 
     /// <summary>The first channel whose inputs were not all finite, or -1.</summary>
     public int FirstNonFinite()

@@ -25,18 +25,18 @@ public static class LeastSquares
             mean += gram[i * inputs + i] / inputs;
         double used = dampening;
         float[] upper = new float[gram.Length], half = new float[right.Length];
-        for (double[] h = new double[gram.Length]; ; used *= 10)
-        {
-            gram.CopyTo(h, 0);
-            for (int i = 0; i < inputs; i++)
-                h[i * inputs + i] += (mean == 0 ? 1 : mean) * used;
-            if (Cholesky.InverseFactor(pool, h, inputs, upper, cancel))
-                break;
-        }
+        while (!Cholesky.InverseFactor(pool, inputs, Damped, upper, cancel))
+            used *= 10;
         // (G + lambda I)^-1 = U^T U.
         int outputs = right.Length / inputs;
         Gemm.Multiply(pool, Transpose.No, Transpose.Yes, outputs, inputs, inputs, right, inputs, upper, inputs, half, inputs, Accumulate.Overwrite);
         Gemm.Multiply(pool, Transpose.No, Transpose.No, outputs, inputs, inputs, half, inputs, upper, inputs, solution, inputs, Accumulate.Overwrite);
         return used;
+
+        void Damped(int row, Span<double> to)
+        {
+            gram.AsSpan(row * (inputs + 1), to.Length).CopyTo(to);
+            to[0] += (mean == 0 ? 1 : mean) * used;
+        }
     }
 }

@@ -1,4 +1,5 @@
 using Coppice.Compression;
+using Coppice.Compression.Quantize;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Training;
@@ -70,6 +71,9 @@ static class Samples
         statistics.Add(pool, x);
         return statistics;
     }
+
+    /// <summary>A symmetric matrix as <see cref="Cholesky"/> reads it.</summary>
+    public static Cholesky.Row RowsOf(double[] h) => (row, to) => h.AsSpan(row * ((int)Math.Sqrt(h.Length) + 1), to.Length).CopyTo(to);
 
     public static LayerWork Work(float[] weights, int columns, InputStatistics? inputs = null) =>
         new("layer", weights.Length / columns, columns, weights, Pool) { Inputs = inputs, Random = new Random(5) };

@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
@@ -9,13 +10,13 @@ namespace Coppice.Compression.Quantize;
 
 /// <summary>The factor of a symmetric positive definite matrix's inverse, in double and in place, blocked, parallel over bands of rows; the same bits at any number of threads.</summary>
 /// <remarks>
-/// Rows of A [n, n] become L with A = L L^T, from left to right; rows of the identity, treated as if they stood below A, become L^-T by the very same steps. Both are
-/// triangular, so that they share the matrix: L below the diagonal for as long as it is needed, L^-T on it and above.
+/// Rows of A [n, n] become L with A = L L^T, from left to right; rows of the identity, treated as if they stood below A, become L^-T by the very same steps. Row r of L^-T is 0 before column r, and begins when column r of
+/// L has been used for the last time: it takes that column's place, so that all is one triangle, A before and L^-1 after.
 /// <code>
-///          done    block   to come
-/// done    [ L^-T | solve | update ]     solve:  X = X T^T, with T the inverse of the block's own triangle
-/// block   [      |  T^T  |  begin ]     update: C -= X Y^T, with Y the solved rows below the block
-/// to come [      | solve | update ]     begin:  C = -X Y^T
+///          done    block
+/// done    [ L^-1 ]
+/// block   [ solve |   T   ]             solve:  X = T X with T the inverse of the block's own triangle; Y = Y T^T below it
+/// to come [ update| begin | update ]    update: C -= Y X, and to the right C -= Y Y^T; begin: C = -Y T
 /// </code>
 /// </remarks>
 internal static unsafe class Cholesky
@@ -23,51 +24,86 @@ internal static unsafe class Cholesky
     // Columns settled at a time, and rows of a part: whole tiles both ways. A band of packed rows stays in a core's second cache.
     const int Block = 192, Band = 96;
 
-    /// <summary>The upper triangular U [n, n] with H^-1 = U^T U. False where H is not safely positive definite. H is spoilt.</summary>
-    /// <remarks>With R the reversal of order, R H R = L L^T gives H^-1 = (R L^-1 R)^T (R L^-1 R), so that U = R L^-1 R and H^-1 itself is never formed.</remarks>
-    public static bool InverseFactor<T>(WorkerPool pool, double[] h, int n, T[] u, CancellationToken cancel = default)
+    /// <summary>Fills a row of H from its diagonal on: n - row numbers. Called by several threads at once.</summary>
+    public delegate void Row(int row, Span<double> fromDiagonal);
+
+    /// <summary>The upper triangular U [n, n] with H^-1 = U^T U, of which nothing is written below the diagonal. False where H is not safely positive definite.</summary>
+    /// <remarks>With R the reversal of order, R H R = L L^T gives H^-1 = (R L^-1 R)^T (R L^-1 R), so that U = R L^-1 R and H^-1 itself is never formed. Beside U it takes 4 n^2 bytes, which are given back at once.</remarks>
+    public static bool InverseFactor<T>(WorkerPool pool, int n, Row h, T[] u, CancellationToken cancel = default)
         where T : unmanaged, IFloatingPoint<T>
     {
-        Span<double> all = h.AsSpan(0, checked(n * n));
-        all.Reverse();
-        double floor = 0;
-        for (int i = 0; i < n; i++)
-            floor = Math.Max(floor, all[i * n + i]);
+        if (u.Length != (long)n * n)
+            throw new ArgumentException($"Cholesky: a factor of {u.Length} numbers for {n} inputs");
         int bands = (n + Band - 1) / Band;
-        double[] left = new double[bands * Band * Block], right = new double[bands * Band * Block], triangle = new double[Block * Block], packed = new double[Block * Block];
-        fixed (double* a = h, x = left, y = right, t = triangle, tp = packed)
-        fixed (T* result = u)
+        nuint length = (nuint)Band * Band / 2 * (nuint)bands * (nuint)(bands + 1), side = (nuint)bands * Band * Block;
+        double* a = (double*)NativeMemory.AllocZeroed(length + 2 * side + 3 * Block * Block, sizeof(double));
+        PageAdvice.Enlarge(a, (long)(length + 2 * side) * sizeof(double));
+        double* left = a + length, right = left + side, triangle = right + side, columns = triangle + Block * Block, rows = columns + Block * Block;
+        try
         {
+            FillJob fill = new(h, a, n);
+            pool.Run(n, ref fill);
+            double floor = 0;
+            for (int i = 0; i < n; i++)
+                floor = Math.Max(floor, At(a, i)[i]);
             for (int start = 0; start < n; start += Block)
             {
                 cancel.ThrowIfCancellationRequested();
                 int end = Math.Min(n, start + Block), width = end - start;
-                if (!Triangle(a, n, start, end, 1e-13 * floor, triangle.AsSpan(0, width * width)))
+                if (!Triangle(a, start, end, 1e-13 * floor, new Span<double>(triangle, width * width)))
                     return false;
                 for (int column = 0; column < width; column += DoubleTile.Columns)
-                    DoubleTile.Pack(t + column * width, width, Math.Min(DoubleTile.Columns, width - column), width, DoubleTile.Columns, tp + column * width);
-                SolveJob solve = new(a, n, start, end, t, tp, x, y);
+                    DoubleTile.Pack(triangle + column * width, width, Math.Min(DoubleTile.Columns, width - column), width, DoubleTile.Columns, columns + column * width);
+                for (int row = 0; row < width; row += DoubleTile.Rows)
+                    DoubleTile.Pack(triangle + row * width, width, Math.Min(DoubleTile.Rows, width - row), width, DoubleTile.Rows, rows + row * width);
+                SolveJob solve = new(a, n, start, end, triangle, columns, rows, left, right);
                 pool.Run(bands, ref solve);
-                UpdateJob update = new(a, n, start, end, x, y);
-                pool.Run(bands, ref update);
+                UpdateJob update = new(a, n, start, end, left, right);
+                pool.Run(bands - (end + Band - 1) / Band, ref update);
             }
-            ReverseJob<T> reverse = new(a, n, result);
-            pool.Run(bands, ref reverse);
+            fixed (T* result = u)
+            {
+                ReverseJob<T> reverse = new(a, n, result);
+                pool.Run(n, ref reverse);
+            }
+            return true;
         }
-        return true;
+        finally
+        {
+            NativeMemory.Free(a);
+        }
     }
 
-    // Factors the block's own triangle in place and inverts it. A pivot at the floor or below, or none at all, ends it.
-    static bool Triangle(double* a, int n, int start, int end, double floor, Span<double> inverse)
+    // A row of the triangle. Rows of a band are as long as its last: a tile never reaches past one.
+    static double* At(double* a, int row)
+    {
+        long band = row / Band;
+        return a + Band * Band / 2 * band * (band + 1) + (row - band * Band) * Stride(row);
+    }
+
+    static int Stride(int row) => (row / Band + 1) * Band;
+
+    readonly struct FillJob(Row h, double* a, int n) : IJob
+    {
+        public void Execute(int part)
+        {
+            Span<double> row = new(At(a, part), part + 1);
+            h(n - 1 - part, row);
+            row.Reverse();
+        }
+    }
+
+    // Factors the block's own triangle and puts its inverse in its place. A pivot at the floor or below, or none at all, ends it.
+    static bool Triangle(double* a, int start, int end, double floor, Span<double> inverse)
     {
         int width = end - start;
         inverse.Clear();
         for (int i = 0; i < width; i++)
         {
-            Span<double> row = new(a + (long)(start + i) * n + start, i + 1), inverted = inverse.Slice(i * width, width);
+            Span<double> row = new(At(a, start + i) + start, i + 1), inverted = inverse.Slice(i * width, width);
             for (int j = 0; j < i; j++)
             {
-                ReadOnlySpan<double> above = new(a + (long)(start + j) * n + start, j + 1);
+                ReadOnlySpan<double> above = new(At(a, start + j) + start, j + 1);
                 row[j] = (row[j] - TensorPrimitives.Dot(row[..j], above[..j])) / above[j];
             }
             double pivot = row[i] - TensorPrimitives.Dot<double>(row[..i], row[..i]);
@@ -79,97 +115,108 @@ internal static unsafe class Cholesky
                 TensorPrimitives.MultiplyAdd(inverse.Slice(k * width, k + 1), -row[k], inverted[..(k + 1)], inverted[..(k + 1)]);
             TensorPrimitives.Divide(inverted[..(i + 1)], row[i], inverted[..(i + 1)]);
         }
+        for (int i = 0; i < width; i++)
+            inverse.Slice(i * width, i + 1).CopyTo(new Span<double>(At(a, start + i) + start, i + 1));
         return true;
     }
 
-    /// <summary>Settles the block's columns of a band of rows and packs them: as a left operand, and where they lie below the block as a right one too.</summary>
-    readonly struct SolveJob(double* a, int n, int start, int end, double* triangle, double* packed, double* left, double* right) : IJob
+    /// <summary>Settles the block's rows where they are done, packed as right operands, and its columns in rows to come, packed as left operands and as right ones.</summary>
+    readonly struct SolveJob(double* a, int n, int start, int end, double* triangle, double* columns, double* rows, double* left, double* right) : IJob
     {
-        [SkipLocalsInit]
         public void Execute(int part)
         {
-            int first = part * Band, last = Math.Min(n, first + Band), width = end - start;
+            int first = part * Band, last = Math.Min(n, first + Band);
+            if (first < start)
+                for (int column = first; column < last; column += DoubleTile.Columns)
+                    Done(column);
+            else if (first < end)
+                for (int column = first; column < last; column += DoubleTile.Columns)
+                    Own(column);
+            else
+                ToCome(first, last);
+        }
+
+        // X = T X for sixteen columns.
+        [SkipLocalsInit]
+        void Done(int column)
+        {
+            int width = end - start;
+            double* before = stackalloc double[Block * DoubleTile.Columns], x = right + (long)column * Block;
+            for (int k = 0; k < width; k++)
+                new ReadOnlySpan<double>(At(a, start + k) + column, DoubleTile.Columns).CopyTo(new Span<double>(before + k * DoubleTile.Columns, DoubleTile.Columns));
+            for (int row = 0; row < width; row += DoubleTile.Rows)
+                DoubleTile.Run(rows + row * width, before, width, x + row * DoubleTile.Columns);
+            for (int k = 0; k < width; k++)
+                new ReadOnlySpan<double>(x + k * DoubleTile.Columns, DoubleTile.Columns).CopyTo(new Span<double>(At(a, start + k) + column, DoubleTile.Columns));
+        }
+
+        void Own(int column)
+        {
+            int width = end - start, count = Math.Min(DoubleTile.Columns, end - column);
+            double* x = right + (long)column * Block;
+            for (int k = 0; k < width; k++)
+                new ReadOnlySpan<double>(triangle + k * width + column - start, count).CopyTo(new Span<double>(x + k * DoubleTile.Columns, count));
+        }
+
+        // Y = Y T^T for a band of rows.
+        [SkipLocalsInit]
+        void ToCome(int first, int last)
+        {
+            int stride = Stride(first);
             double* tile = stackalloc double[DoubleTile.Rows * DoubleTile.Columns];
             for (int row = first; row < last; row += DoubleTile.Rows)
             {
-                int rows = Math.Min(DoubleTile.Rows, last - row);
-                double* block = a + (long)row * n + start, x = left + (long)row * Block;
-                if (row >= start && row < end)
+                int count = Math.Min(DoubleTile.Rows, last - row);
+                double* block = At(a, row) + start, y = left + (long)row * Block;
+                DoubleTile.Pack(block, stride, count, Block, DoubleTile.Rows, y);
+                for (int column = 0; column < Block; column += DoubleTile.Columns)
                 {
-                    for (int i = 0; i < rows; i++)
-                        for (int k = 0; k < width; k++)
-                            block[(long)i * n + k] = triangle[k * width + row - start + i];
+                    DoubleTile.Run(y, columns + column * Block, Block, tile);
+                    for (int i = 0; i < count; i++)
+                        new ReadOnlySpan<double>(tile + i * DoubleTile.Columns, DoubleTile.Columns).CopyTo(new Span<double>(block + (long)i * stride + column, DoubleTile.Columns));
                 }
-                else
-                {
-                    DoubleTile.Pack(block, n, rows, width, DoubleTile.Rows, x);
-                    for (int column = 0; column < width; column += DoubleTile.Columns)
-                    {
-                        DoubleTile.Run(x, packed + column * width, width, tile);
-                        Put(tile, block + column, n, rows, Math.Min(DoubleTile.Columns, width - column));
-                    }
-                }
-                DoubleTile.Pack(block, n, rows, width, DoubleTile.Rows, x);
+                DoubleTile.Pack(block, stride, count, Block, DoubleTile.Rows, y);
             }
-            if (first >= end)
-                for (int row = first; row < last; row += DoubleTile.Columns)
-                    DoubleTile.Pack(a + (long)row * n + start, n, Math.Min(DoubleTile.Columns, last - row), width, DoubleTile.Columns, right + (long)row * Block);
-        }
-
-        static void Put(double* tile, double* to, int n, int rows, int columns)
-        {
-            for (int i = 0; i < rows; i++)
-                new ReadOnlySpan<double>(tile + i * DoubleTile.Columns, columns).CopyTo(new Span<double>(to + (long)i * n, columns));
+            for (int row = first; row < last; row += DoubleTile.Columns)
+                DoubleTile.Pack(At(a, row) + start, stride, Math.Min(DoubleTile.Columns, last - row), Block, DoubleTile.Columns, right + (long)row * Block);
         }
     }
 
-    /// <summary>Takes what the block explains from the columns behind it: of rows that are done all, of the others those up to the diagonal (and, harmlessly, a tile's rest beyond it).</summary>
+    /// <summary>Takes what the block explains from the rows to come, up to the diagonal (and, harmlessly, a band's rest beyond it).</summary>
     readonly struct UpdateJob(double* a, int n, int start, int end, double* left, double* right) : IJob
     {
         [SkipLocalsInit]
         public void Execute(int part)
         {
-            int first = part * Band, last = Math.Min(n, first + Band), width = end - start, until = first < end ? n : last;
-            bool begins = first >= start && first < end;
+            int first = end + part * Band, last = Math.Min(n, first + Band), stride = Stride(first);
             double* tile = stackalloc double[DoubleTile.Rows * DoubleTile.Columns];
-            for (int column = end; column < until; column += DoubleTile.Columns)
+            for (int column = 0; column < last; column += DoubleTile.Columns)
                 for (int row = first; row < last; row += DoubleTile.Rows)
                 {
-                    DoubleTile.Run(left + (long)row * Block, right + (long)column * Block, width, tile);
-                    Take(tile, a + (long)row * n + column, n, Math.Min(DoubleTile.Rows, last - row), Math.Min(DoubleTile.Columns, until - column), begins);
+                    DoubleTile.Run(left + (long)row * Block, right + (long)column * Block, Block, tile);
+                    Take(tile, At(a, row) + column, stride, Math.Min(DoubleTile.Rows, last - row), column >= start && column < end);
                 }
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        static void Take(double* tile, double* to, int n, int rows, int columns, bool begins)
+        static void Take(double* tile, double* to, int stride, int rows, bool begins)
         {
-            for (int i = 0; i < rows; i++, tile += DoubleTile.Columns, to += n)
-                if (begins)
-                    for (int j = 0; j < columns; j++)
-                        to[j] = -tile[j];
-                else if (columns == DoubleTile.Columns)
-                    for (int j = 0; j < DoubleTile.Columns; j += 4)
-                        (Vector256.Load(to + j) - Vector256.Load(tile + j)).Store(to + j);
-                else
-                    for (int j = 0; j < columns; j++)
-                        to[j] -= tile[j];
+            for (int i = 0; i < rows; i++, tile += DoubleTile.Columns, to += stride)
+                for (int j = 0; j < DoubleTile.Columns; j += 4)
+                    ((begins ? Vector256<double>.Zero : Vector256.Load(to + j)) - Vector256.Load(tile + j)).Store(to + j);
         }
     }
 
-    /// <summary>U[i, j] = L^-T[n - 1 - j, n - 1 - i] on and above the diagonal, 0 below.</summary>
-    readonly struct ReverseJob<T>(double* y, int n, T* u) : IJob
+    /// <summary>U[i, j] = L^-1[n - 1 - i, n - 1 - j] on and above the diagonal.</summary>
+    readonly struct ReverseJob<T>(double* a, int n, T* u) : IJob
         where T : unmanaged, IFloatingPoint<T>
     {
-        const int Square = 16;
-
-        // Sixteen columns at a time, so that lines of what is read across are still there for the next row.
         public void Execute(int part)
         {
-            int first = part * Band, end = Math.Min(n, first + Band);
-            for (int from = 0; from < n; from += Square)
-                for (int i = first; i < end; i++)
-                    for (int j = from; j < Math.Min(n, from + Square); j++)
-                        u[(long)i * n + j] = j >= i ? T.CreateTruncating(y[(long)(n - 1 - j) * n + n - 1 - i]) : T.Zero;
+            double* from = At(a, n - 1 - part) + n - 1;
+            T* to = u + (long)part * n;
+            for (int j = part; j < n; j++)
+                to[j] = T.CreateTruncating(from[-j]);
         }
     }
 }

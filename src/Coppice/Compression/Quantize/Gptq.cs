@@ -50,7 +50,7 @@ public sealed record Gptq : QuantizeStep
         else
             GptqSolver.Solve(work.Pool, work.Original, factor, order, BlockFor(grid.GroupSize), new ToFittedGrid(grid, range, work.Mask), work.Cancel);
         if (Range == RangeFit.SquaredError)
-            ScaleRefit.Fit(work.Pool, work.Original, inputs.Gram.ToArray(), grid);
+            ScaleRefit.Fit(work.Pool, work.Original, inputs.Gram, grid);
         work.Grid = grid;
         KeepBetterRows(work, inputs.Gram, plain, grid);
     }

@@ -19,18 +19,22 @@ internal sealed record GptqFactor(ColumnOrder Order, double Dampening, int[] Pla
         int n = inputs.Columns;
         int[] places = GptqSolver.OrderOf(inputs, order);
         double mean = inputs.MeanOfSquares;
-        double[] h = new double[(long)n * n];
+        double used = dampening;
+        // Of inputs that no other matrix reads one factor at a time is enough.
+        if (inputs.Readers <= 1)
+            inputs.Factors.Clear();
         float[] upper = new float[(long)n * n];
-        for (double used = dampening; ; used *= 10)
+        while (!Cholesky.InverseFactor(pool, n, Damped, upper, cancel))
+            used *= 10;
+        GptqFactor factor = new(order, dampening, places, upper, used);
+        inputs.Factors.Add(factor);
+        return factor;
+
+        void Damped(int row, Span<double> to)
         {
-            RowJob job = new(inputs, places, (mean == 0 ? 1 : mean) * used, h);
-            pool.Run(n, ref job);
-            if (Cholesky.InverseFactor(pool, h, n, upper, cancel))
-            {
-                GptqFactor factor = new(order, dampening, places, upper, used);
-                inputs.Factors.Add(factor);
-                return factor;
-            }
+            for (int j = 0; j < to.Length; j++)
+                to[j] = inputs.MeanProduct(places[row], places[row + j]);
+            to[0] += (mean == 0 ? 1 : mean) * used;
         }
     }
 
@@ -43,16 +47,5 @@ internal sealed record GptqFactor(ColumnOrder Order, double Dampening, int[] Pla
         if (factor.Used > dampening)
             work.Warnings.Add(string.Create(CultureInfo.InvariantCulture, $"{work.Name}: the inputs' Gram matrix has no Cholesky factor at dampening {dampening:R}; raised to {factor.Used:R}"));
         return factor;
-    }
-
-    readonly struct RowJob(InputStatistics inputs, int[] places, double damping, double[] h) : IJob
-    {
-        public void Execute(int part)
-        {
-            Span<double> row = h.AsSpan(part * places.Length, places.Length);
-            for (int j = 0; j < row.Length; j++)
-                row[j] = inputs.MeanProduct(places[part], places[j]);
-            row[part] += damping;
-        }
     }
 }

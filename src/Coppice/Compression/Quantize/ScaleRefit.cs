@@ -16,7 +16,7 @@ internal static class ScaleRefit
     const int MostRows = 256, MostNumbers = 1 << 22;
 
     /// <summary>Replaces the scales of <paramref name="grid"/> for weights [rows, columns] and H [columns, columns]; a row whose fit is no grid keeps its own.</summary>
-    public static void Fit(WorkerPool pool, float[] weights, float[] gram, Grid grid)
+    public static void Fit(WorkerPool pool, float[] weights, ReadOnlySpan<float> gram, Grid grid)
     {
         int share = (grid.Rows + pool.Threads - 1) / pool.Threads;
         int band = Math.Clamp(MostNumbers / (grid.Groups * grid.Groups), 1, Math.Min(MostRows, share));
@@ -25,8 +25,10 @@ internal static class ScaleRefit
     }
 
     // With e = w - D s: D^T H D d = D^T H e gives the step d. Both sides come from products of whole bands of rows.
-    readonly struct BandJob(float[] weights, float[] gram, Grid grid, int band) : IJob
+    readonly ref struct BandJob(float[] weights, ReadOnlySpan<float> gram, Grid grid, int band) : IJob
     {
+        readonly ReadOnlySpan<float> gram = gram;
+
         public void Execute(int part)
         {
             int columns = grid.Columns, groups = grid.Groups, size = grid.GroupSize, first = part * band, rows = Math.Min(band, grid.Rows - first);
@@ -47,7 +49,7 @@ internal static class ScaleRefit
             {
                 // H D_h of all rows, on and right of the diagonal.
                 int start = h * size, width = columns - start;
-                Gemm.Multiply(Transpose.No, Transpose.No, rows, width, size, centred.AsSpan(start), columns, gram.AsSpan(start * columns + start), columns, product, width, Accumulate.Overwrite);
+                Gemm.Multiply(Transpose.No, Transpose.No, rows, width, size, centred.AsSpan(start), columns, gram[(start * columns + start)..], columns, product, width, Accumulate.Overwrite);
                 for (int r = 0; r < rows; r++)
                     for (int g = h; g < groups; g++)
                         normal[(r * groups + g) * groups + h] = Dot(centred, r * columns + g * size, product, r * width + g * size - start);

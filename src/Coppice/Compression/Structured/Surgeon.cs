@@ -56,19 +56,19 @@ public static class Surgeon
         double mean = 0;
         for (int i = 0; i < inputs; i++)
             mean += (double)gram[i * inputs + i] / inputs;
-        float[] upper = new float[gram.Length], inverse = new float[gram.Length];
-        double[] h = new double[gram.Length];
-        for (double used = dampening; ; used *= 10)
-        {
-            for (int i = 0; i < h.Length; i++)
-                h[i] = gram[i];
-            for (int i = 0; i < inputs; i++)
-                h[i * inputs + i] += (mean == 0 ? 1 : mean) * used;
-            if (Cholesky.InverseFactor(pool, h, inputs, upper, cancel))
-                break;
-        }
+        float[] upper = new float[gram.Length], inverse = gram.ToArray();
+        double used = dampening;
+        while (!Cholesky.InverseFactor(pool, inputs, Damped, upper, cancel))
+            used *= 10;
         Gemm.Multiply(pool, Transpose.Yes, Transpose.No, inputs, inputs, inputs, upper, inputs, upper, inputs, inverse, inputs, Accumulate.Overwrite);
         return Array.ConvertAll(inverse, value => (double)value);
+
+        void Damped(int row, Span<double> to)
+        {
+            for (int j = 0; j < to.Length; j++)
+                to[j] = inverse[row * (inputs + 1) + j];
+            to[0] += (mean == 0 ? 1 : mean) * used;
+        }
     }
 
     readonly struct RemoveJob(double[] goneInverse, float[] goneRow, int gone, bool[] isGone, double[] inverse, float[] rows, double[] squares) : IJob

@@ -51,7 +51,7 @@ public class SparseGptTests
         double loss = Loss(weights, wanted, h);
 
         double[] exact = [.. weights.Select(value => (double)value)], u = new double[columns * columns];
-        Assert.True(Cholesky.InverseFactor(Samples.Pool, [.. h.Cast<double>()], columns, u));
+        Assert.True(Cholesky.InverseFactor(Samples.Pool, columns, Samples.RowsOf([.. h.Cast<double>()]), u));
         bool[] kept = SparseGptReference.Solve(exact, u, columns, sparsity, pattern);
         Assert.Equal(wanted.Select(value => value != 0), kept);
         Assert.InRange(Loss(weights, exact, h), loss * (1 - 1e-6) - 1e-12, loss * (1 + 1e-6) + 1e-12);

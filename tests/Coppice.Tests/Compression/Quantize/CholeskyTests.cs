@@ -21,7 +21,7 @@ public class CholeskyTests
     {
         double[] h = Positive(n, rank: n + 10);
         float[] u = new float[n * n];
-        Assert.True(Cholesky.InverseFactor(Samples.Pool, [.. h], n, u));
+        Assert.True(Cholesky.InverseFactor(Samples.Pool, n, Samples.RowsOf(h), u));
 
         Matrix<double> factor = Matrix<double>.Build.Dense(n, n, (i, j) => u[i * n + j]);
         Matrix<double> identity = factor.TransposeThisAndMultiply(factor) * Matrix<double>.Build.Dense(n, n, (i, j) => h[i * n + j]);
@@ -46,21 +46,21 @@ public class CholeskyTests
         {
             using WorkerPool pool = new(threads);
             float[] u = new float[n * n];
-            Assert.True(Cholesky.InverseFactor(pool, [.. h], n, u));
+            Assert.True(Cholesky.InverseFactor(pool, n, Samples.RowsOf(h), u));
             return u;
         }
     }
 
     [Fact]
     public void A_matrix_that_is_not_positive_definite_is_refused() =>
-        Assert.False(Cholesky.InverseFactor(Samples.Pool, Positive(80, rank: 40), 80, new float[80 * 80]));
+        Assert.False(Cholesky.InverseFactor(Samples.Pool, 80, Samples.RowsOf(Positive(80, rank: 40)), new float[80 * 80]));
 
     [Fact]
     public void A_matrix_with_a_NaN_is_refused()
     {
         double[] h = Positive(70, rank: 90);
         h[69 * 70 + 3] = h[3 * 70 + 69] = double.NaN;
-        Assert.False(Cholesky.InverseFactor(Samples.Pool, h, 70, new float[70 * 70]));
+        Assert.False(Cholesky.InverseFactor(Samples.Pool, 70, Samples.RowsOf(h), new float[70 * 70]));
     }
 
     static double[] Positive(int n, int rank)
