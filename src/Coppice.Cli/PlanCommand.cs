@@ -33,7 +33,7 @@ static class PlanCommand
             : RecipeForecast.RandomText(model, parsed.GetValue(CompressCommand.CalibrationTokens), session.Seed);
         int tokens = text.Sum(sequence => sequence.Length);
         string scratch = Directory.CreateTempSubdirectory("coppice-plan-").FullName;
-        RecipeForecast forecast = session.Track("doing the first block", _ => RecipeForecast.Measure(recipe, model, text, scratch, session.Pool, cancel, texts: Math.Max(1, specs.Length)));
+        RecipeForecast forecast = session.Track("doing the first block", _ => RecipeForecast.Measure(recipe, model, text, scratch, session.Pool, cancel, texts: Math.Max(1, specs.Length), reload: () => ModelArgument.Load(name).Model));
         CultureInfo culture = CultureInfo.InvariantCulture;
         session.Table(["matrices", "stored as"], forecast.Kinds.Select(kind => (string[])[kind.Key, kind.Value]));
         session.Facts(
@@ -45,8 +45,6 @@ static class PlanCommand
             ("calibration tokens", tokens.ToString("N0", culture)),
             ("runtimes", string.Join(", ", forecast.Runtimes)),
         ]);
-        foreach (string step in forecast.Untimed)
-            session.Say($"warning: {step} is a step over the whole model; its time is not in the sum, nor what it changes of sizes");
         session.Document(json =>
         {
             json.WriteString("recipe", recipe.ToYaml());
@@ -64,10 +62,6 @@ static class PlanCommand
             json.WriteStartArray("runtimes");
             foreach (string runtime in forecast.Runtimes)
                 json.WriteStringValue(runtime);
-            json.WriteEndArray();
-            json.WriteStartArray("untimed");
-            foreach (string step in forecast.Untimed)
-                json.WriteStringValue(step);
             json.WriteEndArray();
         });
         return ExitCode.Done;

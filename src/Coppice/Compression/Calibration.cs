@@ -9,7 +9,7 @@ internal sealed class Calibration
     const int BatchTokens = 2048, HeadRows = 128;
 
     readonly Model model;
-    readonly ForwardContext context;
+    ForwardContext context;
     readonly List<(Batch Tokens, Tensor Hidden)> batches = [];
 
     /// <summary>Embeds the sequences, in batches of about 2,048 tokens.</summary>
@@ -60,6 +60,9 @@ internal sealed class Calibration
         context.OnLinearInput = null;
         return statistics;
     }
+
+    /// <summary>Lets go of the memory that passes work in, which the next one then makes anew.</summary>
+    public void LetGo() => context = new ForwardContext(context.Pool);
 
     /// <summary>Whether the head multiplies by a matrix.</summary>
     public bool HeadReads(MatrixLayer layer)

@@ -47,7 +47,8 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
         {
             if (phase.Model is { } step)
             {
-                (model, bool found) = Remade(step, phase, model, calibration, journal, warnings, notes, done, total, progress, cancel);
+                (model, bool found, long read) = Remade(step, phase, model, calibration, journal, warnings, notes, done, total, progress, cancel);
+                tokens = Math.Max(tokens, read);
                 resumed += found ? 1 : 0;
                 progress?.Report(new CompressionProgress(step.Key, ++done, total));
                 continue;
@@ -64,7 +65,7 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
                 results[result.Name] = results.TryGetValue(result.Name, out LayerResult? earlier) ? result with { Steps = [.. earlier.Steps, .. result.Steps], Warnings = [.. earlier.Warnings, .. result.Warnings] } : result;
             done += model.Matrices().Count();
             resumed += pass.Resumed;
-            tokens = states?.Tokens ?? 0;
+            tokens = Math.Max(tokens, states?.Tokens ?? 0);
         }
         Dictionary<string, Weight> stored = model.Matrices().ToDictionary(matrix => matrix.Name, matrix => matrix.Layer.Weight);
         List<LayerResult> layers = [.. results.Keys.Union(stored.Keys).Where(stored.ContainsKey).Select(name => AsStored(results.GetValueOrDefault(name), name, stored[name]))];
@@ -87,20 +88,21 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
         return [.. Texts.Select(count => (IReadOnlyList<int[]>)[.. calibration.Skip((start += count) - count).Take(count)])];
     }
 
-    // Another model, or the one that an earlier run made of it.
-    (Model Model, bool Found) Remade(ModelStep step, RecipePhase phase, Model model, IReadOnlyList<int[]> calibration, Journal? journal, List<string> warnings, List<string> notes, int done, int total, IProgress<CompressionProgress>? progress, CancellationToken cancel)
+    // Another model, or the one that an earlier run made of it; and the tokens of text that it took.
+    (Model Model, bool Found, long Tokens) Remade(ModelStep step, RecipePhase phase, Model model, IReadOnlyList<int[]> calibration, Journal? journal, List<string> warnings, List<string> notes, int done, int total, IProgress<CompressionProgress>? progress, CancellationToken cancel)
     {
         cancel.ThrowIfCancellationRequested();
+        long read = step.NeedsCalibration ? calibration.Sum(sequence => (long)sequence.Length) : 0;
         if (journal?.ReadModel(phase.FirstPart) is { } earlier)
         {
             notes.AddRange(earlier.Notes);
-            return (earlier.Model, true);
+            return (earlier.Model, true, read);
         }
         ModelWork work = new()
         {
             Model = model,
             Calibration = calibration,
-            Text = Text,
+            Text = Text is null ? null : Drawn,
             Base = Base,
             Checkpoint = journal?.PlaceFor($"part-{phase.FirstPart:D5}.training"),
             Pool = pool,
@@ -111,7 +113,14 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
         Model made = step.Apply(work);
         warnings.AddRange(work.Warnings);
         notes.AddRange(work.Notes);
-        return (journal is null ? made : journal.WriteModel(phase.FirstPart, made, work.Notes), false);
+        return (journal is null ? made : journal.WriteModel(phase.FirstPart, made, work.Notes), false, read);
+
+        IReadOnlyList<int[]> Drawn(int count)
+        {
+            IReadOnlyList<int[]> drawn = Text!(count);
+            read += drawn.Sum(sequence => (long)sequence.Length);
+            return drawn;
+        }
     }
 
     sealed class StepProgress(string step, int done, int total, IProgress<CompressionProgress> progress) : IProgress<double>

@@ -50,12 +50,19 @@ public sealed class CompressionPlan
     internal IEnumerable<WeightStep> Distinct => steps.Values.SelectMany(own => own).Distinct<WeightStep>(ReferenceEqualityComparer.Instance);
 
     /// <summary>Spreads the sparsity of steps that do not take the same share of every matrix, from what the model is like now.</summary>
-    internal void Spread(Model model, IReadOnlyList<IReadOnlyList<int[]>> texts, WorkerPool pool, CancellationToken cancel)
+    /// <returns>Seconds that text was on its way through the model.</returns>
+    internal double Spread(Model model, IReadOnlyList<IReadOnlyList<int[]>> texts, WorkerPool pool, CancellationToken cancel)
     {
+        double textSeconds = 0;
         List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
         foreach (PruneStep step in Distinct.OfType<PruneStep>().Where(step => step.Allocation != SparsityAllocation.Uniform))
-            foreach ((string name, double share) in Allocator.Shares(step, new WholeModel(model, [.. matrices.Where(matrix => For(matrix.Name).Contains<WeightStep>(step, ReferenceEqualityComparer.Instance))], texts, pool, cancel)))
+        {
+            WholeModel whole = new(model, [.. matrices.Where(matrix => For(matrix.Name).Contains<WeightStep>(step, ReferenceEqualityComparer.Instance))], texts, pool, cancel);
+            foreach ((string name, double share) in Allocator.Shares(step, whole))
                 shares[name] = share;
+            textSeconds += whole.TextSeconds;
+        }
+        return textSeconds;
     }
 
     /// <summary>A matrix's step with the share that it takes of it; null where that is none.</summary>

@@ -26,7 +26,7 @@ public sealed record LayerResult(string Name, ImmutableArray<string> Steps, stri
 /// <summary>What a recipe did to a model.</summary>
 /// <param name="Recipe">The recipe's canonical YAML.</param>
 /// <param name="Layers">Every matrix, in the order in which they were worked on.</param>
-/// <param name="CalibrationTokens">Tokens that statistics were gathered from.</param>
+/// <param name="CalibrationTokens">Tokens of text that the step that read most of it read in this run.</param>
 /// <param name="BytesBefore">The model's stored bytes before.</param>
 /// <param name="BytesAfter">The model's stored bytes now, vectors included.</param>
 /// <param name="BitsPerWeight">Stored bits a parameter now, everything included.</param>

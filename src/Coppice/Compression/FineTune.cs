@@ -66,6 +66,13 @@ public sealed record FineTune : ModelStep
         return step.Lora == 0 || step.Pruning is null ? step : throw options.Wrong("prune", "nothing beside lora, which leaves the matrices as they are");
     }
 
+    // As few steps as tell one's time.
+    internal override (ModelStep Step, double Times) PartOn(Model model)
+    {
+        int batch = BatchSize * Math.Min(ContextLength, model.ContextLength), steps = Tokens / batch, few = Math.Min(steps, 2);
+        return steps <= few ? (this, 1) : (this with { Tokens = few * batch }, (double)steps / few);
+    }
+
     /// <inheritdoc/>
     /// <remarks>The model itself is trained, and given back.</remarks>
     public override Model Apply(ModelWork work)

@@ -11,7 +11,7 @@ public sealed class InputStatistics
     const int Band = 256, Line = 16;
 
     readonly double[] squares;
-    readonly float[] gram;
+    float[] gram;
 
     /// <summary>Nothing seen yet. <paramref name="kind"/> is <see cref="Statistics.ColumnNorms"/> or <see cref="Statistics.Gram"/>.</summary>
     public InputStatistics(int columns, Statistics kind)
@@ -108,8 +108,15 @@ public sealed class InputStatistics
     /// <summary>The mean of x^T x [columns, columns]; only of <see cref="Statistics.Gram"/>.</summary>
     public ReadOnlySpan<float> Gram => Kind == Statistics.Gram ? gram : throw new InvalidOperationException("InputStatistics: no Gram matrix was gathered");
 
+    /// <summary>Lets go of products and of what was made of them: nothing is to be asked of them any more.</summary>
+    internal void LetGo()
+    {
+        gram = [];
+        Factors.Clear();
+    }
+
     /// <summary>How many matrices are still to be worked on with this.</summary>
-    internal int Readers { get; set; }
+    internal int Readers { get; set; } = int.MaxValue;
 
     /// <summary>The first channel whose inputs were not all finite, or -1.</summary>
     public int FirstNonFinite()

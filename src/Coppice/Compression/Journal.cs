@@ -32,7 +32,7 @@ public sealed class Journal
         {
             Directory.CreateDirectory(folder);
             if (File.Exists(file) ? File.ReadAllText(file) != signature : Directory.EnumerateFileSystemEntries(folder).Any(path => !path.EndsWith(".partial", StringComparison.Ordinal)))
-                throw new CoppiceException($"{folder}: holds the work of another run (model, recipe, calibration text, seed or machine differ); delete it, or name another output");
+                throw new CoppiceException($"{folder}: holds the work of another run (model, recipe, a checkpoint that it reads, calibration text, seed or machine differ); delete it, or name another output");
             AtomicFile.WriteText(file, signature);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
@@ -84,6 +84,9 @@ public sealed class Journal
         return JsonSerializer.Deserialize(file.Metadata[ResultsKey], JournalJson.Default.ImmutableArrayLayerResult);
     }
 
+    /// <summary>Lets go of a finished part.</summary>
+    internal void Forget(int part) => File.Delete(PathOf(part));
+
     /// <summary>A finished part's matrix, read from here when it is asked for; <paramref name="weight"/> is what was kept.</summary>
     internal DeferredWeight Stored(int part, string name, Weight weight)
     {
@@ -127,6 +130,25 @@ public sealed class Journal
     static string Signature(Model model, Recipe recipe, IReadOnlyList<int[]> calibration, int seed)
     {
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        string modelHash = HashOf(model, hash);
+        // The recipe names them by their paths alone.
+        StringBuilder checkpoints = new();
+        foreach (string path in recipe.Steps.Concat(recipe.Steps.OfType<WeightStep>().SelectMany(step => step.Overrides).Select(change => change.Step)).SelectMany(step => step.Reads).Distinct())
+        {
+            using OpenModel open = OpenModel.Open(path);
+            checkpoints.Append($"checkpoint {HashOf(open.Language.Model, hash)}\n");
+        }
+        foreach (int[] sequence in calibration)
+        {
+            hash.AppendData(BitConverter.GetBytes(sequence.Length));
+            hash.AppendData(MemoryMarshal.AsBytes(sequence.AsSpan()));
+        }
+        int width = Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128;
+        return $"journal 1\nmodel {modelHash}\n{checkpoints}calibration {Convert.ToHexStringLower(hash.GetHashAndReset())}\nseed {seed}\nvectors {width}\n{recipe.ToYaml()}";
+    }
+
+    static string HashOf(Model model, IncrementalHash hash)
+    {
         foreach ((string name, MatrixLayer layer) in model.Matrices())
         {
             hash.AppendData(Encoding.UTF8.GetBytes($"{name} {layer.Weight.Kind} {layer.Weight.Shape}\n"));
@@ -138,14 +160,7 @@ public sealed class Journal
             hash.AppendData(Encoding.UTF8.GetBytes($"{name} {vector.Shape}\n"));
             hash.AppendData(MemoryMarshal.AsBytes(vector.Data));
         }
-        string modelHash = Convert.ToHexStringLower(hash.GetHashAndReset());
-        foreach (int[] sequence in calibration)
-        {
-            hash.AppendData(BitConverter.GetBytes(sequence.Length));
-            hash.AppendData(MemoryMarshal.AsBytes(sequence.AsSpan()));
-        }
-        int width = Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128;
-        return $"journal 1\nmodel {modelHash}\ncalibration {Convert.ToHexStringLower(hash.GetHashAndReset())}\nseed {seed}\nvectors {width}\n{recipe.ToYaml()}";
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 }
 

@@ -18,8 +18,6 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
     // Of fewer inputs than this neither norms nor products say much.
     const int FewestTokens = 32;
 
-    const long MostStatistics = 1L << 30;
-
     // Numbers of a matrix after which a collection is worth its time: what the work on it took is garbage then, and several times as large.
     const int LargeCount = 1 << 20;
 
@@ -60,7 +58,7 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
             if (!Found(blocks.Count + i, [others[i]]))
             {
                 residence.BringIn();
-                Compress(name, layer, plan.For(name).Count > 0 ? calibration?.MeasureHead(layer, Statistics.Gram, settings.Cancel) : null);
+                CompressGroup([others[i]], plan.For(name).Count > 0 ? calibration?.MeasureHead(layer, Statistics.Gram, settings.Cancel) : null);
                 residence.Keep([results[^1]]);
             }
             residence.Leave();
@@ -81,21 +79,21 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
         TextSeconds += Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
-    // Groups whose statistics are gathered in one pass: as many as fit, a float and a double for each product of two channels.
-    static IEnumerable<IReadOnlyList<IReadOnlyList<Linear>>> Portions(Stage stage)
+    // Groups whose statistics are gathered in one pass: as many as take no more numbers than the block has.
+    static IEnumerable<IReadOnlyList<IReadOnlyList<Linear>>> Portions(TransformerBlock block, Stage stage)
     {
         List<IReadOnlyList<Linear>> portion = [];
-        long bytes = 0;
+        long products = 0, most = block.Stages.SelectMany(own => own.Matrices).Sum(matrix => (long)matrix.Weight.Shape.Length);
         foreach (IReadOnlyList<Linear> group in stage.Groups)
         {
-            long more = 12L * group[0].Weight.Columns * group[0].Weight.Columns;
-            if (portion.Count > 0 && bytes + more > MostStatistics)
+            long more = (long)group[0].Weight.Columns * group[0].Weight.Columns;
+            if (portion.Count > 0 && products + more > most)
             {
                 yield return portion;
-                (portion, bytes) = ([], 0);
+                (portion, products) = ([], 0);
             }
             portion.Add(group);
-            bytes += more;
+            products += more;
         }
         yield return portion;
     }
@@ -113,17 +111,41 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
 
     void CompressBlock(TransformerBlock block, int index, Dictionary<MatrixLayer, string> names)
     {
-        foreach (IReadOnlyList<IReadOnlyList<Linear>> groups in block.Stages.SelectMany(Portions))
+        foreach (IReadOnlyList<IReadOnlyList<Linear>> groups in block.Stages.SelectMany(stage => Portions(block, stage)))
         {
             IReadOnlyList<Linear>[] measured = [.. groups.Where(group => calibration is not null && group.Any(linear => plan.For(names[linear]).Count > 0))];
             InputStatistics[] inputs = [];
             if (measured.Length > 0)
                 Timed(() => inputs = calibration!.Measure(block, index, [.. measured.Select(group => group[0])], Statistics.Gram, settings.Cancel));
             foreach (IReadOnlyList<Linear> group in groups)
-                foreach (Linear linear in group)
-                    Compress(names[linear], linear, Array.IndexOf(measured, group) is >= 0 and int at ? inputs[at] : null);
+            {
+                InputStatistics? own = Array.IndexOf(measured, group) is >= 0 and int at ? inputs[at] : null;
+                if (own is not null && (long)own.Columns * own.Columns >= LargeCount)
+                {
+                    calibration!.LetGo();
+                    Collect();
+                }
+                CompressGroup([.. group.Select(linear => (names[linear], (MatrixLayer)linear))], own);
+            }
         }
     }
+
+    // Matrices with the same inputs, of which nothing is held once they are done.
+    void CompressGroup(IReadOnlyList<(string Name, MatrixLayer Layer)> group, InputStatistics? inputs)
+    {
+        for (int i = 0; i < group.Count; i++)
+        {
+            if (inputs is not null)
+                inputs.Readers = group.Count - i;
+            Compress(group[i].Name, group[i].Layer, inputs);
+            if (i == group.Count - 1)
+                inputs?.LetGo();
+            if (group[i].Layer.Weight.Shape.Length >= LargeCount)
+                Collect();
+        }
+    }
+
+    static void Collect() => GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true);
 
     void Compress(string name, MatrixLayer layer, InputStatistics? inputs)
     {
@@ -166,8 +188,6 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
             layer.Weight.BitsPerWeight, (double)stored.AsSpan().Count(0f) / stored.Length, norm == 0 ? 0 : distance * distance / norm,
             inputs is not { Tokens: > 0 } ? null : LayerObjective.Relative(settings.Pool, original, stored, inputs.Gram, before.Columns), seconds, [.. work.Warnings])
         { Tokens = inputs?.Tokens });
-        if (original.Length >= LargeCount)
-            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true);
         settings.Progress?.Report(new CompressionProgress(name, settings.DoneBefore + results.Count, settings.Total));
     }
 

@@ -15,6 +15,9 @@ public abstract record ModelStep : Step
     /// <summary>Whether it looks at text that is no calibration's: <see cref="ModelWork.Text"/>.</summary>
     public virtual bool NeedsText => false;
 
+    /// <summary>A form of it that does part of the work on a model, and how many times that the whole is; what takes time by the length of calibration text is all of it.</summary>
+    internal virtual (ModelStep Step, double Times) PartOn(Model model) => (this, 1);
+
     /// <summary>The new model. One of other sizes leaves the old one alone.</summary>
     /// <exception cref="CoppiceException">The step does not fit the model.</exception>
     public abstract Model Apply(ModelWork work);

@@ -25,10 +25,10 @@ public static class Presets
         ["q3_k_m"] = Mixed("q3_k", values: "q5_k", down: "q4_k", output: "q4_k"),
         ["q4_k_m"] = Mixed("q4_k", values: "q6_k", down: "q5_k", output: "q4_k"),
         ["q5_k_m"] = Mixed("q5_k", values: "q6_k", down: "q6_k", output: "q5_k"),
-        ["sparse50"] = "- wanda: { sparsity: 0.5 }",
-        ["2:4"] = "- wanda: { pattern: \"2:4\" }",
+        ["sparse50"] = "- sparseGpt: { sparsity: 0.5 }",
+        ["2:4"] = "- sparseGpt: { pattern: \"2:4\" }",
         ["2:4-int4"] = """
-            - wanda: { pattern: "2:4" }
+            - sparseGpt: { pattern: "2:4" }
             - gptq: { bits: 4, groupSize: 32 }
             """,
     };

@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
-using Coppice.Compression.Prune;
 using Coppice.Evaluation;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -10,15 +9,14 @@ using Coppice.Weights;
 
 namespace Coppice.Compression;
 
-/// <summary>What a recipe will cost and give, from doing its first block: every block of a model has the same sizes.</summary>
+/// <summary>What a recipe will cost and give: passes from doing their first block, since every block of a model has the same sizes, steps over the whole model from doing them, or a part that tells the rest.</summary>
 /// <param name="Seconds">Of the whole run, writing included.</param>
 /// <param name="PeakBytes">The most physical memory.</param>
 /// <param name="OutputBytes">The weights as they will be stored, vectors included.</param>
 /// <param name="JournalBytes">Disk that finished blocks take until the output is written.</param>
 /// <param name="BitsPerWeight">Stored bits a parameter.</param>
 /// <param name="Kinds">How matrices will be stored, by what they are called within a block.</param>
-/// <param name="Untimed">Steps over the whole model, which no block can tell the time of.</param>
-public sealed record RecipeForecast(double Seconds, long PeakBytes, long OutputBytes, long JournalBytes, double BitsPerWeight, ImmutableSortedDictionary<string, string> Kinds, ImmutableArray<string> Untimed)
+public sealed record RecipeForecast(double Seconds, long PeakBytes, long OutputBytes, long JournalBytes, double BitsPerWeight, ImmutableSortedDictionary<string, string> Kinds)
 {
     // Enough for all of a machine's threads to be busy as in the run itself.
     const int SampleTokens = 2048;
@@ -31,62 +29,46 @@ public sealed record RecipeForecast(double Seconds, long PeakBytes, long OutputB
     /// <param name="pool">Threads for the work.</param>
     /// <param name="cancel">Stops it.</param>
     /// <param name="texts">Of how many texts the sequences are; for the time each is taken to be the sample.</param>
+    /// <param name="reload">Reads the model again, for steps that ask it.</param>
     /// <exception cref="CoppiceException">The recipe does not fit the model.</exception>
-    public static RecipeForecast Measure(Recipe recipe, Model model, IReadOnlyList<int[]> calibration, string scratch, WorkerPool pool, CancellationToken cancel = default, int texts = 1)
+    public static RecipeForecast Measure(Recipe recipe, Model model, IReadOnlyList<int[]> calibration, string scratch, WorkerPool pool, CancellationToken cancel = default, int texts = 1, Func<Model>? reload = null)
     {
         RecipePlan plan = new(recipe, model);
-        List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
-        Weight[] before = [.. matrices.Select(matrix => matrix.Layer.Weight)];
-        ImmutableArray<RecipePhase> phases = [.. plan.Phases.Where(phase => phase.Model is null)];
         IReadOnlyList<int[]> text = [.. calibration.Take(FewFor(calibration))];
         int tokens = calibration.Sum(sequence => sequence.Length), sampled = text.Sum(sequence => sequence.Length);
-        Dictionary<string, LayerResult> done = new(StringComparer.Ordinal);
-        double seconds = 0;
-        Journal journal = Journal.Scratch(scratch);
+        ForecastWork work = new(recipe, text, texts, (double)tokens / Math.Max(1, sampled), scratch, pool, reload, cancel);
+        using UnchangedModel unchanged = new(model);
         try
         {
-            foreach (RecipePhase phase in phases)
-            {
-                long start = Stopwatch.GetTimestamp();
-                Calibration? states = text.Count == 0 ? null : new Calibration(model, text, pool);
-                CompressionPlan steps = new(recipe.Name, phase.Steps, phase.FirstStep, model);
-                using PreparedScores scores = new(steps, model, text.Count == 0 ? [] : [.. Enumerable.Repeat(text, texts)], pool, null, cancel);
-                LayerPass pass = new(steps, scores, model, states, journal,
-                    new PassSettings(pool, 0, null, cancel) { FirstPart = phase.FirstPart, Blocks = 1 });
-                foreach (LayerResult result in pass.Run())
-                    done[result.Name] = result;
-                // What does not grow with the text is the same in the run.
-                double all = Stopwatch.GetElapsedTime(start).TotalSeconds;
-                seconds += Blocks(model) * (all - pass.TextSeconds + pass.TextSeconds * tokens / Math.Max(1, sampled));
-            }
-            long journalBytes = Blocks(model) * MemoryProbe.DiskBytes(scratch);
-            return Counted(model, matrices, before, done, seconds, journalBytes, plan, tokens, sampled);
+            foreach (RecipePhase phase in plan.Phases)
+                model = phase.Model is null ? work.Pass(phase, model) : work.Step(phase, model);
+            return Counted(model, work, tokens, sampled);
         }
         finally
         {
-            for (int i = 0; i < before.Length; i++)
-                matrices[i].Layer.Weight = before[i];
-            journal.Delete();
+            work.Delete();
         }
     }
 
-    static RecipeForecast Counted(Model model, List<(string Name, MatrixLayer Layer)> matrices, Weight[] before, Dictionary<string, LayerResult> done, double seconds, long journalBytes, RecipePlan plan, int tokens, int sampled)
+    static RecipeForecast Counted(Model model, ForecastWork work, int tokens, int sampled)
     {
-        Dictionary<string, LayerResult> byRole = done.Values.GroupBy(result => RoleOf(result.Name)).ToDictionary(group => group.Key, group => group.First());
+        List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
+        Dictionary<string, LayerResult> byRole = work.Done.Values.GroupBy(result => RoleOf(result.Name)).ToDictionary(group => group.Key, group => group.First());
         long output = model.AllVectors().Sum(part => 4L * part.Vector.Shape.Length), read = 0;
         SortedDictionary<string, string> kinds = new(StringComparer.Ordinal);
-        for (int i = 0; i < before.Length; i++)
+        foreach ((string name, MatrixLayer layer) in matrices)
         {
-            long count = (long)before[i].Rows * before[i].Columns;
-            bool isDone = byRole.TryGetValue(RoleOf(matrices[i].Name), out LayerResult? like);
+            long count = (long)layer.Weight.Rows * layer.Weight.Columns;
+            bool isDone = byRole.TryGetValue(RoleOf(name), out LayerResult? like);
             output += isDone ? (long)(like!.BitsPerWeight * count / 8) : 2 * count;
-            read += before[i].ByteCount;
-            kinds[RoleOf(matrices[i].Name)] = isDone ? like!.Kind : "f16";
+            read += layer.Weight.ByteCount;
+            kinds[RoleOf(name)] = isDone ? like!.Kind : "f16";
         }
         // The model is read once to tell it from others and once to look for numbers that cannot be stored; the output is read from the journal and written.
-        seconds += 2 * read / ReadingRate(before) + (journalBytes + output) / ReadingRate(before);
+        double rate = ReadingRate(matrices.MaxBy(matrix => matrix.Layer.Weight.Shape.Length).Layer.Weight);
+        double seconds = work.Seconds + 2 * read / rate + (work.JournalBytes + output) / rate;
         long peak = MemoryProbe.PeakBytes() + (long)Math.Max(0, tokens - sampled) * model.Width * 4;
-        return new RecipeForecast(seconds, peak, output, journalBytes, 8.0 * output / model.ParameterCount, kinds.ToImmutableSortedDictionary(StringComparer.Ordinal), [.. plan.Phases.Select(phase => phase.Model?.Key).OfType<string>()])
+        return new RecipeForecast(seconds, peak, output, work.JournalBytes, 8.0 * output / model.ParameterCount, kinds.ToImmutableSortedDictionary(StringComparer.Ordinal))
         {
             Runtimes = [.. RuntimesOf(model, kinds.Values)],
         };
@@ -105,17 +87,14 @@ public sealed record RecipeForecast(double Seconds, long PeakBytes, long OutputB
     }
 
     // Bytes a second of a matrix that is read, made float32 and hashed.
-    static double ReadingRate(Weight[] weights)
+    static double ReadingRate(Weight largest)
     {
-        Weight largest = weights.MaxBy(weight => weight.Shape.Length)!;
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         long start = Stopwatch.GetTimestamp();
         foreach ((_, ReadOnlyMemory<float> band) in RowBands.Of(largest))
             hash.AppendData(MemoryMarshal.AsBytes(band.Span));
         return largest.ByteCount / Math.Max(1e-6, Stopwatch.GetElapsedTime(start).TotalSeconds);
     }
-
-    static int Blocks(Model model) => model.SourceBlocks.Count + model.Blocks.Count;
 
     // "model.layers.3.mlp.up_proj" -> "mlp.up_proj": the same in every block. What lies outside keeps its name.
     static string RoleOf(string name)

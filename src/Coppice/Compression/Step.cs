@@ -16,6 +16,9 @@ public abstract record Step
     /// <summary>What is left out, told in the same ways.</summary>
     public ImmutableArray<string> Ignore { get; init; } = [];
 
+    /// <summary>Models that it reads beside the one it is for: their paths.</summary>
+    internal virtual IEnumerable<string> Reads => [];
+
     /// <summary>Every option of its own with its value as YAML, in a fixed order.</summary>
     public abstract IEnumerable<(string Name, string Value)> Options { get; }
 }

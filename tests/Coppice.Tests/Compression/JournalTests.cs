@@ -120,7 +120,7 @@ public sealed class JournalTests : IDisposable
             () => Journal.Open(Output, model, Mixed, Samples.Tokens(seed: 8), 3),
             () => Journal.Open(Output, model, Mixed, tokens, 4),
         })
-            Assert.Equal($"{Output}.journal: holds the work of another run (model, recipe, calibration text, seed or machine differ); delete it, or name another output",
+            Assert.Equal($"{Output}.journal: holds the work of another run (model, recipe, a checkpoint that it reads, calibration text, seed or machine differ); delete it, or name another output",
                 Assert.Throws<CoppiceException>(other).Message);
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Coppice.Models;
 using Coppice.Tensors;
 
@@ -10,6 +11,7 @@ internal static class InputNorms
     /// <exception cref="CoppiceException">An activation is not finite, or a matrix enters no product.</exception>
     public static Dictionary<string, float[]> Gather(WholeModel whole, IReadOnlyList<int[]> text)
     {
+        long start = Stopwatch.GetTimestamp();
         Calibration calibration = new(whole.Model, text, whole.Pool);
         Dictionary<MatrixLayer, InputStatistics> inputs = [];
         HashSet<MatrixLayer> inBlocks = [];
@@ -33,6 +35,7 @@ internal static class InputNorms
                 throw new CoppiceException($"{name}: calibration's activations are not finite in input channel {channel}; the model is damaged");
             norms.Add(name, own is null ? new float[layer.Weight.Columns] : [.. Enumerable.Range(0, own.Columns).Select(column => (float)Math.Sqrt(own.MeanSquare(column)))]);
         }
+        whole.TextSeconds += Stopwatch.GetElapsedTime(start).TotalSeconds;
         return norms;
     }
 }

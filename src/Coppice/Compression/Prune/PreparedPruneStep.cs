@@ -49,6 +49,9 @@ internal interface IWeightScores : IDisposable
 /// <param name="Cancel">Stops the work.</param>
 internal sealed record WholeModel(Model Model, IReadOnlyList<(string Name, MatrixLayer Layer)> Matrices, IReadOnlyList<IReadOnlyList<int[]>> Texts, WorkerPool Pool, CancellationToken Cancel)
 {
+    /// <summary>Time that text was on its way through the model: what grows with its length.</summary>
+    public double TextSeconds { get; set; }
+
     /// <summary>The sequences of all texts.</summary>
     public IEnumerable<int[]> Sequences => Texts.SelectMany(text => text);
 }

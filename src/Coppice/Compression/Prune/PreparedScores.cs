@@ -17,7 +17,9 @@ internal sealed class PreparedScores : IDisposable
             foreach (PreparedPruneStep step in plan.Distinct.OfType<PreparedPruneStep>())
             {
                 progress?.Report(new CompressionProgress($"{step.Key} scores", 0, matrices.Count));
-                scores.Add(step, step.Prepare(new WholeModel(model, [.. matrices.Where(matrix => plan.For(matrix.Name).Any(own => ReferenceEquals(own, step)))], texts, pool, cancel)));
+                WholeModel whole = new(model, [.. matrices.Where(matrix => plan.For(matrix.Name).Any(own => ReferenceEquals(own, step)))], texts, pool, cancel);
+                scores.Add(step, step.Prepare(whole));
+                TextSeconds += whole.TextSeconds;
             }
         }
         catch
@@ -26,6 +28,9 @@ internal sealed class PreparedScores : IDisposable
             throw;
         }
     }
+
+    /// <summary>Time that text was on its way through the model.</summary>
+    public double TextSeconds { get; }
 
     /// <summary>Bytes that they hold together.</summary>
     public long ByteCount => scores.Values.Sum(own => own.ByteCount);

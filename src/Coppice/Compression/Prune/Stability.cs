@@ -19,6 +19,8 @@ public sealed record Stability : PreparedPruneStep
     /// <inheritdoc/>
     public override WeightStep WithoutInputs => this;
 
+    internal override IEnumerable<string> Reads => Checkpoints;
+
     internal override IWeightScores Prepare(WholeModel whole)
     {
         if (Checkpoints.Length < 2)

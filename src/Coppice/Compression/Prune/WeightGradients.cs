@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Numerics.Tensors;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -48,6 +49,7 @@ internal static class WeightGradients
     /// <exception cref="CoppiceException">The model has no next-token loss, or no sequence has two tokens.</exception>
     public static void ForEachBatch(WholeModel whole, IEnumerable<int[]> sequences, Action<Tensor[], double> see)
     {
+        long start = Stopwatch.GetTimestamp();
         if (whole.Model is not DecoderModel)
             throw new CoppiceException($"gradients are those of the next token's loss, which a {whole.Model.Family} model does not have");
         int[][] scored = [.. sequences.Where(sequence => sequence.Length > 1)];
@@ -82,6 +84,7 @@ internal static class WeightGradients
                 all[i].Weight = before[i];
             }
         }
+        whole.TextSeconds += Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
     static Tensor Track(MatrixLayer layer)

@@ -94,6 +94,19 @@ public sealed class StabilityTests : IDisposable
 
     static MatrixLayer Up(DecoderModel model) => model.Matrices().First(matrix => matrix.Name == "model.layers.0.mlp.up_proj").Layer;
 
+    [Fact]
+    public void A_checkpoint_that_changed_under_its_path_makes_another_run()
+    {
+        string[] paths = [Save("a", 0), Save("b", 1)];
+        Recipe recipe = RecipeReader.Parse($"name: r\nsteps:\n  - stability: {{ checkpoints: [\"{paths[0]}\", \"{paths[1]}\"] }}\n", "test");
+        string output = Path.Combine(folder, "out");
+        Journal.Open(output, Create(), recipe, [], 0);
+        Save("b", 1);
+        Journal.Open(output, Create(), recipe, [], 0);
+        Save("b", 2);
+        Assert.Contains("holds the work of another run (model, recipe, a checkpoint that it reads,", Assert.Throws<CoppiceException>(() => Journal.Open(output, Create(), recipe, [], 0)).Message);
+    }
+
     string Save(string name, float move)
     {
         DecoderModel model = Create();
