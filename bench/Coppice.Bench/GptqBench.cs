@@ -37,7 +37,7 @@ static class GptqBench
             step.Apply(work);
             double seconds = System.Diagnostics.Stopwatch.GetElapsedTime(start).TotalSeconds;
             cpu = Environment.CpuUsage.TotalTime.TotalSeconds - cpu;
-            double relative = LayerObjective.Relative(pool, weights, work.Grid?.ToDense() ?? work.Masked(), inputs.Gram, Size);
+            double relative = LayerObjective.Relative(pool, weights, Packing.Pack(work), inputs.Gram);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{step.Key} ({what}) threads {pool.Threads} seconds {seconds:0.000} cpu {cpu:0.000} relative {relative:0.000000}"));
         }
     }

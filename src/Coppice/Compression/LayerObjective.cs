@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Numerics.Tensors;
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
+using Coppice.Weights;
 
 namespace Coppice.Compression;
 
@@ -56,10 +57,15 @@ public static class LayerObjective
     }
 
     /// <summary>||(W - Q) x||^2 / ||W x||^2 over the inputs that H was gathered from; 0 where W x is 0.</summary>
-    public static double Relative(WorkerPool pool, float[] original, float[] stored, ReadOnlySpan<float> gram, int columns)
+    public static double Relative(WorkerPool pool, float[] original, Weight stored, ReadOnlySpan<float> gram)
     {
+        int columns = stored.Columns;
         double[] errors = new double[original.Length / columns], outputs = new double[errors.Length];
-        Rows(pool, (row, e) => TensorPrimitives.Subtract(original.AsSpan(row * columns, e.Length), stored.AsSpan(row * columns, e.Length), e), gram, columns, errors);
+        Rows(pool, (row, e) =>
+        {
+            stored.Unpack(row, e);
+            TensorPrimitives.Subtract(original.AsSpan(row * columns, e.Length), e, e);
+        }, gram, columns, errors);
         Rows(pool, (row, e) => original.AsSpan(row * columns, e.Length).CopyTo(e), gram, columns, outputs);
         double total = outputs.Sum();
         return total == 0 ? 0 : errors.Sum() / total;

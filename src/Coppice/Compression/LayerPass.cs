@@ -182,13 +182,28 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
         layer.Weight = Packing.Pack(work);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
 
-        float[] stored = layer.Weight.ToDense();
-        double norm = TensorPrimitives.SumOfSquares<float>(original), distance = TensorPrimitives.Distance<float>(original, stored);
+        (double norm, double distance) = Distance(original, layer.Weight);
         results.Add(new LayerResult(name, [.. steps.Select(step => step.Key)], layer.Weight.Kind, layer.Weight.Rows, layer.Weight.Columns, layer.Weight.ByteCount,
-            layer.Weight.BitsPerWeight, (double)stored.AsSpan().Count(0f) / stored.Length, norm == 0 ? 0 : distance * distance / norm,
-            inputs is not { Tokens: > 0 } ? null : LayerObjective.Relative(settings.Pool, original, stored, inputs.Gram, before.Columns), seconds, [.. work.Warnings])
+            layer.Weight.BitsPerWeight, layer.Weight.Sparsity(), norm == 0 ? 0 : distance / norm,
+            inputs is not { Tokens: > 0 } ? null : LayerObjective.Relative(settings.Pool, original, layer.Weight, inputs.Gram), seconds, [.. work.Warnings])
         { Tokens = inputs?.Tokens });
         settings.Progress?.Report(new CompressionProgress(name, settings.DoneBefore + results.Count, settings.Total));
+    }
+
+    // Sums of squares: of the numbers, and of what they are off by as they are stored.
+    static (double Norm, double Distance) Distance(float[] original, Weight stored)
+    {
+        double norm = 0, distance = 0;
+        float[] row = new float[stored.Columns];
+        for (int i = 0; i < stored.Rows; i++)
+        {
+            ReadOnlySpan<float> wanted = original.AsSpan(i * row.Length, row.Length);
+            stored.Unpack(i, row);
+            norm += TensorPrimitives.SumOfSquares(wanted);
+            TensorPrimitives.Subtract(wanted, row, row);
+            distance += TensorPrimitives.SumOfSquares<float>(row);
+        }
+        return (norm, distance);
     }
 
     string Reached(InputStatistics inputs) => $"{inputs.Tokens} of {calibration!.Tokens} calibration tokens reached it";

@@ -59,14 +59,18 @@ public sealed class LayerWork
     /// <summary>Stops the work.</summary>
     public CancellationToken Cancel { get; init; }
 
-    /// <summary>A copy of <see cref="Dense"/> with zeros where the mask prunes.</summary>
+    /// <summary><see cref="Dense"/> with zeros where the mask prunes: itself where it has them, or a copy.</summary>
     public float[] Masked()
     {
+        bool isMasked = true;
+        for (int i = 0; Mask is not null && isMasked && i < Mask.Length; i++)
+            isMasked = Mask[i] || Dense[i] == 0;
+        if (isMasked)
+            return Dense;
         float[] masked = [.. Dense];
-        if (Mask is not null)
-            for (int i = 0; i < masked.Length; i++)
-                if (!Mask[i])
-                    masked[i] = 0;
+        for (int i = 0; i < masked.Length; i++)
+            if (!Mask![i])
+                masked[i] = 0;
         return masked;
     }
 }

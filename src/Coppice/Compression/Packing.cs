@@ -11,11 +11,11 @@ internal static class Packing
     /// <summary>Packs what the steps left; f16 where there is no grid.</summary>
     public static Weight Pack(LayerWork work)
     {
+        if (work.Grid is { } grid && work.Block is null)
+            return Pack(grid, work);
         float[] values = work.Masked();
         if (work.Block is { } block)
             return block.Round(work.Rows, work.Columns, values, work.Pool);
-        if (work.Grid is { } grid)
-            return Pack(grid, work);
         // Where more than half goes, a bitmask is the smaller.
         if (work.Mask is not null && work.Pattern is { IsTwoOfFour: true, Sparsity: 0.5 } && work.Columns % 4 == 0)
             return TwoFourWeight.From(work.Rows, work.Columns, values);

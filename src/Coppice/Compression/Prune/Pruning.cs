@@ -46,12 +46,18 @@ internal static class Pruning
     }
 
     /// <summary>As the other, by counting instead of sorting: for many scores.</summary>
-    public static void Lowest(float[] scores, int drop, Span<bool> keep)
+    public static void Lowest(ReadOnlySpan<float> scores, int drop, Span<bool> keep)
     {
         keep.Fill(true);
         if (drop == 0)
             return;
-        (float highest, long equal) = Cut([scores], [1], drop);
+        long[] counts = new long[1 << 16];
+        CountUpper(scores, 1, counts);
+        (uint upper, long left) = Find(counts, drop);
+        counts.AsSpan().Clear();
+        CountLower(scores, 1, upper, counts);
+        (uint lower, long equal) = Find(counts, left);
+        float highest = BitConverter.UInt32BitsToSingle(upper << 16 | lower);
         for (int i = 0; i < scores.Length; i++)
             if (scores[i] < highest || scores[i] == highest && equal-- > 0)
                 keep[i] = false;
@@ -63,16 +69,26 @@ internal static class Pruning
         // The upper and then the lower half of its bits.
         long[] counts = new long[1 << 16];
         for (int m = 0; m < factors.Length; m++)
-            foreach (float score in scores[m])
-                counts[BitConverter.SingleToUInt32Bits(score * factors[m]) >> 16]++;
+            CountUpper(scores[m], factors[m], counts);
         (uint upper, long left) = Find(counts, drop);
         counts.AsSpan().Clear();
         for (int m = 0; m < factors.Length; m++)
-            foreach (float score in scores[m])
-                if (BitConverter.SingleToUInt32Bits(score * factors[m]) is uint bits && bits >> 16 == upper)
-                    counts[bits & 0xffff]++;
+            CountLower(scores[m], factors[m], upper, counts);
         (uint lower, long equal) = Find(counts, left);
         return (BitConverter.UInt32BitsToSingle(upper << 16 | lower), equal);
+    }
+
+    static void CountUpper(ReadOnlySpan<float> scores, float factor, long[] counts)
+    {
+        foreach (float score in scores)
+            counts[BitConverter.SingleToUInt32Bits(score * factor) >> 16]++;
+    }
+
+    static void CountLower(ReadOnlySpan<float> scores, float factor, uint upper, long[] counts)
+    {
+        foreach (float score in scores)
+            if (BitConverter.SingleToUInt32Bits(score * factor) is uint bits && bits >> 16 == upper)
+                counts[bits & 0xffff]++;
     }
 
     // The place at which the counts reach a number, and how much of that number is left to it.

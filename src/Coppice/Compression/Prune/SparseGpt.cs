@@ -31,6 +31,7 @@ public sealed record SparseGpt : PruneStep
             work.Warnings.Add($"{work.Name}: all its calibration inputs are 0, so that sparseGpt prunes by magnitude");
         GptqFactor factor = GptqFactor.Of(work, inputs, ColumnOrder.Natural, Dampening);
         bool[] keep = new bool[work.Dense.Length];
+        // A weight is settled when the work on it is done, so that both have one place.
         float[] settled = new float[work.Dense.Length];
         Solve(work.Pool, work.Dense, factor.Upper, work.Columns, Sparsity, Pattern, keep, settled, work.Mask, work.Cancel);
         foreach (float value in settled)
@@ -47,20 +48,20 @@ public sealed record SparseGpt : PruneStep
     {
         int[] order = [.. Enumerable.Range(0, columns)];
         int rows = weights.Length / columns, block = BlockFor(pattern);
+        float[] scores = pattern is null ? new float[rows * Math.Min(block, columns)] : [];
+        bool[] kept = new bool[scores.Length];
         if (pattern is { } p)
-            GptqSolver.Solve(pool, weights, u, order, block, new ToPattern(p, u, columns, before, keep, settled), cancel);
+            GptqSolver.Solve(pool, weights, u, order, block, new ToPattern(p, u, columns, before, keep, settled), settled, cancel);
         else
-            GptqSolver.Solve(pool, weights, u, order, block, new ToMask(keep, columns, settled), cancel, Choose);
+            GptqSolver.Solve(pool, weights, u, order, block, new ToMask(keep, columns, settled), settled, cancel, Choose);
 
         // Counts are of all columns so far, so that what rounding takes from one block it gives to the next.
         void Choose(float[] current, int start, int end)
         {
             int width = end - start;
-            float[] scores = new float[rows * width];
-            bool[] kept = new bool[scores.Length];
             ScoreJob job = new(current, u, columns, start, width, before, scores);
             pool.Run(rows, ref job);
-            Pruning.Lowest(scores, Pruning.CountOf(rows * end, sparsity) - Pruning.CountOf(rows * start, sparsity), kept);
+            Pruning.Lowest(scores.AsSpan(0, rows * width), Pruning.CountOf(rows * end, sparsity) - Pruning.CountOf(rows * start, sparsity), kept);
             for (int row = 0; row < rows; row++)
                 for (int c = 0; c < width; c++)
                     keep[row * columns + start + c] = kept[row * width + c] && before?[row * columns + start + c] is not false;

@@ -48,7 +48,7 @@ public sealed record Gptq : QuantizeStep
         if (Order == ColumnOrder.ActOrder)
             SolveOnFixedScales(work, factor, order, range, grid);
         else
-            GptqSolver.Solve(work.Pool, work.Original, factor, order, BlockFor(grid.GroupSize), new ToFittedGrid(grid, range, work.Mask), work.Cancel);
+            GptqSolver.Solve(work.Pool, work.Original, factor, order, BlockFor(grid.GroupSize), new ToFittedGrid(grid, range, work.Mask), new float[work.Original.Length], work.Cancel);
         if (Range == RangeFit.SquaredError)
             ScaleRefit.Fit(work.Pool, work.Original, inputs.Gram, grid);
         work.Grid = grid;
@@ -59,10 +59,11 @@ public sealed record Gptq : QuantizeStep
     static void SolveOnFixedScales(LayerWork work, float[] factor, int[] order, GridRange range, Grid grid)
     {
         float[] weights = work.Original;
+        float[] scratch = new float[weights.Length];
         if (work.Mask is { } mask)
-            GptqSolver.Solve(work.Pool, work.Original, factor, order, GptqSolver.Block, new ToMask(mask, work.Columns, weights = new float[weights.Length]), work.Cancel);
+            GptqSolver.Solve(work.Pool, work.Original, factor, order, GptqSolver.Block, new ToMask(mask, work.Columns, weights = new float[weights.Length]), scratch, work.Cancel);
         RoundToNearest.Round(work.Pool, weights, range, grid);
-        GptqSolver.Solve(work.Pool, work.Original, factor, order, GptqSolver.Block, new ToGrid(grid, work.Mask), work.Cancel);
+        GptqSolver.Solve(work.Pool, work.Original, factor, order, GptqSolver.Block, new ToGrid(grid, work.Mask), scratch, work.Cancel);
     }
 
     // A group must be fitted when all earlier errors have arrived in it, and within a block: blocks are made of whole groups.

@@ -25,12 +25,11 @@ internal static unsafe class GptqSolver
     /// <summary>Sees all weights [rows, columns], in order and as they are before the columns from <paramref name="start"/> up to <paramref name="end"/> are settled.</summary>
     public delegate void BeforeBlock(float[] weights, int start, int end);
 
-    /// <summary>Has <paramref name="rounding"/> settle every weight of [rows, columns]; U [columns, columns] has its rows and columns in <paramref name="order"/>.</summary>
-    public static void Solve<TRounding>(WorkerPool pool, float[] weights, float[] u, int[] order, int block, TRounding rounding, CancellationToken cancel = default, BeforeBlock? before = null)
+    /// <summary>Has <paramref name="rounding"/> settle every weight of [rows, columns]; U [columns, columns] has its rows and columns in <paramref name="order"/>. <paramref name="work"/> is as long as the weights; what is settled may go there where columns stay in their order.</summary>
+    public static void Solve<TRounding>(WorkerPool pool, float[] weights, float[] u, int[] order, int block, TRounding rounding, float[] work, CancellationToken cancel = default, BeforeBlock? before = null)
         where TRounding : struct, IRounding
     {
         int columns = order.Length, rows = weights.Length / columns;
-        float[] work = new float[weights.Length];
         ArrangeJob arrange = new(weights, work, order);
         pool.Run(rows, ref arrange);
         float[] errors = new float[rows * Math.Min(block, columns)];

@@ -17,7 +17,7 @@ public class GptqTests
         Grid grid = new(1, 2, bits: 4, groupSize: 2, symmetric: true);
         grid.Scales[0] = (Half)0.5;
         grid.Zeros[0] = 8;
-        GptqSolver.Solve(Samples.Pool, [0.8f, 1.75f], [1, -1, 0, 1], [0, 1], GptqSolver.Block, new ToGrid(grid, mask: null));
+        GptqSolver.Solve(Samples.Pool, [0.8f, 1.75f], [1, -1, 0, 1], [0, 1], GptqSolver.Block, new ToGrid(grid, mask: null), new float[2]);
         Assert.Equal([1, 1.5f], grid.ToDense());
     }
 
@@ -28,7 +28,7 @@ public class GptqTests
         Grid grid = new(1, 2, bits: 4, groupSize: 2, symmetric: true);
         grid.Scales[0] = (Half)0.5;
         grid.Zeros[0] = 8;
-        GptqSolver.Solve(Samples.Pool, [0.8f, 1.75f], [1, -1, 0, 1], [0, 1], GptqSolver.Block, new ToGrid(grid, [false, true]));
+        GptqSolver.Solve(Samples.Pool, [0.8f, 1.75f], [1, -1, 0, 1], [0, 1], GptqSolver.Block, new ToGrid(grid, [false, true]), new float[2]);
         Assert.Equal([0, 2.5f], grid.ToDense());
     }
 
