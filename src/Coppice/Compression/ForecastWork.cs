@@ -19,7 +19,7 @@ namespace Coppice.Compression;
 sealed class ForecastWork(Recipe recipe, IReadOnlyList<int[]> text, int texts, double longer, string scratch, WorkerPool pool, Func<Model>? reload, CancellationToken cancel)
 {
     // Below this most of a first time goes to compiling what is run, which is done but once.
-    const double QuickSeconds = 2;
+    const double QuickSeconds = 5;
 
     readonly Journal journal = Journal.Scratch(scratch);
 
