@@ -51,6 +51,9 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
             }
             residence.Leave();
         }
+        calibration?.LetGo();
+        if (settings.Blocks is null && others.Any(other => other.Layer.Weight.Shape.Length >= LargeCount))
+            Collect();
         for (int i = 0; settings.Blocks is null && i < others.Count; i++)
         {
             (string name, MatrixLayer layer) = others[i];
