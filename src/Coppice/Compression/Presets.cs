@@ -11,6 +11,10 @@ public static class Presets
         ["int8"] = "- roundToNearest: { bits: 8, groupSize: -1 }",
         ["int4"] = "- roundToNearest: { bits: 4, groupSize: 32 }",
         ["int4-gptq"] = "- gptq: { bits: 4, groupSize: 32 }",
+        ["int4-awq"] = """
+            - awq: { bits: 4, groupSize: 32 }
+            - roundToNearest: { bits: 4, groupSize: 32, symmetric: false }
+            """,
         ["q8_0"] = "- ggufBlock: { type: q8_0, targets: \"*\" }",
         // llama.cpp gives the table more bits than the blocks too.
         ["q4_0"] = Blocks("q4_0", "q8_0"),
@@ -33,12 +37,6 @@ public static class Presets
             """,
     };
 
-    // Named by the command line's contract, but their methods are not built.
-    static readonly Dictionary<string, string> Unbuilt = new(StringComparer.Ordinal)
-    {
-        ["int4-awq"] = "int4-gptq",
-    };
-
     static string Blocks(string type, string others) => $$"""
         - ggufBlock: { type: {{type}} }
         - ggufBlock: { type: {{others}}, targets: "*", ignore: "model.layers.*" }
@@ -55,14 +53,13 @@ public static class Presets
     /// <summary>The names that <see cref="Get"/> takes.</summary>
     public static IReadOnlyCollection<string> Names => Steps.Keys;
 
-    /// <summary>The recipe of that name.</summary>
-    /// <exception cref="CoppiceException">There is none, or not yet.</exception>
+    /// <summary>The recipe of that name, in small or capital letters.</summary>
+    /// <exception cref="CoppiceException">There is none.</exception>
     public static Recipe Get(string name)
     {
-        if (Steps.TryGetValue(name, out string? steps))
-            return RecipeReader.Parse($"name: \"{name}\"\nsteps:\n{steps}", $"preset {name}");
-        if (Unbuilt.TryGetValue(name, out string? instead))
-            throw new CoppiceException($"preset '{name}' is not available in this version; the closest that is: '{instead}'");
+        string known = name.ToLowerInvariant();
+        if (Steps.TryGetValue(known, out string? steps))
+            return RecipeReader.Parse($"name: \"{known}\"\nsteps:\n{steps}", $"preset {known}");
         throw new CoppiceException($"unknown preset '{name}'; the nearest is '{NearestName.Of(name, Names)}' of {string.Join(", ", Names)}");
     }
 }

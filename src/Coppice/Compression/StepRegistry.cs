@@ -32,6 +32,8 @@ internal static class StepRegistry
             Order = options.Choice("order", ColumnOrder.ActOrder, ("actOrder", ColumnOrder.ActOrder), ("natural", ColumnOrder.Natural)),
             Dampening = options.Between("dampening", 0.01, 0, 1),
         }),
+        ["awq"] = options => new Awq { Rounding = (RoundToNearest)Quantize(options, new Awq().Rounding) },
+        ["smoothQuant"] = options => new SmoothQuant { Alpha = options.Between("alpha", 0.5, 0, 1) },
         ["dropLayers"] = DropLayers.Read,
         ["pruneHeads"] = PruneHeads.Read,
         ["pruneNeurons"] = PruneNeurons.Read,

@@ -78,12 +78,10 @@ public sealed class BadInputTests : IDisposable
         Assert.Equal(["recipe.yaml"], tiny.Others);
     }
 
-    [Theory]
-    [InlineData("int4-awq", "not available in this version")]
-    [InlineData("int5", "unknown preset 'int5'; the nearest is")]
-    public void A_preset_that_there_is_not_is_told(string preset, string told)
+    [Fact]
+    public void A_preset_that_there_is_not_is_told()
     {
-        Assert.Contains(told, CommandLine.Run("compress", tiny.Model, "--to", preset, "-o", tiny["out"]).FailsInOneLine(1), StringComparison.Ordinal);
+        Assert.Contains("unknown preset 'int5'; the nearest is", CommandLine.Run("compress", tiny.Model, "--to", "int5", "-o", tiny["out"]).FailsInOneLine(1), StringComparison.Ordinal);
         Assert.Empty(tiny.Others);
     }
 

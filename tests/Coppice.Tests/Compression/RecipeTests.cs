@@ -157,9 +157,11 @@ public class RecipeTests
     public void What_the_scanner_gives_up_on_is_no_YAML(string text) =>
         Assert.StartsWith("r.yaml: not YAML: ", Assert.Throws<CoppiceException>(() => RecipeReader.Parse(text, "r.yaml")).Message, StringComparison.Ordinal);
 
+    [Fact]
+    public void A_preset_goes_by_its_name_in_any_letters() => Assert.Equal(Presets.Get("q4_k_m").ToYaml(), Presets.Get("Q4_K_M").ToYaml());
+
     [Theory]
-    [InlineData("int4-awq", "preset 'int4-awq' is not available in this version; the closest that is: 'int4-gptq'")]
-    [InlineData("int5", "unknown preset 'int5'; the nearest is 'int8' of int8, int4, int4-gptq, q8_0, q4_0, q4_1, q5_0, q5_1, iq4_nl, iq4_xs, q6_k, q2_k, q3_k_m, q4_k_m, q5_k_m, sparse50, 2:4, 2:4-int4")]
+    [InlineData("int5", "unknown preset 'int5'; the nearest is 'int8' of int8, int4, int4-gptq, int4-awq, q8_0, q4_0, q4_1, q5_0, q5_1, iq4_nl, iq4_xs, q6_k, q2_k, q3_k_m, q4_k_m, q5_k_m, sparse50, 2:4, 2:4-int4")]
     public void A_preset_that_is_not_there_is_refused(string name, string message) =>
         Assert.Equal(message, Assert.Throws<CoppiceException>(() => Presets.Get(name)).Message);
 

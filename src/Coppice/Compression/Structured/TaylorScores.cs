@@ -6,7 +6,7 @@ using Tensor = Coppice.Tensors.Tensor;
 
 namespace Coppice.Compression.Structured;
 
-/// <summary>First-order Taylor scores of units: with z a factor on a unit's activations, dL/dz is the sum over tokens of activation times gradient, which is the sum of w dL/dw over the weights that read the unit (Molchanov et al. 2019, eq. 8).</summary>
+/// <summary>First-order Taylor scores of units: with z a factor on a unit's activations, dL/dz is the sum over tokens of activation times gradient, which is the sum of w dL/dw over the weights that read the unit (Molchanov et al. 2019).</summary>
 public static class TaylorScores
 {
     /// <summary>Adds the sum over each column of w g, for weights and gradients [rows, columns], to <paramref name="sums"/> [columns].</summary>
