@@ -51,7 +51,7 @@ public static class Importance
         double all = TensorPrimitives.Sum(scores), left = 0;
         foreach (int unit in kept)
             left += scores[unit];
-        return all == 0 ? 0 : 1 - left / all;
+        return all == 0 ? 0 : Math.Max(0, 1 - left / all);
     }
 
     /// <summary>Each row's sum of squares of a matrix, read row by row.</summary>
