@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Numerics.Tensors;
 using System.Text;
 using Coppice.Compression.Prune;
+using Coppice.Compression.Quantize;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Weights;
@@ -31,7 +32,6 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
         Dictionary<MatrixLayer, string> names = matrices.ToDictionary(matrix => matrix.Layer, matrix => matrix.Name);
         HashSet<MatrixLayer> inBlocks = [.. blocks.SelectMany(block => block.Stages).SelectMany(stage => stage.Matrices)];
         List<(string Name, MatrixLayer Layer)> others = [.. matrices.Where(matrix => !inBlocks.Contains(matrix.Layer))];
-        CheckHead(others);
 
         for (int i = 0; i < (settings.Blocks ?? blocks.Count); i++)
         {
@@ -157,9 +157,11 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
         if (inputs?.FirstNonFinite() is >= 0 and int channel)
             throw new CoppiceException($"{name}: calibration's activations are not finite in input channel {channel}; the model is damaged, or numbers in it are too large");
         IReadOnlyList<WeightStep> steps = plan.For(name);
-        bool isBlind = inputs is not null && inputs.Tokens < Math.Min(FewestTokens, calibration!.Tokens) && steps.Any(step => step.Needs != Statistics.None);
-        if (isBlind)
-            steps = [.. steps.Select(step => step.WithoutInputs ?? throw new CoppiceException($"{name}: {Reached(inputs!)}, and {step.Key} has no form that needs none; use more calibration text or 'ignore'"))];
+        string? blind = steps.All(step => step.Needs == Statistics.None) ? null
+            : inputs is null ? "it enters no product"
+            : inputs.Tokens < Math.Min(FewestTokens, calibration!.Tokens) ? $"{Reached(inputs)}, fewer than {FewestTokens}" : null;
+        if (blind is not null)
+            steps = [.. steps.Select(step => step.WithoutInputs ?? throw new CoppiceException($"{name}: {blind}, and {step.Key} has no form that needs no inputs; use more calibration text or 'ignore'"))];
         Weight before = layer.Weight;
         if (steps.Count == 0 && before is not DenseWeight)
         {
@@ -173,13 +175,13 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
             // What an earlier pass pruned stays pruned.
             Mask = before is SparseWeight or TwoFourWeight ? Array.ConvertAll(original, value => value != 0) : null,
             Pattern = before is TwoFourWeight ? Packing.TwoOfFour : null,
-            Inputs = isBlind ? null : inputs,
+            Inputs = blind is null ? inputs : null,
             Scores = scores.For(steps),
             Random = new Random(SeedOf(name)),
             Cancel = settings.Cancel,
         };
-        if (isBlind)
-            work.Warnings.Add($"{name}: {Reached(inputs!)}, fewer than {FewestTokens}: it got {string.Join(", ", steps.Select(step => step.Key))} in place of {string.Join(", ", plan.For(name).Select(step => step.Key))}");
+        if (blind is not null)
+            work.Warnings.Add($"{name}: {blind}: it got {string.Join(", ", steps.Select(Shown))} in place of {string.Join(", ", plan.For(name).Select(Shown))}");
         foreach (WeightStep step in steps)
             plan.AsSpread(name, step)?.Apply(work);
         layer.Weight = Packing.Pack(work);
@@ -209,6 +211,9 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
         return (norm, distance);
     }
 
+    // A method, and how it rounds where it can do so with inputs and without.
+    static string Shown(WeightStep step) => step is GgufBlock block ? $"{step.Key} ({block.Rounding.ToString().ToLowerInvariant()})" : step.Key;
+
     string Reached(InputStatistics inputs) => $"{inputs.Tokens} of {calibration!.Tokens} calibration tokens reached it";
 
     /// <summary>Throws where a number is not finite, or past the largest f16, so that neither it nor a scale could be stored; before any work, so that hours are not lost.</summary>
@@ -222,14 +227,6 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
                 if (TensorPrimitives.IndexOfMaxMagnitude(band.Span) is >= 0 and int at && !(Math.Abs(band.Span[at]) <= (float)Half.MaxValue))
                     throw new CoppiceException($"{name}: the weight at row {first + at / layer.Weight.Columns}, column {at % layer.Weight.Columns} is {band.Span[at]}, wanted a finite number of at most {(float)Half.MaxValue}; the model is damaged or cannot be stored in halves");
         }
-    }
-
-    // A table that is only looked up has no inputs to gather.
-    void CheckHead(IEnumerable<(string Name, MatrixLayer Layer)> others)
-    {
-        foreach ((string name, MatrixLayer layer) in others)
-            if (plan.Needs(name) != Statistics.None && !calibration!.HeadReads(layer))
-                throw new CoppiceException($"recipe '{plan.Recipe}': {name} enters no product, so that {plan.For(name)[0].Key} has no inputs to look at; use roundToNearest for it");
     }
 
     // FNV-1a: the same on every machine and in every process, whichever matrices are done in this one.

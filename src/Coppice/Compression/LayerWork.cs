@@ -41,6 +41,9 @@ public sealed class LayerWork
     /// <summary>The GGUF block type to store, or null.</summary>
     public BlockFormat? Block { get; set; }
 
+    /// <summary>The parts of those blocks where a step has settled them.</summary>
+    internal BlockGrid? Parts { get; set; }
+
     /// <summary>What calibration saw; null where no step and no report needs it.</summary>
     public InputStatistics? Inputs { get; init; }
 

@@ -13,6 +13,8 @@ internal static class Packing
     {
         if (work.Grid is { } grid && work.Block is null)
             return Pack(grid, work);
+        if (work.Parts is { } parts)
+            return parts.Format.Join(parts);
         float[] values = work.Masked();
         if (work.Block is { } block)
             return block.Round(work.Rows, work.Columns, values, work.Pool);

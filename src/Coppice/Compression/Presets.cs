@@ -6,7 +6,7 @@ namespace Coppice.Compression;
 /// <summary>Recipes by name, for <c>--to</c>.</summary>
 public static class Presets
 {
-    static readonly Dictionary<string, string> Steps = new(StringComparer.Ordinal)
+    static readonly Dictionary<string, string> Steps = WithFeedback(new(StringComparer.Ordinal)
     {
         ["int8"] = "- roundToNearest: { bits: 8, groupSize: -1 }",
         ["int4"] = "- roundToNearest: { bits: 4, groupSize: 32 }",
@@ -35,7 +35,7 @@ public static class Presets
             - sparseGpt: { pattern: "2:4" }
             - gptq: { bits: 4, groupSize: 32 }
             """,
-    };
+    });
 
     static string Blocks(string type, string others) => $$"""
         - ggufBlock: { type: {{type}} }
@@ -49,6 +49,14 @@ public static class Presets
         - ggufBlock: { type: {{output}}, targets: "model.layers.*.o_proj" }
         - ggufBlock: { type: q6_k, targets: "*", ignore: "model.layers.*" }
         """;
+
+    // A recipe of blocks has a twin, NAME-gptq, in which what the layers read decides on codes and scales.
+    static Dictionary<string, string> WithFeedback(Dictionary<string, string> steps)
+    {
+        foreach ((string name, string blocks) in steps.Where(preset => preset.Value.Contains("ggufBlock", StringComparison.Ordinal)).ToArray())
+            steps.Add(name + "-gptq", blocks.Replace("ggufBlock: {", "ggufBlock: { rounding: gptq,", StringComparison.Ordinal));
+        return steps;
+    }
 
     /// <summary>The names that <see cref="Get"/> takes.</summary>
     public static IReadOnlyCollection<string> Names => Steps.Keys;

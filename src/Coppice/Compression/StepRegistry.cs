@@ -47,6 +47,9 @@ internal static class StepRegistry
         {
             Type = options.Choice("type", BlockFormat.Of<Q8_0>(), Blocks),
             Otherwise = options.Choice("otherwise", null, [("none", null), .. Blocks]),
+            Rounding = options.Choice("rounding", BlockRounding.Nearest, ("nearest", BlockRounding.Nearest), ("weighted", BlockRounding.Weighted), ("gptq", BlockRounding.Gptq)),
+            Dampening = options.Between("dampening", 0.01, 0, 1),
+            Sweeps = options.Int("sweeps", 4, 0, 100),
         },
     };
 

@@ -21,8 +21,8 @@ public sealed class StreamedRounding
         (this.recipe, this.pool) = (recipe, pool);
     }
 
-    /// <summary>Whether a recipe only rounds to blocks.</summary>
-    public static bool Rounds(Recipe recipe) => recipe.Steps.All(step => step is GgufBlock);
+    /// <summary>Whether a recipe only rounds to blocks, with no look at inputs.</summary>
+    public static bool Rounds(Recipe recipe) => recipe.Steps.All(step => step is GgufBlock { Rounding: BlockRounding.Nearest });
 
     /// <summary>Whether all of a model's matrices lie in their file.</summary>
     public static bool Streams(Model model) => model.Matrices().All(matrix => matrix.Layer.Weight is StoredWeight);

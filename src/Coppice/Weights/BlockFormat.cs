@@ -36,6 +36,15 @@ public abstract class BlockFormat
     /// <summary>The format of that name, or null.</summary>
     public static BlockFormat? Find(string name) => All.FirstOrDefault(format => format.Name == name);
 
+    /// <summary>What its numbers are made of.</summary>
+    public abstract BlockShape Shape { get; }
+
+    /// <summary>Finds the parts of one block: see <see cref="IBlock{TSelf}.Search"/>.</summary>
+    internal abstract void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts);
+
+    /// <summary>Blocks of parts that were found elsewhere.</summary>
+    internal abstract BlockWeight Join(BlockGrid grid);
+
     /// <summary>Rounds finite numbers [outputs, inputs]; the same at any number of threads. Without a pool on the caller's alone.</summary>
     /// <exception cref="CoppiceException">The inputs are no multiple of the block size.</exception>
     public abstract BlockWeight Round(int rows, int columns, ReadOnlySpan<float> values, WorkerPool? pool = null);
@@ -52,6 +61,16 @@ public abstract class BlockFormat
     /// <inheritdoc/>
     public sealed override string ToString() => Name;
 
+    /// <summary>Rounds the numbers of one block by its search.</summary>
+    [SkipLocalsInit]
+    internal static TBlock Pack<TBlock>(ReadOnlySpan<float> values, ReadOnlySpan<float> importance = default) where TBlock : unmanaged, IBlock<TBlock>
+    {
+        int groups = TBlock.Size / TBlock.Shape.GroupSize;
+        BlockParts parts = new(stackalloc Half[2], stackalloc sbyte[groups], stackalloc sbyte[groups], stackalloc byte[TBlock.Size]);
+        TBlock.Search(values[..TBlock.Size], importance, parts);
+        return TBlock.Join(parts);
+    }
+
     sealed class Typed<TBlock> : BlockFormat where TBlock : unmanaged, IBlock<TBlock>
     {
         public static readonly BlockFormat Instance = new Typed<TBlock>();
@@ -61,6 +80,18 @@ public abstract class BlockFormat
         public override int Size => TBlock.Size;
 
         public override int ByteCount => Unsafe.SizeOf<TBlock>();
+
+        public override BlockShape Shape => TBlock.Shape;
+
+        internal override void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts) => TBlock.Search(values, importance, parts);
+
+        internal override BlockWeight Join(BlockGrid grid)
+        {
+            TBlock[] blocks = GC.AllocateUninitializedArray<TBlock>(grid.Rows * (grid.Columns / Size));
+            for (int i = 0; i < blocks.Length; i++)
+                blocks[i] = TBlock.Join(grid.Parts(i));
+            return new BlockWeight<TBlock>(grid.Rows, grid.Columns, blocks);
+        }
 
         public override BlockWeight Round(int rows, int columns, ReadOnlySpan<float> values, WorkerPool? pool) => BlockWeight.From<TBlock>(rows, columns, values, pool);
 

@@ -17,8 +17,20 @@ public interface IBlock<TSelf> where TSelf : unmanaged, IBlock<TSelf>
     /// <summary>Whether no number of the block is an infinity or a NaN.</summary>
     bool IsFinite { get; }
 
+    /// <summary>What its numbers are made of.</summary>
+    static abstract BlockShape Shape { get; }
+
     /// <summary>Rounds <see cref="Size"/> finite numbers.</summary>
     static abstract TSelf Pack(ReadOnlySpan<float> values);
+
+    /// <summary>Finds the parts whose numbers are near <paramref name="values"/> by the sum of squared errors, each weighed by <paramref name="importance"/>, which is empty where all count alike.</summary>
+    static abstract void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts);
+
+    /// <summary>A block of parts that were found elsewhere.</summary>
+    static abstract TSelf Join(BlockParts parts);
+
+    /// <summary>The block's parts.</summary>
+    void Split(BlockParts parts);
 
     /// <summary>The same for as many blocks as <paramref name="blocks"/> has.</summary>
     static virtual void Pack(ReadOnlySpan<float> values, Span<TSelf> blocks)

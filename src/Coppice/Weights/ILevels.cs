@@ -37,6 +37,36 @@ readonly struct ThreeBitLevels : ILevels
     public static int CodeOf(float level) => (int)level + 4;
 }
 
+/// <summary>-8 to 7: Q4_0's.</summary>
+readonly struct FourBitLevels : ILevels
+{
+    public static int Least => -8;
+
+    public static int Most => 7;
+
+    public static float Spread => 0.15f;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Nearest(Vector256<float> scaled) => Vector256.Min(Vector256.Max(Vector256.Round(scaled), Vector256.Create(-8f)), Vector256.Create(7f));
+
+    public static int CodeOf(float level) => (int)level + 8;
+}
+
+/// <summary>-16 to 15: Q5_0's.</summary>
+readonly struct FiveBitLevels : ILevels
+{
+    public static int Least => -16;
+
+    public static int Most => 15;
+
+    public static float Spread => 0.08f;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Nearest(Vector256<float> scaled) => Vector256.Min(Vector256.Max(Vector256.Round(scaled), Vector256.Create(-16f)), Vector256.Create(15f));
+
+    public static int CodeOf(float level) => (int)level + 16;
+}
+
 /// <summary>-32 to 31: Q6_K's.</summary>
 readonly struct SixBitLevels : ILevels
 {

@@ -23,18 +23,22 @@ public struct IQ4_NL : IBlock<IQ4_NL>
     public readonly bool IsFinite => Half.IsFinite(Scale);
 
     /// <inheritdoc/>
-    public static IQ4_NL Pack(ReadOnlySpan<float> values)
+    public static BlockShape Shape { get; } = new(32, [.. NonLinearLevels.Table]);
+
+    /// <inheritdoc/>
+    public static IQ4_NL Pack(ReadOnlySpan<float> values) => BlockFormat.Pack<IQ4_NL>(values);
+
+    /// <inheritdoc/>
+    public static void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts) => ScaleSearch.Fill<NonLinearLevels>(values, importance, parts);
+
+    /// <inheritdoc/>
+    public static IQ4_NL Join(BlockParts parts) => new() { Scale = parts.Units[0], Values = Q4_0.Nibbles.Join(parts.Codes) };
+
+    /// <inheritdoc/>
+    public readonly void Split(BlockParts parts)
     {
-        values = values[..Size];
-        Span<float> levels = stackalloc float[Size];
-        // The half next to the best scale, or that to the plain one where that is nearer the numbers.
-        Half scale = (Half)ScaleSearch.Best<NonLinearLevels>(values), plain = (Half)ScaleSearch.Plain<NonLinearLevels>(values);
-        if (ScaleSearch.Round<NonLinearLevels>(values, (float)plain, levels) < ScaleSearch.Round<NonLinearLevels>(values, (float)scale, levels))
-            ScaleSearch.Round<NonLinearLevels>(values, (float)(scale = plain), levels);
-        IQ4_NL block = new() { Scale = scale };
-        for (int i = 0; i < Size; i++)
-            block.Values[i % 16] |= (byte)(NonLinearLevels.CodeOf(levels[i]) << i / 16 * 4);
-        return block;
+        parts.FillOneGroup(Scale);
+        Values.Split(parts.Codes);
     }
 
     /// <inheritdoc/>

@@ -31,20 +31,37 @@ public struct IQ4_XS : IBlock<IQ4_XS>
     public readonly bool IsFinite => Half.IsFinite(Scale);
 
     /// <inheritdoc/>
-    public static IQ4_XS Pack(ReadOnlySpan<float> values)
+    public static BlockShape Shape { get; } = new(GroupSize, [.. NonLinearLevels.Table]) { Scales = (-32, 31) };
+
+    /// <inheritdoc/>
+    public static IQ4_XS Pack(ReadOnlySpan<float> values) => BlockFormat.Pack<IQ4_XS>(values);
+
+    /// <inheritdoc/>
+    public static void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts) => SuperScale.Search<NonLinearLevels>(values, importance, Shape, parts);
+
+    /// <inheritdoc/>
+    public static IQ4_XS Join(BlockParts parts)
     {
-        Span<int> scales = stackalloc int[Groups];
-        Span<float> levels = stackalloc float[Size];
-        IQ4_XS block = new() { Scale = SuperScale.Round<NonLinearLevels>(values[..Size], GroupSize, 32, scales, levels) };
+        IQ4_XS block = new() { Scale = parts.Units[0] };
         for (int group = 0; group < Groups; group++)
         {
-            uint scale = (uint)(scales[group] + 32);
+            uint scale = (uint)(parts.Scales[group] + 32);
             block.ScalesLow |= (scale & 15) << 4 * group;
             block.ScalesHigh |= (ushort)(scale >> 4 << 2 * group);
         }
         for (int i = 0; i < Size; i++)
-            block.Values[i / 32 * 16 + i % 16] |= (byte)(NonLinearLevels.CodeOf(levels[i]) << i / 16 % 2 * 4);
+            block.Values[i / 32 * 16 + i % 16] |= (byte)(parts.Codes[i] << i / 16 % 2 * 4);
         return block;
+    }
+
+    /// <inheritdoc/>
+    public readonly void Split(BlockParts parts)
+    {
+        parts.Units[0] = Scale;
+        for (int group = 0; group < Groups; group++)
+            parts.Scales[group] = (sbyte)GroupScale(group);
+        for (int i = 0; i < Size; i++)
+            parts.Codes[i] = (byte)Code(i);
     }
 
     /// <summary>s - 32 of a group.</summary>
@@ -74,5 +91,7 @@ public struct IQ4_XS : IBlock<IQ4_XS>
     }
 
     /// <summary>t[q] of weight <paramref name="i"/>.</summary>
-    internal readonly sbyte Level(int i) => NonLinearLevels.Table[Values[i / 32 * 16 + i % 16] >> i / 16 % 2 * 4 & 15];
+    internal readonly sbyte Level(int i) => NonLinearLevels.Table[Code(i)];
+
+    readonly int Code(int i) => Values[i / 32 * 16 + i % 16] >> i / 16 % 2 * 4 & 15;
 }

@@ -42,17 +42,33 @@ public struct Q2_K : IBlock<Q2_K>
     public readonly bool IsFinite => Half.IsFinite(Scale) && Half.IsFinite(MinScale);
 
     /// <inheritdoc/>
-    public static Q2_K Pack(ReadOnlySpan<float> values)
+    public static BlockShape Shape { get; } = new(GroupSize, BlockShape.Whole(0, 3)) { Scales = (0, 15), Mins = (0, 15) };
+
+    /// <inheritdoc/>
+    public static Q2_K Pack(ReadOnlySpan<float> values) => BlockFormat.Pack<Q2_K>(values);
+
+    /// <inheritdoc/>
+    public static void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts) => SuperAffine.Search(values, importance, Shape, parts);
+
+    /// <inheritdoc/>
+    public static Q2_K Join(BlockParts parts)
     {
-        Span<int> scales = stackalloc int[Groups], mins = stackalloc int[Groups];
-        Span<byte> codes = stackalloc byte[Size];
-        Q2_K block = new();
-        (block.Scale, block.MinScale) = SuperAffine.Round(values[..Size], GroupSize, 3, 15, scales, mins, codes);
+        Q2_K block = new() { Scale = parts.Units[0], MinScale = parts.Units[1] };
         for (int group = 0; group < Groups; group++)
-            block.GroupScales[group] = (byte)(scales[group] | mins[group] << 4);
+            block.GroupScales[group] = (byte)((byte)parts.Scales[group] | parts.Mins[group] << 4);
         for (int i = 0; i < Size; i++)
-            block.Values[i / 128 * 32 + i % 32] |= (byte)(codes[i] << i % 128 / 32 * 2);
+            block.Values[i / 128 * 32 + i % 32] |= (byte)(parts.Codes[i] << i % 128 / 32 * 2);
         return block;
+    }
+
+    /// <inheritdoc/>
+    public readonly void Split(BlockParts parts)
+    {
+        (parts.Units[0], parts.Units[1]) = (Scale, MinScale);
+        for (int group = 0; group < Groups; group++)
+            (parts.Scales[group], parts.Mins[group]) = ((sbyte)(GroupScales[group] & 15), (sbyte)(GroupScales[group] >> 4));
+        for (int i = 0; i < Size; i++)
+            parts.Codes[i] = (byte)Code(i);
     }
 
     /// <inheritdoc/>

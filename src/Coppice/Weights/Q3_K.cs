@@ -46,24 +46,41 @@ public struct Q3_K : IBlock<Q3_K>
     public readonly bool IsFinite => Half.IsFinite(Scale);
 
     /// <inheritdoc/>
-    public static Q3_K Pack(ReadOnlySpan<float> values)
+    public static BlockShape Shape { get; } = new(GroupSize, BlockShape.Whole(-4, 3)) { Scales = (-32, 31) };
+
+    /// <inheritdoc/>
+    public static Q3_K Pack(ReadOnlySpan<float> values) => BlockFormat.Pack<Q3_K>(values);
+
+    /// <inheritdoc/>
+    public static void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts) => SuperScale.Search<ThreeBitLevels>(values, importance, Shape, parts);
+
+    /// <inheritdoc/>
+    public static Q3_K Join(BlockParts parts)
     {
-        Span<int> scales = stackalloc int[Groups];
-        Span<float> levels = stackalloc float[Size];
-        Q3_K block = new() { Scale = SuperScale.Round<ThreeBitLevels>(values[..Size], GroupSize, 32, scales, levels) };
+        Q3_K block = new() { Scale = parts.Units[0] };
         for (int group = 0; group < Groups; group++)
         {
-            int scale = scales[group] + 32;
+            int scale = parts.Scales[group] + 32;
             block.GroupScales[group % 8] |= (byte)((scale & 15) << group / 8 * 4);
             block.GroupScales[8 + group % 4] |= (byte)(scale >> 4 << group / 4 * 2);
         }
         for (int i = 0; i < Size; i++)
         {
-            int code = ThreeBitLevels.CodeOf(levels[i]);
+            int code = parts.Codes[i];
             block.Low[i / 128 * 32 + i % 32] |= (byte)((code & 3) << i % 128 / 32 * 2);
             block.High[i % 32] |= (byte)(code >> 2 << i / 32);
         }
         return block;
+    }
+
+    /// <inheritdoc/>
+    public readonly void Split(BlockParts parts)
+    {
+        parts.Units[0] = Scale;
+        for (int group = 0; group < Groups; group++)
+            parts.Scales[group] = (sbyte)GroupScale(group);
+        for (int i = 0; i < Size; i++)
+            parts.Codes[i] = (byte)Code(i);
     }
 
     /// <summary>s - 32 of a group.</summary>

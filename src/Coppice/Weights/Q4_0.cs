@@ -19,6 +19,22 @@ public struct Q4_0 : IBlock<Q4_0>
     public struct Nibbles
     {
         byte first;
+
+        /// <summary>The 32 codes.</summary>
+        public readonly void Split(Span<byte> codes)
+        {
+            for (int i = 0; i < 16; i++)
+                (codes[i], codes[i + 16]) = ((byte)(this[i] & 15), (byte)(this[i] >> 4));
+        }
+
+        /// <summary>Bytes of the codes' low four bits.</summary>
+        public static Nibbles Join(ReadOnlySpan<byte> codes)
+        {
+            Nibbles joined = default;
+            for (int i = 0; i < 16; i++)
+                joined[i] = (byte)(codes[i] & 15 | codes[i + 16] << 4);
+            return joined;
+        }
     }
 
     /// <inheritdoc/>
@@ -26,6 +42,22 @@ public struct Q4_0 : IBlock<Q4_0>
 
     /// <inheritdoc/>
     public static string Name => "q4_0";
+
+    /// <inheritdoc/>
+    public static BlockShape Shape { get; } = new(32, BlockShape.Whole(-8, 7));
+
+    /// <inheritdoc/>
+    public static void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts) => ScaleSearch.Fill<FourBitLevels>(values, importance, parts);
+
+    /// <inheritdoc/>
+    public static Q4_0 Join(BlockParts parts) => FromCodes(parts.Units[0], parts.Codes);
+
+    /// <inheritdoc/>
+    public readonly void Split(BlockParts parts)
+    {
+        parts.FillOneGroup(Scale);
+        Values.Split(parts.Codes);
+    }
 
     /// <inheritdoc/>
     public static Q4_0 Pack(ReadOnlySpan<float> values)
@@ -50,13 +82,7 @@ public struct Q4_0 : IBlock<Q4_0>
     public static void Unpack(ReadOnlySpan<Q4_0> blocks, Span<float> values) => BlockPacking.Unpack(blocks, values);
 
     /// <summary>A block of 32 codes, 0 to 15, that were found elsewhere.</summary>
-    public static Q4_0 FromCodes(Half scale, ReadOnlySpan<byte> codes)
-    {
-        Q4_0 block = new() { Scale = scale };
-        for (int i = 0; i < Size / 2; i++)
-            block.Values[i] = (byte)(codes[i] | codes[i + Size / 2] << 4);
-        return block;
-    }
+    public static Q4_0 FromCodes(Half scale, ReadOnlySpan<byte> codes) => new() { Scale = scale, Values = Nibbles.Join(codes) };
 
     static int Code(float scaled) => Math.Min(15, (int)(scaled + 8.5f));
 

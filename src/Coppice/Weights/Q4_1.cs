@@ -26,6 +26,22 @@ public struct Q4_1 : IBlock<Q4_1>
     public readonly bool IsFinite => Half.IsFinite(Scale) && Half.IsFinite(Min);
 
     /// <inheritdoc/>
+    public static BlockShape Shape { get; } = new(32, BlockShape.Whole(0, 15)) { Mins = (-1, -1) };
+
+    /// <inheritdoc/>
+    public static void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts) => AffineSearch.Fill(values, importance, 15, parts);
+
+    /// <inheritdoc/>
+    public static Q4_1 Join(BlockParts parts) => new() { Scale = parts.Units[0], Min = parts.Units[1], Values = Q4_0.Nibbles.Join(parts.Codes) };
+
+    /// <inheritdoc/>
+    public readonly void Split(BlockParts parts)
+    {
+        parts.FillOneGroup(Scale, Min, -1);
+        Values.Split(parts.Codes);
+    }
+
+    /// <inheritdoc/>
     public static Q4_1 Pack(ReadOnlySpan<float> values)
     {
         (float scale, float inverse, float min) = MinMax.Of(values[..Size], 15);

@@ -33,13 +33,23 @@ public struct Q4_K : IBlock<Q4_K>
             : (this[group + 4] & 15 | this[group - 4] >> 6 << 4, this[group + 4] >> 4 | this[group] >> 6 << 4);
 
         /// <summary>Sets all scales and minima, each 0 to 63.</summary>
-        public void Fill(ReadOnlySpan<int> scales, ReadOnlySpan<int> mins)
+        public void Fill(ReadOnlySpan<sbyte> scales, ReadOnlySpan<sbyte> mins)
         {
             for (int i = 0; i < 4; i++)
             {
-                this[i] = (byte)(scales[i] | scales[i + 4] >> 4 << 6);
-                this[i + 4] = (byte)(mins[i] | mins[i + 4] >> 4 << 6);
+                this[i] = (byte)((byte)scales[i] | scales[i + 4] >> 4 << 6);
+                this[i + 4] = (byte)((byte)mins[i] | mins[i + 4] >> 4 << 6);
                 this[i + 8] = (byte)(scales[i + 4] & 15 | (mins[i + 4] & 15) << 4);
+            }
+        }
+
+        /// <summary>All scales and minima.</summary>
+        public readonly void Split(Span<sbyte> scales, Span<sbyte> mins)
+        {
+            for (int group = 0; group < 8; group++)
+            {
+                (int scale, int min) = Of(group);
+                (scales[group], mins[group]) = ((sbyte)scale, (sbyte)min);
             }
         }
     }
@@ -61,16 +71,31 @@ public struct Q4_K : IBlock<Q4_K>
     public readonly bool IsFinite => Half.IsFinite(Scale) && Half.IsFinite(MinScale);
 
     /// <inheritdoc/>
-    public static Q4_K Pack(ReadOnlySpan<float> values)
+    public static BlockShape Shape { get; } = new(32, BlockShape.Whole(0, 15)) { Scales = (0, 63), Mins = (0, 63) };
+
+    /// <inheritdoc/>
+    public static Q4_K Pack(ReadOnlySpan<float> values) => BlockFormat.Pack<Q4_K>(values);
+
+    /// <inheritdoc/>
+    public static void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts) => SuperAffine.Search(values, importance, Shape, parts);
+
+    /// <inheritdoc/>
+    public static Q4_K Join(BlockParts parts)
     {
-        Span<int> scales = stackalloc int[8], mins = stackalloc int[8];
-        Span<byte> codes = stackalloc byte[Size];
-        Q4_K block = new();
-        (block.Scale, block.MinScale) = SuperAffine.Round(values[..Size], 32, 15, 63, scales, mins, codes);
-        block.GroupScales.Fill(scales, mins);
+        Q4_K block = new() { Scale = parts.Units[0], MinScale = parts.Units[1] };
+        block.GroupScales.Fill(parts.Scales, parts.Mins);
         for (int i = 0; i < Size; i++)
-            block.Values[i / 64 * 32 + i % 32] |= (byte)(codes[i] << i / 32 % 2 * 4);
+            block.Values[i / 64 * 32 + i % 32] |= (byte)(parts.Codes[i] << i / 32 % 2 * 4);
         return block;
+    }
+
+    /// <inheritdoc/>
+    public readonly void Split(BlockParts parts)
+    {
+        (parts.Units[0], parts.Units[1]) = (Scale, MinScale);
+        GroupScales.Split(parts.Scales, parts.Mins);
+        for (int i = 0; i < Size; i++)
+            parts.Codes[i] = (byte)Code(i / 32, i % 32);
     }
 
     /// <inheritdoc/>

@@ -26,6 +26,23 @@ public struct Q5_0 : IBlock<Q5_0>
     public readonly bool IsFinite => Half.IsFinite(Scale);
 
     /// <inheritdoc/>
+    public static BlockShape Shape { get; } = new(32, BlockShape.Whole(-16, 15));
+
+    /// <inheritdoc/>
+    public static void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts) => ScaleSearch.Fill<FiveBitLevels>(values, importance, parts);
+
+    /// <inheritdoc/>
+    public static Q5_0 Join(BlockParts parts) => new() { Scale = parts.Units[0], High = FifthBits.Join(parts.Codes), Low = Q4_0.Nibbles.Join(parts.Codes) };
+
+    /// <inheritdoc/>
+    public readonly void Split(BlockParts parts)
+    {
+        parts.FillOneGroup(Scale);
+        Low.Split(parts.Codes);
+        FifthBits.Add(High, parts.Codes);
+    }
+
+    /// <inheritdoc/>
     public static Q5_0 Pack(ReadOnlySpan<float> values)
     {
         values = values[..Size];
@@ -65,4 +82,22 @@ public struct Q5_0 : IBlock<Q5_0>
     }
 
     readonly int Code(int i) => Low[i % 16] >> i / 16 * 4 & 15 | (int)(High >> i & 1) << 4;
+}
+
+/// <summary>The fifth bits of 32 codes: bit i is code i's.</summary>
+static class FifthBits
+{
+    public static uint Join(ReadOnlySpan<byte> codes)
+    {
+        uint bits = 0;
+        for (int i = 0; i < 32; i++)
+            bits |= (uint)(codes[i] >> 4 & 1) << i;
+        return bits;
+    }
+
+    public static void Add(uint bits, Span<byte> codes)
+    {
+        for (int i = 0; i < 32; i++)
+            codes[i] |= (byte)((bits >> i & 1) << 4);
+    }
 }

@@ -29,6 +29,23 @@ public struct Q5_1 : IBlock<Q5_1>
     public readonly bool IsFinite => Half.IsFinite(Scale) && Half.IsFinite(Min);
 
     /// <inheritdoc/>
+    public static BlockShape Shape { get; } = new(32, BlockShape.Whole(0, 31)) { Mins = (-1, -1) };
+
+    /// <inheritdoc/>
+    public static void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts) => AffineSearch.Fill(values, importance, 31, parts);
+
+    /// <inheritdoc/>
+    public static Q5_1 Join(BlockParts parts) => new() { Scale = parts.Units[0], Min = parts.Units[1], High = FifthBits.Join(parts.Codes), Low = Q4_0.Nibbles.Join(parts.Codes) };
+
+    /// <inheritdoc/>
+    public readonly void Split(BlockParts parts)
+    {
+        parts.FillOneGroup(Scale, Min, -1);
+        Low.Split(parts.Codes);
+        FifthBits.Add(High, parts.Codes);
+    }
+
+    /// <inheritdoc/>
     public static Q5_1 Pack(ReadOnlySpan<float> values)
     {
         (float scale, float inverse, float min) = MinMax.Of(values[..Size], 31);

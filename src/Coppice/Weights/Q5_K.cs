@@ -34,19 +34,34 @@ public struct Q5_K : IBlock<Q5_K>
     public readonly bool IsFinite => Half.IsFinite(Scale) && Half.IsFinite(MinScale);
 
     /// <inheritdoc/>
-    public static Q5_K Pack(ReadOnlySpan<float> values)
+    public static BlockShape Shape { get; } = new(GroupSize, BlockShape.Whole(0, 31)) { Scales = (0, 63), Mins = (0, 63) };
+
+    /// <inheritdoc/>
+    public static Q5_K Pack(ReadOnlySpan<float> values) => BlockFormat.Pack<Q5_K>(values);
+
+    /// <inheritdoc/>
+    public static void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts) => SuperAffine.Search(values, importance, Shape, parts);
+
+    /// <inheritdoc/>
+    public static Q5_K Join(BlockParts parts)
     {
-        Span<int> scales = stackalloc int[Groups], mins = stackalloc int[Groups];
-        Span<byte> codes = stackalloc byte[Size];
-        Q5_K block = new();
-        (block.Scale, block.MinScale) = SuperAffine.Round(values[..Size], GroupSize, 31, 63, scales, mins, codes);
-        block.GroupScales.Fill(scales, mins);
+        Q5_K block = new() { Scale = parts.Units[0], MinScale = parts.Units[1] };
+        block.GroupScales.Fill(parts.Scales, parts.Mins);
         for (int i = 0; i < Size; i++)
         {
-            block.Low[i / 64 * 32 + i % 32] |= (byte)((codes[i] & 15) << i / 32 % 2 * 4);
-            block.High[i % 32] |= (byte)(codes[i] >> 4 << i / 32);
+            block.Low[i / 64 * 32 + i % 32] |= (byte)((parts.Codes[i] & 15) << i / 32 % 2 * 4);
+            block.High[i % 32] |= (byte)(parts.Codes[i] >> 4 << i / 32);
         }
         return block;
+    }
+
+    /// <inheritdoc/>
+    public readonly void Split(BlockParts parts)
+    {
+        (parts.Units[0], parts.Units[1]) = (Scale, MinScale);
+        GroupScales.Split(parts.Scales, parts.Mins);
+        for (int i = 0; i < Size; i++)
+            parts.Codes[i] = (byte)Code(i);
     }
 
     /// <inheritdoc/>

@@ -52,20 +52,37 @@ public struct Q6_K : IBlock<Q6_K>
     public readonly bool IsFinite => Half.IsFinite(Scale);
 
     /// <inheritdoc/>
-    public static Q6_K Pack(ReadOnlySpan<float> values)
+    public static BlockShape Shape { get; } = new(16, BlockShape.Whole(-32, 31)) { Scales = (-128, 127) };
+
+    /// <inheritdoc/>
+    public static Q6_K Pack(ReadOnlySpan<float> values) => BlockFormat.Pack<Q6_K>(values);
+
+    /// <inheritdoc/>
+    public static void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts) => SuperScale.Search<SixBitLevels>(values, importance, Shape, parts);
+
+    /// <inheritdoc/>
+    public static Q6_K Join(BlockParts parts)
     {
-        Span<int> scales = stackalloc int[16];
-        Span<float> levels = stackalloc float[Size];
-        Q6_K block = new() { Scale = SuperScale.Round<SixBitLevels>(values[..Size], 16, 128, scales, levels) };
+        Q6_K block = new() { Scale = parts.Units[0] };
         for (int group = 0; group < 16; group++)
-            block.GroupScales[group] = (sbyte)scales[group];
+            block.GroupScales[group] = parts.Scales[group];
         for (int i = 0; i < Size; i++)
         {
-            int code = SixBitLevels.CodeOf(levels[i]), half = i / 128, quarter = i % 128 / 32, place = i % 32;
+            int code = parts.Codes[i], half = i / 128, quarter = i % 128 / 32, place = i % 32;
             block.Low[64 * half + quarter % 2 * 32 + place] |= (byte)((code & 15) << quarter / 2 * 4);
             block.High[32 * half + place] |= (byte)(code >> 4 << 2 * quarter);
         }
         return block;
+    }
+
+    /// <inheritdoc/>
+    public readonly void Split(BlockParts parts)
+    {
+        parts.Units[0] = Scale;
+        for (int group = 0; group < 16; group++)
+            parts.Scales[group] = GroupScales[group];
+        for (int i = 0; i < Size; i++)
+            parts.Codes[i] = (byte)Code(i);
     }
 
     /// <inheritdoc/>

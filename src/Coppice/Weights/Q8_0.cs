@@ -28,6 +28,23 @@ public struct Q8_0 : IBlock<Q8_0>
     public static string Name => "q8_0";
 
     /// <inheritdoc/>
+    public static BlockShape Shape { get; } = new(32, BlockShape.Whole(-128, 127));
+
+    /// <inheritdoc/>
+    public static void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts) => Pack(values).Split(parts);
+
+    /// <inheritdoc/>
+    public static Q8_0 Join(BlockParts parts) => FromCodes(parts.Units[0], parts.Codes);
+
+    /// <inheritdoc/>
+    public readonly void Split(BlockParts parts)
+    {
+        parts.FillOneGroup(Scale);
+        for (int i = 0; i < Size; i++)
+            parts.Codes[i] = (byte)(Values[i] + 128);
+    }
+
+    /// <inheritdoc/>
     public static Q8_0 Pack(ReadOnlySpan<float> values)
     {
         values = values[..Size];

@@ -1,41 +1,51 @@
+using System.Runtime.CompilerServices;
+
 namespace Coppice.Weights;
 
 /// <summary>Rounds a block of at most 16 groups to w = d s l: one half d, a small whole number s for each group, and a level l for each weight.</summary>
 static class SuperScale
 {
-    /// <summary>Finds all three by the sum of squared errors, never further from the numbers than with the scales that just cover each group.</summary>
-    /// <param name="x">The numbers.</param>
-    /// <param name="groupSize">Numbers that share an s.</param>
-    /// <param name="limit">s is from -limit to limit - 1.</param>
-    /// <param name="scales">s of each group.</param>
-    /// <param name="levels">l of each number.</param>
-    /// <returns>d; infinite where the numbers are too large for it.</returns>
-    public static Half Round<TL>(ReadOnlySpan<float> x, int groupSize, int limit, Span<int> scales, Span<float> levels) where TL : struct, ILevels
+    /// <summary>Finds all three by the sum of squared errors, never further from the numbers than with the scales that just cover each group. d is infinite where the numbers are too large for it.</summary>
+    public static void Search<TL>(ReadOnlySpan<float> x, ReadOnlySpan<float> importance, BlockShape shape, BlockParts parts) where TL : struct, ILevels
     {
-        int groups = x.Length / groupSize;
-        Span<float> plain = stackalloc float[groups], searched = stackalloc float[groups], triedLevels = stackalloc float[x.Length];
-        Span<int> triedScales = stackalloc int[groups];
+        if (importance.IsEmpty)
+            Search<TL, EvenWeights>(x, importance, shape, parts);
+        else
+            Search<TL, GivenWeights>(x, importance, shape, parts);
+    }
+
+    [SkipLocalsInit]
+    static void Search<TL, TW>(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, BlockShape shape, BlockParts parts) where TL : struct, ILevels where TW : struct, IErrorWeights
+    {
+        int groupSize = shape.GroupSize, groups = x.Length / groupSize, limit = -shape.Scales.Least;
+        Span<float> plain = stackalloc float[groups], searched = stackalloc float[groups], levels = stackalloc float[x.Length], triedLevels = stackalloc float[x.Length];
+        Span<sbyte> triedScales = stackalloc sbyte[groups];
         for (int group = 0; group < groups; group++)
         {
             ReadOnlySpan<float> own = x.Slice(group * groupSize, groupSize);
-            (plain[group], searched[group]) = (ScaleSearch.Plain<TL>(own), ScaleSearch.Best<TL>(own));
+            (plain[group], searched[group]) = (ScaleSearch.Plain<TL>(own), ScaleSearch.Best<TL, TW>(own, Of(weights, group, groupSize)));
         }
         Half best = Covering(plain, limit);
-        if (!Half.IsFinite(best))
-            return best;
-        double least = Fit<TL>(x, plain, limit, best, scales, levels);
-        for (int attempt = 0; attempt < 2; attempt++)
+        if (Half.IsFinite(best))
         {
-            Half scale = attempt == 0 ? Covering(searched, limit) : Refit(x, groupSize, scales, levels);
-            double error = Fit<TL>(x, searched, limit, scale, triedScales, triedLevels);
-            if (!(error < least))
-                continue;
-            (best, least) = (scale, error);
-            triedScales.CopyTo(scales);
-            triedLevels.CopyTo(levels);
+            double least = Fit<TL, TW>(x, weights, plain, limit, best, parts.Scales, levels);
+            for (int attempt = 0; attempt < 2; attempt++)
+            {
+                Half scale = attempt == 0 ? Covering(searched, limit) : Refit(x, weights, groupSize, parts.Scales, levels);
+                double error = Fit<TL, TW>(x, weights, searched, limit, scale, triedScales, triedLevels);
+                if (!(error < least))
+                    continue;
+                (best, least) = (scale, error);
+                triedScales.CopyTo(parts.Scales);
+                triedLevels.CopyTo(levels);
+            }
+            for (int i = 0; i < levels.Length; i++)
+                parts.Codes[i] = (byte)TL.CodeOf(levels[i]);
         }
-        return best;
+        parts.Units[0] = best;
     }
+
+    static ReadOnlySpan<float> Of(ReadOnlySpan<float> weights, int group, int groupSize) => weights.IsEmpty ? default : weights.Slice(group * groupSize, groupSize);
 
     // d that takes the group scale of largest magnitude to -limit.
     static Half Covering(ReadOnlySpan<float> scales, int limit)
@@ -48,7 +58,8 @@ static class SuperScale
     }
 
     // For each group the best of the three whole numbers around wanted / d.
-    static double Fit<TL>(ReadOnlySpan<float> x, ReadOnlySpan<float> wanted, int limit, Half scale, Span<int> scales, Span<float> levels) where TL : struct, ILevels
+    static double Fit<TL, TW>(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, ReadOnlySpan<float> wanted, int limit, Half scale, Span<sbyte> scales, Span<float> levels)
+        where TL : struct, ILevels where TW : struct, IErrorWeights
     {
         int groupSize = x.Length / wanted.Length;
         Span<float> tried = stackalloc float[groupSize];
@@ -61,10 +72,10 @@ static class SuperScale
             double least = double.PositiveInfinity;
             for (int code = Math.Max(middle - 1, -limit); code <= Math.Min(middle + 1, limit - 1); code++)
             {
-                double error = ScaleSearch.Round<TL>(own, (float)scale * code, tried);
+                double error = ScaleSearch.Round<TL, TW>(own, Of(weights, group, groupSize), (float)scale * code, tried);
                 if (error < least)
                 {
-                    (least, scales[group]) = (error, code);
+                    (least, scales[group]) = (error, (sbyte)code);
                     tried.CopyTo(levels[(group * groupSize)..]);
                 }
             }
@@ -74,14 +85,14 @@ static class SuperScale
     }
 
     // With levels and scales as they are, d = sum x s l / sum (s l)^2.
-    static Half Refit(ReadOnlySpan<float> x, int groupSize, ReadOnlySpan<int> scales, ReadOnlySpan<float> levels)
+    static Half Refit(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, int groupSize, ReadOnlySpan<sbyte> scales, ReadOnlySpan<float> levels)
     {
         double products = 0, squares = 0;
         for (int i = 0; i < x.Length; i++)
         {
-            double part = scales[i / groupSize] * levels[i];
-            products += x[i] * part;
-            squares += part * part;
+            double part = scales[i / groupSize] * levels[i], weighted = weights.IsEmpty ? part : weights[i] * part;
+            products += x[i] * weighted;
+            squares += part * weighted;
         }
         return (Half)(squares > 0 ? products / squares : 0);
     }

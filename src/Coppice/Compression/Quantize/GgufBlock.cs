@@ -1,3 +1,4 @@
+using System.Globalization;
 using Coppice.Weights;
 
 namespace Coppice.Compression.Quantize;
@@ -17,8 +18,29 @@ public sealed record GgufBlock : WeightStep
     /// <summary>What matrices become whose inputs are no multiple of <see cref="Type"/>'s length; null refuses them.</summary>
     public BlockFormat? Otherwise { get; init; }
 
+    /// <summary>How a block's scales and codes are found.</summary>
+    public BlockRounding Rounding { get; init; } = BlockRounding.Nearest;
+
+    /// <summary>What <see cref="BlockRounding.Gptq"/> adds to the Gram matrix's diagonal, as a share of its mean; above 0.</summary>
+    public double Dampening { get; init; } = 0.01;
+
+    /// <summary>How often codes and scales are gone over once more after <see cref="BlockRounding.Gptq"/>.</summary>
+    public int Sweeps { get; init; } = 4;
+
     /// <inheritdoc/>
-    public override IEnumerable<(string Name, string Value)> Options => [("type", Type.Name), ("otherwise", Otherwise?.Name ?? "none")];
+    public override IEnumerable<(string Name, string Value)> Options =>
+    [
+        ("type", Type.Name),
+        ("otherwise", Otherwise?.Name ?? "none"),
+        ("rounding", Rounding switch { BlockRounding.Nearest => "nearest", BlockRounding.Weighted => "weighted", _ => "gptq" }),
+        .. Rounding == BlockRounding.Gptq ? [("dampening", Dampening.ToString("R", CultureInfo.InvariantCulture)), ("sweeps", Sweeps.ToString(CultureInfo.InvariantCulture))] : Array.Empty<(string, string)>(),
+    ];
+
+    /// <inheritdoc/>
+    public override Statistics Needs => Rounding switch { BlockRounding.Nearest => Statistics.None, BlockRounding.Weighted => Statistics.ColumnNorms, _ => Statistics.Gram };
+
+    /// <inheritdoc/>
+    public override WeightStep WithoutInputs => this with { Rounding = BlockRounding.Nearest };
 
     /// <summary>The block type for a matrix of so many inputs, or null where it has none.</summary>
     public BlockFormat? For(int columns) => Fits(Type, columns) ? Type : Otherwise is { } other && Fits(other, columns) ? other : null;
@@ -35,10 +57,34 @@ public sealed record GgufBlock : WeightStep
     /// <inheritdoc/>
     public override void Apply(LayerWork work)
     {
-        work.Block = For(work.Columns);
+        BlockFormat format = For(work.Columns)!;
+        work.Block = format;
+        if (Rounding == BlockRounding.Weighted)
+            work.Parts = BlockGrid.Search(work.Pool, format, work.Columns, work.Masked(), MeanSquares(work));
+        else if (Rounding == BlockRounding.Gptq)
+            work.Parts = BlockGptq.Solve(work, format, InputsOf(work), Dampening, Sweeps);
         if (Warning(work.Columns) is { } warning)
             work.Warnings.Add($"{work.Name}: {warning}");
     }
 
+    float[] MeanSquares(LayerWork work)
+    {
+        InputStatistics inputs = InputsOf(work);
+        return [.. Enumerable.Range(0, work.Columns).Select(column => (float)inputs.MeanSquare(column))];
+    }
+
     static bool Fits(BlockFormat format, int columns) => columns % format.Size == 0;
+}
+
+/// <summary>How a block's scales and codes are found.</summary>
+public enum BlockRounding
+{
+    /// <summary>By a search over the numbers alone.</summary>
+    Nearest,
+
+    /// <summary>By a search in which each number counts as much as its input's mean square.</summary>
+    Weighted,
+
+    /// <summary>By that search and GPTQ's error feedback.</summary>
+    Gptq,
 }

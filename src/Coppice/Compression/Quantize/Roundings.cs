@@ -1,3 +1,5 @@
+using Coppice.Weights;
+
 namespace Coppice.Compression.Quantize;
 
 /// <summary>Where a weight ends, as the solver reaches it.</summary>
@@ -52,5 +54,15 @@ internal readonly struct ToMask(bool[] mask, int columns, float[] settled) : IRo
     {
         int place = row * columns + column;
         return settled[place] = mask[place] ? current[0] : 0;
+    }
+}
+
+/// <summary>To the levels of a block's parts, which are given; what is pruned goes as near 0 as they do.</summary>
+internal readonly struct ToBlockGrid(BlockGrid grid, bool[]? mask) : IRounding
+{
+    public float Round(int row, int column, ReadOnlySpan<float> current, int stride)
+    {
+        int place = row * grid.Columns + column;
+        return grid.Settle(place, mask is null || mask[place] ? current[0] : 0);
     }
 }
