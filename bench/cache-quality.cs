@@ -19,7 +19,7 @@ foreach (Document document in Corpus.Open("sdk:test").Documents)
         grove.Tokenizer.Encode(document.Text, ids);
 int[] text = [.. ids];
 ForwardContext context = new(pool);
-foreach (KeyValueFormat format in new[] { KeyValueFormat.Float16, KeyValueFormat.Int8 })
+foreach (KeyValueFormat format in new[] { KeyValueFormat.Float16, KeyValueFormat.Int8, KeyValueFormat.Int4, KeyValueFormat.Int4Token })
 {
     List<double> divergences = [];
     long agree = 0;

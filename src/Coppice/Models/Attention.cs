@@ -44,7 +44,7 @@ public sealed class Attention(Linear query, Linear key, Linear value, Linear out
         Tensor v = Value.Forward(x, context);
         Tensor mixed = batch.Caches.IsEmpty
             ? GroupedQueryAttention.Apply(context, q, k, v, batch.Sequences, options.Shape)
-            : Continue(q, k, v, batch, index, context);
+            : GroupedQueryAttention.Continue(context, q, k, v, batch.CacheBlocks(index), batch.Queries, options.Shape);
         // Queries and keys stay as they are: the way back takes e to the power of their products, beside sums that were taken of the exact ones.
         context.Shelve(v);
         Tensor y = Output.Forward(mixed, context);
@@ -56,13 +56,5 @@ public sealed class Attention(Linear query, Linear key, Linear value, Linear out
             Tensor normed = norm is null ? rows : norm.Forward(rows, context);
             return options.Rotary is { } rotary ? rotary.Rotate(context, normed, batch.Positions) : normed;
         }
-    }
-
-    Tensor Continue(Tensor q, Tensor k, Tensor v, Batch batch, int index, ForwardContext context)
-    {
-        ReadOnlySpan<KeyValueBlock> caches = batch.CacheBlocks(index);
-        for (int i = 0; i < caches.Length; i++)
-            caches[i].Write(batch.Queries[i].Past, k.Rows(batch.Queries[i].Rows), v.Rows(batch.Queries[i].Rows));
-        return GroupedQueryAttention.Continue(context, q, caches, batch.Queries, options.Shape);
     }
 }

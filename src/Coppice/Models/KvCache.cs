@@ -36,18 +36,18 @@ public sealed class KvCache
     public long BytesPerToken { get; }
 
     /// <summary>Bytes of all keys and values at full capacity.</summary>
-    public long ByteCount => BytesPerToken * Capacity;
+    public long ByteCount => BytesPerToken * Capacity + blocks.Sum(block => KeyValueBlock.FixedBytes(Format, block.Heads, block.Width));
 
     /// <summary>Bytes that one token of context takes in a model's cache.</summary>
     public static long PerToken(Model model, KeyValueFormat format) =>
         model.Blocks.Sum(block => KeyValueBlock.BytesPerToken(format, block.Attention.KeyValueHeads, block.Attention.HeadWidth));
 
-    /// <summary>Forgets all tokens from <paramref name="length"/> on.</summary>
+    /// <summary>Forgets all tokens from <paramref name="length"/> on, and with <see cref="KeyValueFormat.Int4"/> those before it in a group of 32 of which only codes are left: read <see cref="Length"/>.</summary>
     public void Truncate(int length)
     {
         if ((uint)length > (uint)Length)
             throw new ArgumentOutOfRangeException(nameof(length), $"KvCache: cannot cut {Length} tokens to {length}");
-        Length = length;
+        Length = blocks.Length == 0 ? length : blocks[0].Reachable(length);
     }
 
     /// <summary>Forgets all, and takes over what another cache of the same model, format and capacity holds.</summary>

@@ -20,11 +20,11 @@ internal static class GroupedQueryAttention
         return y;
     }
 
-    /// <summary>q [tokens, heads * d] of sequences that continue what stands in <paramref name="caches"/>, one a sequence, their own keys and values included.</summary>
-    public static Tensor Continue(ComputeContext context, Tensor q, ReadOnlySpan<KeyValueBlock> caches, ReadOnlySpan<CachedQueries> sequences, AttentionShape shape)
+    /// <summary>q [tokens, heads * d], k and v [tokens, keyValueHeads * d] of sequences that continue what stands in <paramref name="caches"/>, one a sequence: adds keys and values to them.</summary>
+    public static Tensor Continue(ComputeContext context, Tensor q, Tensor k, Tensor v, ReadOnlySpan<KeyValueBlock> caches, ReadOnlySpan<CachedQueries> sequences, AttentionShape shape)
     {
         Tensor y = context.Result(q.Shape, differentiable: false);
-        CachedAttention.Forward(context.Pool, q.Data, caches, sequences, shape, y.Data);
+        CachedAttention.Continue(context.Pool, q.Data, k.Data, v.Data, caches, sequences, shape, y.Data);
         return y;
     }
 

@@ -29,6 +29,24 @@ public sealed class GeneratorTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData(KeyValueFormat.Float16)]
+    [InlineData(KeyValueFormat.Int4)]
+    [InlineData(KeyValueFormat.Int4Token)]
+    public void A_text_cut_anywhere_goes_on_as_if_nothing_had_followed(KeyValueFormat format)
+    {
+        int[] ids = [.. Enumerable.Range(0, 48).Select(i => i * 97 % 280)], other = [.. ids.Select((id, i) => i < 41 ? id : id + 3)];
+        foreach (int cut in (int[])[20, 32, 41, 47])
+        {
+            int[] second = [.. ids[..cut].Concat(other[cut..])];
+            Generator whole = new(model, new Sampler(), pool, cache: format), again = new(model, new Sampler(), pool, cache: format);
+            whole.Prefill(second);
+            again.Prefill(ids);
+            again.Restart(second);
+            SimdTesting.SameBits(whole.Logits, again.Logits, $"{format}, cut to {cut} tokens");
+        }
+    }
+
     [Fact]
     public void Greedy_text_is_that_of_full_passes()
     {

@@ -105,6 +105,8 @@ public sealed class DecoderModelTests : IDisposable
     [InlineData(KeyValueFormat.Float32)]
     [InlineData(KeyValueFormat.Float16)]
     [InlineData(KeyValueFormat.Int8)]
+    [InlineData(KeyValueFormat.Int4)]
+    [InlineData(KeyValueFormat.Int4Token)]
     public void Sequences_side_by_side_with_caches_of_their_own_lengths_get_the_logits_that_each_gets_alone(KeyValueFormat format)
     {
         DecoderModel model = TinyLlama.Create();

@@ -29,6 +29,31 @@ internal static unsafe class CachedAttention
 
     const int Panel = KeyValueBlock.Panel;
 
+    /// <summary>
+    /// Adds keys and values [tokens, heads * width] to the caches and has their queries read them. With <see cref="KeyValueFormat.Int4"/> a query reads the group of tokens
+    /// that it belongs to as halves and those before as codes, however many tokens come at a time: so that group is attended to before the next one is written.
+    /// </summary>
+    public static void Continue(
+        WorkerPool pool, ReadOnlySpan<float> q, ReadOnlySpan<float> k, ReadOnlySpan<float> v, ReadOnlySpan<KeyValueBlock> caches, ReadOnlySpan<CachedQueries> sequences, AttentionShape shape, Span<float> y)
+    {
+        for (int i = 0; i < caches.Length; i++)
+        {
+            ((int start, int length), int past) = sequences[i];
+            bool isGrouped = caches[i].Groups is not null;
+            for (int at = 0; at < length;)
+            {
+                int count = isGrouped ? Math.Min(length - at, KeyValueGroups.Tokens - (past + at) % KeyValueGroups.Tokens) : length;
+                int from = (start + at) * shape.KeyStride, first = (start + at) * shape.QueryStride;
+                caches[i].Write(past + at, k.Slice(from, count * shape.KeyStride), v.Slice(from, count * shape.KeyStride));
+                if (isGrouped)
+                    Forward(pool, q.Slice(first, count * shape.QueryStride), caches.Slice(i, 1), [new CachedQueries(new Sequence(0, count), past + at)], shape, y.Slice(first, count * shape.QueryStride));
+                at += count;
+            }
+        }
+        if (!caches.IsEmpty && caches[0].Groups is null)
+            Forward(pool, q, caches, sequences, shape, y);
+    }
+
     /// <summary>Queries of several sequences side by side.</summary>
     /// <param name="pool">Threads that share sequences, heads and blocks of rows.</param>
     /// <param name="q">[tokens, heads * width].</param>
@@ -52,8 +77,11 @@ internal static unsafe class CachedAttention
                 case KeyValueFormat.Float16:
                     Run<Float16Numbers>(pool, pq, caches, sequences, shape, py, pairs);
                     break;
-                default:
+                case KeyValueFormat.Int8:
                     Run<Int8Numbers>(pool, pq, caches, sequences, shape, py, pairs);
+                    break;
+                default:
+                    Run<Int4Numbers>(pool, pq, caches, sequences, shape, py, pairs);
                     break;
             }
         }
@@ -82,6 +110,8 @@ internal static unsafe class CachedAttention
                 throw new ArgumentException($"attention: {length} queries from {start} of {tokens} behind {past} in a cache of {cache.Capacity}");
             if (cache.Heads != shape.KeyValueHeads || cache.Width != shape.Width || cache.Format != caches[0].Format)
                 throw new ArgumentException($"attention: a {cache.Format} cache of {cache.Heads} heads of {cache.Width} for {shape} in {caches[0].Format}");
+            if (cache.Groups is not null && past / KeyValueGroups.Tokens != (past + length - 1) / KeyValueGroups.Tokens)
+                throw new ArgumentException($"attention: {length} queries behind {past} belong to several groups of {KeyValueGroups.Tokens} tokens; read one at a time");
             pairs += (long)length * (past + length);
         }
         return pairs;
@@ -136,7 +166,12 @@ internal static unsafe class CachedAttention
         readonly byte* keyPanels = cache.Keys(head), valuePanels = cache.Values(head);
         readonly int keys = sequence.Past + (firstRow + rows - 1) / shape.Group + 1, width = shape.Width;
 
-        bool IsScaled => cache.Format == KeyValueFormat.Int8;
+        bool IsScaled => cache.IsScaled;
+
+        static bool IsPacked => TN.Bytes == 0;
+
+        // Where the tokens begin that are read as halves.
+        int Unrounded => cache.Groups is null ? int.MaxValue : sequence.Past / KeyValueGroups.Tokens * KeyValueGroups.Tokens;
 
         int Visible(int row) => sequence.Past + (firstRow + row) / shape.Group + 1;
 
@@ -153,7 +188,7 @@ internal static unsafe class CachedAttention
             float* sums = stackalloc float[BlockRows];
 
             if (rows <= FewRows)
-                FewScores(queries, scores, keyRoom);
+                FewScores(queries, scores, keyRoom, chunk);
             else
                 Scores(queries, scores, keyRoom, chunk);
             for (int row = 0; row < rows; row++)
@@ -173,37 +208,59 @@ internal static unsafe class CachedAttention
                 new Span<float>(score + visible, keys - visible).Clear();
             }
             if (rows <= FewRows)
-                FewOutputs(scores, keyRoom, outputs, widthRoom);
+                FewOutputs(scores, keyRoom, outputs, widthRoom, chunk);
             else
                 Outputs(scores, keyRoom, outputs, widthRoom, chunk, weights);
             for (int row = 0; row < rows; row++)
                 Scaled(outputs + row * widthRoom, sums[row], width, y + At(row));
         }
 
-        void FewScores(float* queries, float* scores, int ld)
+        void FewScores(float* queries, float* scores, int ld, float* chunk)
         {
             for (int row = 0; row < rows; row++)
                 new ReadOnlySpan<float>(q + At(row), width).CopyTo(new Span<float>(queries + row * width, width));
-            for (int key = 0; key < keys; key += CachedRows.Vectors * TL.Count)
-                for (int row = 0; row < rows; row += CachedRows.MostRows<TL, TV>())
-                    CachedRows.Product<TN, TL, TV>(
-                        Math.Min(CachedRows.MostRows<TL, TV>(), rows - row), width, queries + row * width, width,
-                        Key(key), Key(key + TL.Count), Key(key + 2 * TL.Count), Key(key + 3 * TL.Count), CachedRows.Vectors * TL.Count * width * TN.Bytes, scores + (nint)row * ld + key, ld);
+            if (!IsPacked)
+                FewScores<TN>(queries, keyPanels, keys, scores, ld);
+            for (int first = 0; IsPacked && first < keys; first += ChunkKeys)
+                FewScores<Float32Numbers>(queries, (byte*)DecodeKeys(first, Math.Min(first + ChunkKeys, keys), chunk), Math.Min(ChunkKeys, keys - first), scores + first, ld);
         }
 
-        byte* Key(int key) => keyPanels + ((nint)(key / Panel) * Panel * width + key % Panel) * TN.Bytes;
+        void FewScores<TM>(float* queries, byte* panels, int count, float* scores, int ld) where TM : struct, IKeyValueNumbers
+        {
+            for (int key = 0; key < count; key += CachedRows.Vectors * TL.Count)
+                for (int row = 0; row < rows; row += CachedRows.MostRows<TL, TV>())
+                    CachedRows.Product<TM, TL, TV>(
+                        Math.Min(CachedRows.MostRows<TL, TV>(), rows - row), width, queries + row * width, width,
+                        Key<TM>(panels, key), Key<TM>(panels, key + TL.Count), Key<TM>(panels, key + 2 * TL.Count), Key<TM>(panels, key + 3 * TL.Count),
+                        CachedRows.Vectors * TL.Count * width * TM.Bytes, scores + (nint)row * ld + key, ld, Accumulate.Overwrite);
+        }
 
-        void FewOutputs(float* weights, int ld, float* outputs, int widthRoom)
+        byte* Key<TM>(byte* panels, int key) where TM : struct, IKeyValueNumbers => panels + ((nint)(key / Panel) * Panel * width + key % Panel) * TM.Bytes;
+
+        void FewOutputs(float* weights, int ld, float* outputs, int widthRoom, float* chunk)
+        {
+            if (!IsPacked)
+                FewOutputs<TN>(weights, ld, valuePanels, cache.ValuePanelBytes, keys, outputs, widthRoom, Accumulate.Overwrite);
+            for (int first = 0; IsPacked && first < keys; first += ChunkKeys)
+            {
+                int count = Math.Min(ChunkKeys, keys - first);
+                DecodeValues(first, count, chunk);
+                FewOutputs<Float32Numbers>(weights + first, ld, (byte*)chunk, (nint)count * Panel * sizeof(float), count, outputs, widthRoom, first == 0 ? Accumulate.Overwrite : Accumulate.Add);
+            }
+        }
+
+        void FewOutputs<TM>(float* weights, int ld, byte* panels, nint pitch, int count, float* outputs, int widthRoom, Accumulate mode) where TM : struct, IKeyValueNumbers
         {
             for (int column = 0; column < width; column += CachedRows.Vectors * TL.Count)
                 for (int row = 0; row < rows; row += CachedRows.MostRows<TL, TV>())
-                    CachedRows.Product<TN, TL, TV>(
-                        Math.Min(CachedRows.MostRows<TL, TV>(), rows - row), keys, weights + (nint)row * ld, ld,
-                        Value(column), Value(column + TL.Count), Value(column + 2 * TL.Count), Value(column + 3 * TL.Count), FetchedKeys * Panel * TN.Bytes, outputs + row * widthRoom + column, widthRoom);
+                    CachedRows.Product<TM, TL, TV>(
+                        Math.Min(CachedRows.MostRows<TL, TV>(), rows - row), count, weights + (nint)row * ld, ld,
+                        Value<TM>(panels, pitch, column), Value<TM>(panels, pitch, column + TL.Count), Value<TM>(panels, pitch, column + 2 * TL.Count), Value<TM>(panels, pitch, column + 3 * TL.Count),
+                        FetchedKeys * Panel * TM.Bytes, outputs + row * widthRoom + column, widthRoom, mode);
         }
 
         // A vector past the last panel reads the first and is dropped.
-        byte* Value(int column) => valuePanels + (column >= width ? 0 : column / Panel * cache.ValuePanelBytes + column % Panel * TN.Bytes);
+        byte* Value<TM>(byte* panels, nint pitch, int column) where TM : struct, IKeyValueNumbers => panels + (column >= width ? 0 : column / Panel * pitch + column % Panel * TM.Bytes);
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Scores(float* queries, float* scores, int ld, float* chunk)
@@ -217,7 +274,7 @@ internal static unsafe class CachedAttention
             for (int first = 0; first < keys; first += ChunkKeys)
             {
                 int last = Math.Min(first + ChunkKeys, keys);
-                float* panels = Decode(Key(first), (last - first + Panel - 1) / Panel * Panel * width, chunk);
+                float* panels = DecodeKeys(first, last, chunk);
                 for (int key = first; key < last; key += 2 * Panel)
                 {
                     float* right = panels + (nint)(key - first) * width;
@@ -237,12 +294,7 @@ internal static unsafe class CachedAttention
             {
                 int count = Math.Min(ChunkKeys, keys - first), panelFloats = count * Panel, panels = (width + Panel - 1) / Panel;
                 nint pitch = TN.Bytes == sizeof(float) ? cache.ValuePanelBytes / sizeof(float) : panelFloats;
-                float* values = chunk;
-                for (int panel = 0; panel < panels; panel++)
-                {
-                    float* decoded = Decode(valuePanels + panel * cache.ValuePanelBytes + (nint)first * Panel * TN.Bytes, panelFloats, chunk + panel * panelFloats);
-                    values = panel == 0 ? decoded : values;
-                }
+                float* values = DecodeValues(first, count, chunk);
                 for (int row = 0; row < rows; row += MicroKernel.PanelRows)
                 {
                     Packing.Rows(scores + (nint)row * ld + first, ld, Math.Min(MicroKernel.PanelRows, rows - row), count, MicroKernel.PanelRows, weights);
@@ -255,6 +307,49 @@ internal static unsafe class CachedAttention
                     }
                 }
             }
+        }
+
+        // Keys [panels][width][16] from a panel's first on.
+        float* DecodeKeys(int first, int last, float* room)
+        {
+            int panels = (last - first + Panel - 1) / Panel, codes = IsPacked ? Math.Clamp((Unrounded - first) / Panel, 0, panels) : 0;
+            if (!IsPacked)
+                return Decode(keyPanels + (nint)first * width * TN.Bytes, panels * Panel * width, room);
+            for (int panel = 0; panel < codes; panel++)
+            {
+                int group = (first + panel * Panel) / KeyValueGroups.Tokens;
+                Int4Rows.Decode<TL, TV>(
+                    keyPanels + (nint)(first / Panel + panel) * width * Int4Rows.RowBytes, cache.Groups is { } g ? g.KeyScales(head, group) : null, cache.Groups is { } h ? h.KeyZeros(head, group) : null,
+                    width, room + (nint)panel * width * Panel);
+            }
+            if (codes < panels)
+                Int4Rows.Widen<TL, TV>((Half*)cache.Groups!.Residual.Keys(head) + (nint)(first + codes * Panel - Unrounded) * width, (panels - codes) * Panel * width, room + (nint)codes * width * Panel);
+            return room;
+        }
+
+        // Values [width / 16][count][16].
+        float* DecodeValues(int first, int count, float* room)
+        {
+            if (TN.Bytes == sizeof(float))
+                return (float*)(valuePanels + (nint)first * Panel * TN.Bytes);
+            int codes = Math.Clamp(Unrounded - first, 0, count);
+            for (int panel = 0; panel < (width + Panel - 1) / Panel; panel++)
+            {
+                float* to = room + (nint)panel * count * Panel;
+                byte* from = valuePanels + panel * cache.ValuePanelBytes;
+                if (!IsPacked)
+                {
+                    Decode(from + (nint)first * Panel * TN.Bytes, count * Panel, to);
+                    continue;
+                }
+                int group = panel * Panel / KeyValueGroups.Tokens;
+                Int4Rows.Decode<TL, TV>(
+                    from + (nint)first * Int4Rows.RowBytes, cache.Groups is { } g ? g.ValueScales(head, group) + first : null, cache.Groups is { } h ? h.ValueZeros(head, group) + first : null, codes, to);
+                if (codes < count)
+                    Int4Rows.Widen<TL, TV>(
+                        (Half*)(cache.Groups!.Residual.Values(head) + panel * cache.Groups.Residual.ValuePanelBytes) + (nint)(first + codes - Unrounded) * Panel, (count - codes) * Panel, to + (nint)codes * Panel);
+            }
+            return room;
         }
 
         // float32 is read where it lies.

@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics.X86;
 namespace Coppice.Tensors.Simd;
 
 /// <summary>
-/// A few float32 rows times panels of a cache, which are read once and decoded in registers: c [rows][4 vectors] = left [rows][k] x right [k][4 vectors].
+/// A few float32 rows times panels of a cache, which are read once and decoded in registers: c [rows][4 vectors] = or += left [rows][k] x right [k][4 vectors].
 /// Each lane is one column and takes its products in the order of k, one fused multiply-add each: the bits of <see cref="MicroKernel"/>.
 /// </summary>
 internal static unsafe class CachedRows
@@ -27,22 +27,23 @@ internal static unsafe class CachedRows
     /// <param name="ahead">Bytes from what is read to what is fetched meanwhile: decoding alone would not keep the memory busy.</param>
     /// <param name="c">Rows of four vectors.</param>
     /// <param name="ldc">Floats from one row of c to the next.</param>
-    public static void Product<TN, TL, TV>(int rows, int k, float* left, int lda, byte* r0, byte* r1, byte* r2, byte* r3, nint ahead, float* c, int ldc)
+    /// <param name="mode">Whether products go on from what c holds.</param>
+    public static void Product<TN, TL, TV>(int rows, int k, float* left, int lda, byte* r0, byte* r1, byte* r2, byte* r3, nint ahead, float* c, int ldc, Accumulate mode)
         where TN : struct, IKeyValueNumbers where TL : struct, ILanes<TV> where TV : struct
     {
         switch (rows)
         {
             case 1:
-                Product<One, TN, TL, TV>(k, left, lda, r0, r1, r2, r3, ahead, c, ldc);
+                Product<One, TN, TL, TV>(k, left, lda, r0, r1, r2, r3, ahead, c, ldc, mode);
                 break;
             case 2:
-                Product<Two, TN, TL, TV>(k, left, lda, r0, r1, r2, r3, ahead, c, ldc);
+                Product<Two, TN, TL, TV>(k, left, lda, r0, r1, r2, r3, ahead, c, ldc, mode);
                 break;
             case 3:
-                Product<Three, TN, TL, TV>(k, left, lda, r0, r1, r2, r3, ahead, c, ldc);
+                Product<Three, TN, TL, TV>(k, left, lda, r0, r1, r2, r3, ahead, c, ldc, mode);
                 break;
             default:
-                Product<Four, TN, TL, TV>(k, left, lda, r0, r1, r2, r3, ahead, c, ldc);
+                Product<Four, TN, TL, TV>(k, left, lda, r0, r1, r2, r3, ahead, c, ldc, mode);
                 break;
         }
     }
@@ -50,11 +51,21 @@ internal static unsafe class CachedRows
     // c{row}{vector}; the rows past TR.Rows vanish when this is compiled.
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Product<TR, TN, TL, TV>(int k, float* left, int lda, byte* r0, byte* r1, byte* r2, byte* r3, nint ahead, float* c, int ldc)
+    static void Product<TR, TN, TL, TV>(int k, float* left, int lda, byte* r0, byte* r1, byte* r2, byte* r3, nint ahead, float* c, int ldc, Accumulate mode)
         where TR : struct, IRowCount where TN : struct, IKeyValueNumbers where TL : struct, ILanes<TV> where TV : struct
     {
         TV c00 = default, c01 = default, c02 = default, c03 = default, c10 = default, c11 = default, c12 = default, c13 = default;
         TV c20 = default, c21 = default, c22 = default, c23 = default, c30 = default, c31 = default, c32 = default, c33 = default;
+        if (mode == Accumulate.Add)
+        {
+            Load<TL, TV>(c, out c00, out c01, out c02, out c03);
+            if (TR.Rows > 1)
+                Load<TL, TV>(c + ldc, out c10, out c11, out c12, out c13);
+            if (TR.Rows > 2)
+                Load<TL, TV>(c + 2 * ldc, out c20, out c21, out c22, out c23);
+            if (TR.Rows > 3)
+                Load<TL, TV>(c + 3 * ldc, out c30, out c31, out c32, out c33);
+        }
         float* a0 = left, a1 = a0 + lda, a2 = a1 + lda, a3 = a2 + lda;
         nint at = 0;
         for (int step = 0; step < k; step++, at += KeyValueBlock.Panel * TN.Bytes)
@@ -107,6 +118,10 @@ internal static unsafe class CachedRows
         TL.Store(c, to + 2 * TL.Count);
         TL.Store(d, to + 3 * TL.Count);
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Load<TL, TV>(float* from, out TV a, out TV b, out TV c, out TV d) where TL : struct, ILanes<TV> where TV : struct =>
+        (a, b, c, d) = (TL.Load(from), TL.Load(from + TL.Count), TL.Load(from + 2 * TL.Count), TL.Load(from + 3 * TL.Count));
 
     readonly struct One : IRowCount
     {

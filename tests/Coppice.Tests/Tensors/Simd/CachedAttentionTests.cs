@@ -48,6 +48,8 @@ public sealed class CachedAttentionTests : IDisposable
     [InlineData(KeyValueFormat.Float32)]
     [InlineData(KeyValueFormat.Float16)]
     [InlineData(KeyValueFormat.Int8)]
+    [InlineData(KeyValueFormat.Int4)]
+    [InlineData(KeyValueFormat.Int4Token)]
     public void Neither_chunks_nor_threads_nor_widths_change_a_bit(KeyValueFormat format)
     {
         foreach (var (shape, tokens) in Cases())
@@ -111,15 +113,15 @@ public sealed class CachedAttentionTests : IDisposable
         Assert.Throws<ArgumentException>(() => CachedAttention.Forward(one, q, new[] { cache }, new[] { new CachedQueries(new(0, 1), 0) }, new(4, 1, 8), y));
         Assert.Throws<ArgumentException>(() => cache.Write(63, new float[32], new float[32]));
 
-        Problem problem = new(new(12, 4, 64), 200, KeyValueFormat.Float16);
-        KeyValueBlock[] filled = [problem.Fill()];
-        CachedQueries[] queries = [new(new(0, 30), 170)];
-        float[] result = new float[30 * problem.Shape.QueryStride];
-        Allocations.None(() =>
+        foreach (KeyValueFormat format in Enum.GetValues<KeyValueFormat>())
         {
-            filled[0].Write(0, problem.K, problem.V);
-            CachedAttention.Forward(two, problem.Q.AsSpan(0, result.Length), filled, queries, problem.Shape, result);
-        });
+            Problem problem = new(new(12, 4, 64), 200, format);
+            KeyValueBlock[] filled = [problem.Fill()];
+            CachedQueries[] queries = [new(new(0, 30), 161)];
+            float[] result = new float[30 * problem.Shape.QueryStride];
+            Allocations.None(() => CachedAttention.Continue(
+                two, problem.Q.AsSpan(0, result.Length), problem.K.AsSpan(0, 30 * problem.Shape.KeyStride), problem.V.AsSpan(0, 30 * problem.Shape.KeyStride), filled, queries, problem.Shape, result));
+        }
     }
 
     [Fact]
@@ -134,6 +136,25 @@ public sealed class CachedAttentionTests : IDisposable
             Assert.Equal(0f, cache.ValueScales(0)[0]);
             Assert.Equal(0, cache.Values(0)[0]);
         }
+    }
+
+    [Fact]
+    public unsafe void Four_bits_round_keys_by_channel_and_values_by_token_once_a_group_of_tokens_is_whole()
+    {
+        KeyValueBlock cache = new(KeyValueFormat.Int4, 1, 2, 64);
+        float[] k = new float[64], v = new float[64];
+        for (int token = 0; token < 32; token++)
+            (k[2 * token], k[2 * token + 1], v[2 * token], v[2 * token + 1]) = (token == 3 ? 30 : 0, 100 + token % 16, -1, token);
+        cache.Write(0, k, v);
+        KeyValueGroups groups = cache.Groups!;
+        Assert.Equal([2f, 1f, 0f, 100f], new[] { (float)groups.KeyScales(0, 0)[0], (float)groups.KeyScales(0, 0)[1], (float)groups.KeyZeros(0, 0)[0], (float)groups.KeyZeros(0, 0)[1] });
+        // Channel 0: token 3 is code 15, its neighbour in the byte is token 11. Channel 1 counts up, token 8 beside token 0.
+        Assert.Equal([0, 0x0F, 0x80, 0x91], new[] { cache.Keys(0)[2], cache.Keys(0)[3], cache.Keys(0)[8], cache.Keys(0)[9] });
+        Assert.Equal([1f, -1f], new[] { (float)groups.ValueScales(0, 0)[14], (float)groups.ValueZeros(0, 0)[14] });
+        Assert.Equal([0, 0x0F], new[] { cache.Values(0)[14 * 8], cache.Values(0)[14 * 8 + 1] });
+        Assert.Equal(20, cache.Reachable(20));
+        cache.Write(32, new float[2], new float[2]);
+        Assert.Equal([0, 32], new[] { cache.Reachable(20), cache.Reachable(32) });
     }
 
     /// <summary>One sequence, and the definition of attention in double over its keys and values rounded as the cache rounds them.</summary>
@@ -174,10 +195,9 @@ public sealed class CachedAttentionTests : IDisposable
             for (int at = 0; at < Tokens; at += step)
             {
                 int count = Math.Min(step, Tokens - at);
-                cache.Write(at, K.AsSpan(at * Shape.KeyStride, count * Shape.KeyStride), V.AsSpan(at * Shape.KeyStride, count * Shape.KeyStride));
-                CachedAttention.Forward(
-                    pool, Q.AsSpan(at * Shape.QueryStride, count * Shape.QueryStride), new[] { cache }, new[] { new CachedQueries(new(0, count), at) }, Shape,
-                    y.AsSpan(at * Shape.QueryStride, count * Shape.QueryStride));
+                CachedAttention.Continue(
+                    pool, Q.AsSpan(at * Shape.QueryStride, count * Shape.QueryStride), K.AsSpan(at * Shape.KeyStride, count * Shape.KeyStride), V.AsSpan(at * Shape.KeyStride, count * Shape.KeyStride),
+                    new[] { cache }, new[] { new CachedQueries(new(0, count), at) }, Shape, y.AsSpan(at * Shape.QueryStride, count * Shape.QueryStride));
             }
             return y;
         }
@@ -187,6 +207,9 @@ public sealed class CachedAttentionTests : IDisposable
             double[] k = Stored(K), v = Stored(V), y = new double[Q.Length];
             int width = Shape.Width;
             for (int i = 0; i < Tokens; i++)
+            {
+                if (format == KeyValueFormat.Int4 && i % 32 == 0)
+                    (k, v) = (Grouped(K, i, byToken: false), Grouped(V, i, byToken: true));
                 for (int head = 0; head < Shape.Heads; head++)
                 {
                     double[] weights = [.. Enumerable.Range(0, i + 1).Select(j => Math.Exp(Enumerable.Range(0, width).Sum(d => Q[At(i, head) + d] * k[KeyAt(j, head) + d]) / Math.Sqrt(width)))];
@@ -195,6 +218,7 @@ public sealed class CachedAttentionTests : IDisposable
                         for (int d = 0; d < width; d++)
                             y[At(i, head) + d] += weights[j] / sum * v[KeyAt(j, head) + d];
                 }
+            }
             return y;
         }
 
@@ -209,10 +233,25 @@ public sealed class CachedAttentionTests : IDisposable
             _ => [.. values.Chunk(Shape.Width).SelectMany(Rounded)],
         };
 
-        static IEnumerable<double> Rounded(float[] head)
+        IEnumerable<double> Rounded(float[] head)
         {
-            float scale = head.Max(Math.Abs) / 127, factor = 1 / scale;
+            float scale = head.Max(Math.Abs) / (format == KeyValueFormat.Int8 ? 127 : 7), factor = 1 / scale;
             return head.Select(value => (double)scale * MathF.Round(value * factor));
+        }
+
+        // Tokens before the group of query i in 15 steps from the smallest of their group, its own as halves: 32 tokens of a channel, or 32 numbers of a token.
+        double[] Grouped(float[] values, int i, bool byToken)
+        {
+            double[] stored = [.. values.Select(value => (double)(Half)value)];
+            int heads = Shape.KeyValueHeads, width = Shape.Width;
+            foreach (var group in Enumerable.Range(0, i * heads * width).GroupBy(at => (At: at / width % heads, Token: byToken ? at / (heads * width) : at / (heads * width) / 32, Number: byToken ? at % width / 32 : at % width)))
+            {
+                double least = group.Min(at => stored[at]), scale = (double)(Half)((group.Max(at => stored[at]) - least) / 15);
+                float factor = 1 / (float)scale;
+                foreach (int at in group.ToArray())
+                    stored[at] = least + scale * Math.Min(15, MathF.Round((float)(stored[at] - least) * factor));
+            }
+            return stored;
         }
     }
 }
