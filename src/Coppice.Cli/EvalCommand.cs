@@ -21,13 +21,14 @@ static class EvalCommand
     static readonly Option<int?> MaxTokens = Options.OptionalInteger("--max-tokens", "Measure on the first N tokens of the text", least: 2);
     static readonly Option<int> SpeedTokens = Options.Integer("--speed-tokens", "Tokens generated in each timed round; 0: no timing", value: 64);
 
-    static readonly Option<string?> Activations = ActivationArgument.Create("What integer matrices round their inputs to while scoring; f32 unless told otherwise");
+    static readonly Option<string?> Activations = ActivationArgument.Create("What integer matrices round their inputs to while scoring; f32 unless told otherwise", "int8-static");
 
     public static Command Create()
     {
         Command command = new("eval", "Measures how well a model predicts a text, what compression cost it, and its size, memory and speed")
         {
-            ModelArgument.Model, Base, Labelled, Data, TextArgument.Documents, Context, Stride, MinimumCharacters, MaxTokens, SpeedTokens, Activations, TextArgument.Sdk,
+            ModelArgument.Model, Base, Labelled, Data, TextArgument.Documents, Context, Stride, MinimumCharacters, MaxTokens, SpeedTokens, Activations,
+            ActivationArgument.Calibrate, ActivationArgument.Tokens, ActivationArgument.Range, ActivationArgument.FloatInputs, TextArgument.Sdk,
         };
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return command;
@@ -42,7 +43,9 @@ static class EvalCommand
         {
             if (((Option[])[Data, TextArgument.Documents, Context, Stride, MinimumCharacters, MaxTokens, SpeedTokens, TextArgument.Sdk]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
                 throw new MisuseException($"{other.Name} is for texts without classes, and --task measures those with");
-            return ClassifierReport.Run(session, task, name, baseName, ActivationArgument.Of(parsed.GetValue(Activations), ActivationFormat.Float32), cancel);
+            return parsed.GetValue(Activations) == "int8-static"
+                ? throw new MisuseException("--activations int8-static is for texts without classes")
+                : ClassifierReport.Run(session, task, name, baseName, ActivationArgument.Of(parsed.GetValue(Activations), ActivationFormat.Float32), cancel);
         }
         string spec = parsed.GetValue(Data) ?? (ModelArgument.IsGrove(name) || ModelArgument.IsGrove(baseName) ? "sdk:test" : throw new MisuseException($"--data is missing: {TextArgument.Specs}"));
         LanguageModel language = ModelArgument.Load(name);
@@ -53,6 +56,9 @@ static class EvalCommand
         EvaluationText text = Cut(parsed, spec, language, against, cancel);
         session.Say($"text: {spec}, {text.Documents.Count:N0} documents, {text.ScoredTokens:N0} tokens to score");
         EvaluationOptions options = new() { Activations = ActivationArgument.Of(parsed.GetValue(Activations), ActivationFormat.Float32) };
+        ActivationArgument.Prepare(session, parsed, name, language, options.Activations, cancel);
+        if (against is not null)
+            ActivationArgument.Prepare(session, parsed, baseName!, against, options.Activations, cancel);
         Comparison? comparison = null;
         PerplexityScores scores = session.Track("scoring", ticks =>
         {

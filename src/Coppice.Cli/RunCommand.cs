@@ -24,11 +24,15 @@ static class RunCommand
     static readonly Option<string?> Draft = Options.Text("--draft", "MODEL", "A faster model of the same tokenizer that guesses ahead; the text stays the model's own");
     static readonly Option<int> DraftTokens = Options.Integer("--draft-tokens", "Tokens that the draft guesses at a time", value: 4, least: 1);
 
-    static readonly Option<string?> Activations = ActivationArgument.Create("What integer matrices round their inputs to; int8 unless told otherwise");
+    static readonly Option<string?> Activations = ActivationArgument.Create("What integer matrices round their inputs to; int8 unless told otherwise", "int8-static");
 
     public static Command Create()
     {
-        Command command = new("run", "Continues a text, printing it as it comes") { ModelArgument.Model, Prompt, Chat, MaxTokens, Temperature, TopK, TopP, Cache, Activations, Draft, DraftTokens };
+        Command command = new("run", "Continues a text, printing it as it comes")
+        {
+            ModelArgument.Model, Prompt, Chat, MaxTokens, Temperature, TopK, TopP, Cache, Activations,
+            ActivationArgument.Calibrate, ActivationArgument.Tokens, ActivationArgument.Range, ActivationArgument.FloatInputs, TextArgument.Documents, TextArgument.Sdk, Draft, DraftTokens,
+        };
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return command;
     }
@@ -48,11 +52,15 @@ static class RunCommand
         if (ids.Count == 0)
             throw new MisuseException("--prompt is empty, and the model has no token that starts a text");
 
+        ActivationFormat activations = ActivationArgument.Of(parsed.GetValue(Activations), ActivationFormat.Int8);
+        ActivationArgument.Prepare(session, parsed, parsed.GetRequiredValue(ModelArgument.Model), language, activations, cancel);
+        if (activations == ActivationFormat.Int8Static && parsed.GetValue(Draft) is not null)
+            throw new MisuseException("--draft and --activations int8-static: a draft is not calibrated; give one of them");
         int maxTokens = parsed.GetValue(MaxTokens);
         Sampler sampler = new(language.Model.VocabularySize, sampling, new Random(session.Seed));
         int capacity = (int)Math.Min(language.Model.ContextLength, (long)ids.Count + maxTokens);
         Generator generator = new(language.Model, sampler, session.Pool, language.Tokenizer.EosId, capacity, KeyValueArgument.Of(parsed.GetValue(Cache)),
-            ActivationArgument.Of(parsed.GetValue(Activations), ActivationFormat.Int8), LoadDraft(parsed, language));
+            activations, LoadDraft(parsed, language));
         TextStream stream = new(language.Tokenizer, ids[^1]);
         StringBuilder text = new();
         Write(prompt);

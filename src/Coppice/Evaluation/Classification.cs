@@ -69,7 +69,7 @@ public static class Classification
             progress?.Report((i + 1.0) / data.Texts.Length);
         }
         ImmutableArray<bool> right = [.. answers.Zip(truths, (answer, truth) => answer == truth)];
-        string signature = $"texts {data.Hash[..12]}, {data.Texts.Length} of them, tokenizer {tokenizer.Hash[..12]}, context {model.ContextLength}{(activations == ActivationFormat.Int8 ? ", int8 activations" : "")}";
+        string signature = $"texts {data.Hash[..12]}, {data.Texts.Length} of them, tokenizer {tokenizer.Hash[..12]}, context {model.ContextLength}{(activations == ActivationFormat.Float32 ? "" : $", {ActivationFormats.NameOf(activations)} activations")}";
         return new ClassificationScores(Mean("accuracy", [.. right.Select(one => one ? 1.0 : 0)], signature), Mean("nll", [.. nats], signature), [.. answers], right) { Cut = cut };
     }
 

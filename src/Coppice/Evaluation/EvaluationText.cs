@@ -103,7 +103,7 @@ public sealed class EvaluationText
 
     /// <summary>The signature of a score that sums over scored tokens and divides by tokens or bytes.</summary>
     internal string SignatureOf(string reduction, ActivationFormat activations) =>
-        $"{Signature}|reduction={reduction}|activations={(activations == ActivationFormat.Int8 ? "int8" : "f32")}";
+        $"{Signature}|reduction={reduction}|activations={ActivationFormats.NameOf(activations)}";
 
     /// <summary>Each cluster's sum of a number a scored token, in the windows' order.</summary>
     internal double[] ClusterTotals<T>(ReadOnlySpan<T> tokens, Func<T, double> number)

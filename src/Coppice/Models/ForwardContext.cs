@@ -34,15 +34,15 @@ public sealed class ForwardContext(WorkerPool pool, Tape? tape = null) : Compute
     }
 
     readonly Int8Rows rounded = new();
-    (Tensor? Source, long Generation) roundedFrom;
+    (Tensor? Source, long Generation, float Range) roundedFrom;
 
-    /// <summary>x [tokens, inputs] rounded to 8 bits, once for all matrices that read it one after another.</summary>
-    internal Int8Rows Rounded(Tensor x)
+    /// <summary>x [tokens, inputs] rounded to 8 bits, within a range or each group by its own, once for all matrices that read it one after another.</summary>
+    internal Int8Rows Rounded(Tensor x, float range)
     {
-        if (roundedFrom != (x, Arena.Generation))
+        if (roundedFrom != (x, Arena.Generation, range))
         {
-            rounded.Fill(Pool, x.Data, x.Shape.Rows, x.Shape.Columns);
-            roundedFrom = (x, Arena.Generation);
+            rounded.Fill(Pool, x.Data, x.Shape.Rows, x.Shape.Columns, range);
+            roundedFrom = (x, Arena.Generation, range);
         }
         return rounded;
     }

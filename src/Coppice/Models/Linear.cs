@@ -12,6 +12,9 @@ public sealed class Linear(Weight weight, Tensor? bias = null) : MatrixLayer(wei
     /// <summary>A product with an embedding's own table: whatever replaces one replaces both.</summary>
     public Linear(Embedding table) : this(table.Weight) => tiedTo = table;
 
+    /// <summary>The layer that holds the matrix: this, or the embedding that it is tied to.</summary>
+    internal MatrixLayer Stored => tiedTo is null ? this : tiedTo;
+
     /// <summary>b [outputs], where there is one.</summary>
     public Tensor? Bias => bias;
 
@@ -48,8 +51,8 @@ public sealed class Linear(Weight weight, Tensor? bias = null) : MatrixLayer(wei
             return y;
         }
         Rows result = new(y.Data, tokens, Weight.Rows);
-        if (context.Activations == ActivationFormat.Int8 && Weight.Wants == ActivationFormat.Int8 && context.Tape is null)
-            Weight.Multiply(context.Pool, context.Rounded(x), result);
+        if (context.Activations != ActivationFormat.Float32 && Weight.Wants == ActivationFormat.Int8 && !Stored.KeepsFloatInputs && context.Tape is null)
+            Weight.Multiply(context.Pool, context.Rounded(x, context.Activations == ActivationFormat.Int8Static ? Range : Int8Rows.OwnRange), result);
         else
             Weight.Multiply(context.Pool, new Rows(x.Data, tokens, Weight.Columns), result);
         if (records)
@@ -58,6 +61,8 @@ public sealed class Linear(Weight weight, Tensor? bias = null) : MatrixLayer(wei
             y = Adapter.AddTo(y, x, context);
         return bias is null ? y : AddBias.Apply(context, y, bias);
     }
+
+    float Range => Stored.InputRange ?? throw new CoppiceException($"a matrix {Weight.Shape} has no range for its inputs, which int8-static rounds by: calibrate the model");
 
     sealed class Node : TapeNode
     {

@@ -5,7 +5,7 @@ using Coppice.Tensors;
 namespace Coppice.Models;
 
 /// <summary>Which of a model's matrices something is done to: each target is a glob over full names (<c>*.mlp.*</c>), <c>re:</c> with a regular expression, or <c>kind:</c> with a part of the model.</summary>
-static class MatrixTargets
+public static class MatrixTargets
 {
     const string Regular = "re:", Kind = "kind:";
 

@@ -5,11 +5,15 @@ using System.Runtime.Intrinsics.X86;
 namespace Coppice.Tensors.Simd;
 
 /// <summary>
-/// Rows of float32 numbers rounded for integer products: 32 neighbours of a row share a scale, x = q max|x| / 127 with q from -127 to 127, ties to even.
+/// Rows of float32 numbers rounded for integer products: 32 neighbours of a row share a scale, x = q max|x| / 127 with q from -127 to 127, ties to even; with a range that is given, all
+/// have that in place of their max|x|, and numbers beyond it are cut off.
 /// Reusable: a second fill of the same size allocates nothing.
 /// </summary>
 internal sealed unsafe class Int8Rows
 {
+    /// <summary>The range that stands for each group's own.</summary>
+    public const float OwnRange = 0;
+
     /// <summary>Numbers that share a scale.</summary>
     public const int Group = 32;
 
@@ -40,8 +44,8 @@ internal sealed unsafe class Int8Rows
 
     int Stride => Padded + Alignment;
 
-    /// <summary>Rounds x [count, columns].</summary>
-    public void Fill(WorkerPool pool, ReadOnlySpan<float> x, int count, int columns)
+    /// <summary>Rounds x [count, columns], each group by its largest number or all within a range.</summary>
+    public void Fill(WorkerPool pool, ReadOnlySpan<float> x, int count, int columns, float range = OwnRange)
     {
         if (x.Length != (long)count * columns)
             throw new ArgumentException($"Int8Rows: {x.Length} numbers for [{count}, {columns}]");
@@ -50,7 +54,7 @@ internal sealed unsafe class Int8Rows
         Reserve((count + 1L) / 2 * 2 * Stride);
         fixed (float* px = x)
         {
-            var job = new Job { Rows = this, X = px, Parts = (int)Math.Min(x.Length < WorthSharing ? 1 : pool.Threads, Math.Max(count, 1)) };
+            var job = new Job { Rows = this, X = px, Range = range, Parts = (int)Math.Min(x.Length < WorthSharing ? 1 : pool.Threads, Math.Max(count, 1)) };
             pool.Run(job.Parts, ref job);
         }
     }
@@ -72,7 +76,7 @@ internal sealed unsafe class Int8Rows
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void FillRow(float* x, int row)
+    void FillRow(float* x, int row, float range)
     {
         float* padded = stackalloc float[Group];
         int stride = Stride;
@@ -89,8 +93,8 @@ internal sealed unsafe class Int8Rows
             }
             int first, sum;
             scales[at / Group] = SimdLevel.Active == SimdLevel.Scalar
-                ? RoundScalar(from, codes + at, out first, out sum)
-                : RoundVectors(from, codes + at, out first, out sum);
+                ? RoundScalar(from, range, codes + at, out first, out sum)
+                : RoundVectors(from, range, codes + at, out first, out sum);
             if (Count == 1)
                 Widen(codes + at, wide + at);
             else
@@ -105,16 +109,17 @@ internal sealed unsafe class Int8Rows
     // Adding 1.5 * 2^23 leaves the number, rounded to nearest, in the low bits.
     const float Magic = 12582912f;
 
-    static float RoundScalar(float* x, sbyte* codes, out int first, out int sum)
+    static float RoundScalar(float* x, float range, sbyte* codes, out int first, out int sum)
     {
         float max = 0;
         for (int i = 0; i < Group; i++)
             max = MathF.Max(max, MathF.Abs(x[i]));
+        max = range == OwnRange ? max : range;
         float inverse = max > 0 ? 127 / max : 0;
         first = sum = 0;
         for (int i = 0; i < Group; i++)
         {
-            codes[i] = (sbyte)BitConverter.SingleToInt32Bits(x[i] * inverse + Magic);
+            codes[i] = (sbyte)BitConverter.SingleToInt32Bits(Math.Clamp(x[i], -max, max) * inverse + Magic);
             sum += codes[i];
             first += i < Group / 2 ? codes[i] : 0;
         }
@@ -123,13 +128,19 @@ internal sealed unsafe class Int8Rows
 
     // first: the sum of the first 16.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static float RoundVectors(float* x, sbyte* codes, out int first, out int sum)
+    static float RoundVectors(float* x, float range, sbyte* codes, out int first, out int sum)
     {
         Vector256<float> a = Vector256.Load(x), b = Vector256.Load(x + 8), c = Vector256.Load(x + 16), d = Vector256.Load(x + 24);
         Vector256<float> larger = Vector256.Max(Vector256.Max(Vector256.Abs(a), Vector256.Abs(b)), Vector256.Max(Vector256.Abs(c), Vector256.Abs(d)));
         Vector128<float> four = Vector128.Max(larger.GetLower(), larger.GetUpper());
         four = Vector128.Max(four, Vector128.Shuffle(four, Vector128.Create(2, 3, 0, 1)));
         float max = Vector128.Max(four, Vector128.Shuffle(four, Vector128.Create(1, 0, 3, 2)))[0];
+        if (range != OwnRange)
+        {
+            max = range;
+            Vector256<float> most = Vector256.Create(max), least = Vector256.Create(-max);
+            (a, b, c, d) = (Vector256.Min(Vector256.Max(a, least), most), Vector256.Min(Vector256.Max(b, least), most), Vector256.Min(Vector256.Max(c, least), most), Vector256.Min(Vector256.Max(d, least), most));
+        }
         float inverse = max > 0 ? 127 / max : 0;
         Vector256<float> factor = Vector256.Create(inverse), magic = Vector256.Create(Magic);
         Vector256<short> low = Vector256.Narrow((a * factor + magic).AsInt32(), (b * factor + magic).AsInt32());
@@ -170,13 +181,14 @@ internal sealed unsafe class Int8Rows
     {
         public Int8Rows Rows;
         public float* X;
+        public float Range;
         public int Parts;
 
         public readonly void Execute(int part)
         {
             var (first, count) = Split.Part(Rows.Count, 1, Parts, part);
             for (int row = first; row < first + count; row++)
-                Rows.FillRow(X + (nint)row * Rows.Columns, row);
+                Rows.FillRow(X + (nint)row * Rows.Columns, row, Range);
         }
     }
 }
