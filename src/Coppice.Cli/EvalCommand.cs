@@ -21,6 +21,7 @@ static class EvalCommand
     static readonly Option<int?> MaxTokens = Options.OptionalInteger("--max-tokens", "Measure on the first N tokens of the text", least: 2);
     static readonly Option<int> SpeedTokens = Options.Integer("--speed-tokens", "Tokens generated in each timed round; 0: no timing", value: 64);
 
+    static readonly Option<string?> Memory = MemoryArgument.Create();
     static readonly Option<string?> Activations = ActivationArgument.Create("What integer matrices round their inputs to while scoring; f32 unless told otherwise", "int8-static");
 
     public static Command Create()
@@ -28,7 +29,7 @@ static class EvalCommand
         Command command = new("eval", "Measures how well a model predicts a text, what compression cost it, and its size, memory and speed")
         {
             ModelArgument.Model, Base, Labelled, Data, TextArgument.Documents, Context, Stride, MinimumCharacters, MaxTokens, SpeedTokens, Activations,
-            ActivationArgument.Calibrate, ActivationArgument.Tokens, ActivationArgument.Range, ActivationArgument.FloatInputs, TextArgument.Sdk,
+            ActivationArgument.Calibrate, ActivationArgument.Tokens, ActivationArgument.Range, ActivationArgument.FloatInputs, Memory, TextArgument.Sdk,
         };
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return command;
@@ -59,6 +60,7 @@ static class EvalCommand
         ActivationArgument.Prepare(session, parsed, name, language, options.Activations, cancel);
         if (against is not null)
             ActivationArgument.Prepare(session, parsed, baseName!, against, options.Activations, cancel);
+        MemoryArgument.Apply(parsed.GetValue(Memory), language);
         Comparison? comparison = null;
         PerplexityScores scores = session.Track("scoring", ticks =>
         {
@@ -72,6 +74,7 @@ static class EvalCommand
         IReadOnlyList<Speed> speeds = Time(session, parsed.GetValue(SpeedTokens), models, text, cancel);
         EvalReport report = new(text, scores, comparison, [.. models.Select((model, i) => new ModelCost(model, speeds.ElementAtOrDefault(i)))]);
         report.Print(session);
+        MemoryArgument.Tell(session, language);
         session.Document(report.Write);
         return ExitCode.Done;
     }

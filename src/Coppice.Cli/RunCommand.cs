@@ -24,6 +24,10 @@ static class RunCommand
     static readonly Option<string?> Draft = Options.Text("--draft", "MODEL", "A faster model of the same tokenizer that guesses ahead; the text stays the model's own");
     static readonly Option<int> DraftTokens = Options.Integer("--draft-tokens", "Tokens that the draft guesses at a time", value: 4, least: 1);
 
+    static readonly Option<string[]> Cheaper = new("--cheaper") { Description = "A cheaper variant of the model that takes over between two tokens while they take longer than --target-ms; several, best first", HelpName = "MODEL" };
+    static readonly Option<double?> TargetMilliseconds = Options.OptionalNumber("--target-ms", "With --cheaper: the most milliseconds that a token should take");
+    static readonly Option<string?> Memory = MemoryArgument.Create();
+
     static readonly Option<string?> Activations = ActivationArgument.Create("What integer matrices round their inputs to; int8 unless told otherwise", "int8-static");
 
     public static Command Create()
@@ -31,7 +35,7 @@ static class RunCommand
         Command command = new("run", "Continues a text, printing it as it comes")
         {
             ModelArgument.Model, Prompt, Chat, MaxTokens, Temperature, TopK, TopP, Cache, Activations,
-            ActivationArgument.Calibrate, ActivationArgument.Tokens, ActivationArgument.Range, ActivationArgument.FloatInputs, TextArgument.Documents, TextArgument.Sdk, Draft, DraftTokens,
+            ActivationArgument.Calibrate, ActivationArgument.Tokens, ActivationArgument.Range, ActivationArgument.FloatInputs, TextArgument.Documents, TextArgument.Sdk, Draft, DraftTokens, Cheaper, TargetMilliseconds, Memory,
         };
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return command;
@@ -56,11 +60,13 @@ static class RunCommand
         ActivationArgument.Prepare(session, parsed, parsed.GetRequiredValue(ModelArgument.Model), language, activations, cancel);
         if (activations == ActivationFormat.Int8Static && parsed.GetValue(Draft) is not null)
             throw new MisuseException("--draft and --activations int8-static: a draft is not calibrated; give one of them");
+        PrecisionLadder? ladder = LoadLadder(parsed, language, session, activations, cancel);
+        MemoryArgument.Apply(parsed.GetValue(Memory), language);
         int maxTokens = parsed.GetValue(MaxTokens);
         Sampler sampler = new(language.Model.VocabularySize, sampling, new Random(session.Seed));
         int capacity = (int)Math.Min(language.Model.ContextLength, (long)ids.Count + maxTokens);
         Generator generator = new(language.Model, sampler, session.Pool, language.Tokenizer.EosId, capacity, KeyValueArgument.Of(parsed.GetValue(Cache)),
-            activations, LoadDraft(parsed, language));
+            activations, LoadDraft(parsed, language)) { Ladder = ladder };
         TextStream stream = new(language.Tokenizer, ids[^1]);
         StringBuilder text = new();
         Write(prompt);
@@ -70,6 +76,9 @@ static class RunCommand
         string why = generator.Stop switch { StopReason.EndToken => "endToken", StopReason.ContextFull => "contextFull", _ => "maxTokens" };
         session.Say(string.Create(CultureInfo.InvariantCulture,
             $"{timing.Tokens} tokens ({why}) after a prompt of {timing.PromptTokens}; first after {timing.FirstTokenSeconds:0.000} s, then {timing.TokensPerSecond:0.0} tokens/s"));
+        foreach (PrecisionSwitch change in ladder?.Switches ?? [])
+            session.Say(string.Create(CultureInfo.InvariantCulture, $"after token {change.Token + 1}: {change.From} -> {change.To} (median {1000 * change.MedianSeconds:0.00} ms a token)"));
+        MemoryArgument.Tell(session, language);
         (long guessed, long accepted) = generator.Drafted;
         if (guessed > 0)
             session.Say(string.Create(CultureInfo.InvariantCulture, $"the draft guessed {guessed} tokens, {accepted} of them right ({(double)accepted / guessed:P1})"));
@@ -82,6 +91,22 @@ static class RunCommand
             json.WriteString("stop", why);
             json.Number("firstTokenSeconds", timing.FirstTokenSeconds);
             json.Number("tokensPerSecond", timing.TokensPerSecond);
+            if (ladder is not null)
+            {
+                json.WriteStartArray("switches");
+                foreach (PrecisionSwitch change in ladder.Switches)
+                {
+                    json.WriteStartObject();
+                    json.WriteNumber("token", change.Token + 1);
+                    json.WriteString("from", change.From);
+                    json.WriteString("to", change.To);
+                    json.Number("medianSeconds", change.MedianSeconds!.Value);
+                    json.WriteEndObject();
+                }
+                json.WriteEndArray();
+            }
+            if (language.Model.OnDemand is { } onDemand)
+                MemoryArgument.Write(json, onDemand);
             if (guessed > 0)
             {
                 json.WriteNumber("draftGuessed", guessed);
@@ -117,6 +142,27 @@ static class RunCommand
         if (tokenizer.BosId is { } bos && (template is null || ids.Count == 0 || ids[0] != bos))
             ids.Insert(0, bos);
         return (text, ids);
+    }
+
+    static PrecisionLadder? LoadLadder(ParseResult parsed, LanguageModel language, Session session, ActivationFormat activations, CancellationToken cancel)
+    {
+        string[] cheaper = parsed.GetValue(Cheaper) ?? [];
+        if (cheaper.Length > 0 != parsed.GetValue(TargetMilliseconds) is > 0)
+            throw new MisuseException("--cheaper and --target-ms, a number above 0, belong together");
+        if (cheaper.Length == 0)
+            return null;
+        if (((Option[])[Draft, Memory]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
+            throw new MisuseException($"{other.Name} is for one model; give it or --cheaper");
+        List<(string, Model)> rungs = [(parsed.GetRequiredValue(ModelArgument.Model), language.Model)];
+        foreach (string name in cheaper)
+        {
+            LanguageModel variant = ModelArgument.LoadDecoder(name);
+            if (variant.Tokenizer.Hash != language.Tokenizer.Hash)
+                throw new CoppiceException($"{name}: its tokenizer is not that of {language.Source}; a variant must read and write the same tokens");
+            ActivationArgument.Prepare(session, parsed, rungs[0].Item1, variant, activations, cancel);
+            rungs.Add((name, variant.Model));
+        }
+        return new PrecisionLadder(rungs, parsed.GetValue(TargetMilliseconds)!.Value / 1000);
     }
 
     static DraftOptions? LoadDraft(ParseResult parsed, LanguageModel language)

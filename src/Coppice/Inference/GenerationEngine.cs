@@ -30,7 +30,7 @@ public sealed record GenerationEngineOptions
 /// </summary>
 public sealed class GenerationEngine
 {
-    readonly Model model;
+    Model model;
     readonly GenerationEngineOptions options;
     readonly ForwardContext context;
     readonly Batch batch = new();
@@ -88,6 +88,14 @@ public sealed class GenerationEngine
         lock (waiting)
             waiting.Enqueue(request);
         return request;
+    }
+
+    /// <summary>Has another variant of the model compute from the next step on; the texts' keys and values stay.</summary>
+    /// <exception cref="CoppiceException">It does not fit the caches.</exception>
+    public void SwitchTo(Model other)
+    {
+        PrecisionLadder.Check(model, other, other.Family);
+        model = other;
     }
 
     /// <summary>One pass of the model: a token for each text that grows, a part of the prompts of those that start.</summary>

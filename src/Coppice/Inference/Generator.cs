@@ -11,7 +11,7 @@ namespace Coppice.Inference;
 /// </summary>
 public sealed class Generator
 {
-    readonly Model model;
+    Model model;
     readonly ForwardContext context;
     readonly Continuation text;
     readonly Speculation? speculation;
@@ -51,6 +51,19 @@ public sealed class Generator
 
     /// <summary>Bytes of the key-value cache.</summary>
     public long CacheBytes => text.Cache.ByteCount;
+
+    /// <summary>What decides, while <see cref="Generate"/> runs, which variant of the model computes the next token; null leaves that to <see cref="SwitchTo"/>.</summary>
+    public PrecisionLadder? Ladder { get; init; }
+
+    /// <summary>Has another variant of the model compute from the next token on. Keys and values stay: those of earlier tokens are the earlier variant's.</summary>
+    /// <exception cref="CoppiceException">It does not fit the cache, or there is a draft, which guesses for one model.</exception>
+    public void SwitchTo(Model other)
+    {
+        if (speculation is not null)
+            throw new CoppiceException("a draft guesses for one model: switch without one");
+        PrecisionLadder.Check(model, other, other.Family);
+        model = other;
+    }
 
     /// <summary>Logits [vocabulary] of the last token read; valid until the next call.</summary>
     public ReadOnlySpan<float> Logits => logits is null ? default : logits.Data[^model.VocabularySize..];
@@ -109,6 +122,9 @@ public sealed class Generator
         while (made < maxTokens && Next(out int token))
         {
             seconds[made++] = Stopwatch.GetElapsedTime(start).TotalSeconds;
+            // The first token's time is the prompt's.
+            if (made > 1 && Ladder is not null && Ladder.Observe(seconds[made - 1]))
+                SwitchTo(Ladder.Model);
             onToken?.Invoke(token);
             cancel.ThrowIfCancellationRequested();
             start = Stopwatch.GetTimestamp();

@@ -38,6 +38,9 @@ public abstract class Model : Layer
     /// <summary>Hidden states [tokens, width] of the last block to logits [tokens, vocabulary].</summary>
     public abstract Tensor Head(Tensor hidden, ForwardContext context);
 
+    /// <summary>What keeps the memory of the blocks' matrices under a limit; null holds all of them once they were used.</summary>
+    public BlocksOnDemand? OnDemand { get; set; }
+
     /// <summary>Logits [tokens, vocabulary]; of a classifier [sequences, classes].</summary>
     public Tensor Forward(Batch batch, ForwardContext context) => Head(HeadInput(Hidden(batch, context), batch, context), context);
 
@@ -73,6 +76,7 @@ public abstract class Model : Layer
         Check(batch);
         for (int i = 0; i < Blocks.Count; i++)
         {
+            OnDemand?.Enter(i, context.Pool);
             // Without a tape nothing inside a block outlives it but its result, which is kept in the block's first rental.
             hidden = context.Tape is null ? Settled(Blocks[i], hidden, batch, i, context)
                 : context.Keeps == KeptActivations.BlockInputs ? CheckpointedBlock.Apply(context, Blocks[i], hidden, batch, i)

@@ -15,6 +15,12 @@ public abstract class PackedWeight(int rows, int columns) : Weight(rows, columns
     /// <summary>The matrix as the kernels want it; every number is the one that <see cref="Weight.Unpack"/> gives.</summary>
     private protected abstract PanelProduct Pack(WorkerPool pool);
 
+    /// <summary>Makes the copy now, in a slot's memory.</summary>
+    internal void Pack(WorkerPool pool, PanelSlot slot) => product = PanelMemory.Into(slot, () => Pack(pool));
+
+    /// <summary>Lets go of the copy; the next product makes it again.</summary>
+    internal void Drop() => product = null;
+
     /// <inheritdoc/>
     public sealed override void Multiply(WorkerPool pool, Rows x, Rows y)
     {

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Coppice.Formats;
 using Coppice.Text;
 
 namespace Coppice.Tests.Cli;
@@ -64,5 +65,38 @@ public sealed class RunTests
         Assert.Equal(drafted.GetProperty("draftGuessed").GetInt64(), drafted.GetProperty("draftAccepted").GetInt64());
         Assert.False(alone.TryGetProperty("draftGuessed", out _));
         Assert.Contains("(100.0 %)", CommandLine.Run([.. line, "--draft", tiny.Model]).Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_cheaper_variant_takes_over_and_is_told_of()
+    {
+        using TinyFolder tiny = new();
+        string cheap = tiny["cheap.gguf"];
+        tiny.Language.SaveGguf(cheap, GgmlType.Q8_0);
+        string[] line = ["run", tiny.Model, "--prompt", "the cat", "--max-tokens", "25", "--cheaper", cheap, "--target-ms", "0.000001"];
+        JsonElement json = CommandLine.Json(line);
+        JsonElement change = Assert.Single(json.GetProperty("switches").EnumerateArray());
+        Assert.Equal((17, tiny.Model, cheap), (change.GetProperty("token").GetInt32(), change.GetProperty("from").GetString(), change.GetProperty("to").GetString()));
+        Assert.Contains($"after token 17: {tiny.Model} -> {cheap} (median", CommandLine.Run(line).Error, StringComparison.Ordinal);
+        Assert.Equal(2, CommandLine.Run("run", tiny.Model, "--prompt", "the cat", "--cheaper", cheap).Code);
+    }
+
+    [Fact]
+    public void Under_a_limit_of_memory_the_text_is_the_same_and_static_activations_need_a_text()
+    {
+        using TinyFolder tiny = new(layers: 4);
+        string file = tiny["q8.gguf"];
+        tiny.Language.SaveGguf(file, GgmlType.Q8_0);
+        string[] line = ["run", file, "--prompt", "the cat", "--max-tokens", "9"];
+        JsonElement whole = CommandLine.Json([.. line, "--memory", "1GB"]);
+        long all = whole.GetProperty("matrixBytes").GetInt64();
+        JsonElement capped = CommandLine.Json([.. line, "--memory", $"{all * 4 / 5}"]);
+        Assert.Equal(whole.GetProperty("text").GetString(), capped.GetProperty("text").GetString());
+        Assert.InRange(capped.GetProperty("matrixBytes").GetInt64(), 1, all * 4 / 5);
+        Assert.True(capped.GetProperty("blockReads").GetInt64() > 4);
+        Assert.Equal(1, CommandLine.Run([.. line, "--memory", "100"]).Code);
+        Assert.Equal(2, CommandLine.Run([.. line, "--activations", "int8-static"]).Code);
+        Assert.Equal(0, CommandLine.Run([.. line, "--activations", "int8-static", "--calibrate", tiny.Text, "--float-inputs", "*.down_proj"]).Code);
+        Assert.Equal(2, CommandLine.Run([.. line, "--calibrate", tiny.Text]).Code);
     }
 }

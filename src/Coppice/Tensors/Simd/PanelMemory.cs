@@ -12,9 +12,27 @@ internal static unsafe class PanelMemory
     static readonly WeakReference<byte[]> last = new(null!);
     static long used;
 
+    [ThreadStatic] static PanelSlot? slot;
+
+    /// <summary>Does what takes room on this thread, and has the room come from a slot.</summary>
+    public static T Into<T>(PanelSlot into, Func<T> work)
+    {
+        slot = into;
+        try
+        {
+            return work();
+        }
+        finally
+        {
+            slot = null;
+        }
+    }
+
     /// <summary>Room for <paramref name="bytes"/>, on a cache line's boundary, valid for as long as <paramref name="owner"/> is held.</summary>
     public static byte* Take(int bytes, out byte[] owner)
     {
+        if (slot is not null)
+            return Start(owner = slot.Take(bytes + Alignment));
         if (bytes < Small)
             return Start(owner = GC.AllocateArray<byte>(bytes + Alignment, pinned: true));
         lock (gate)
