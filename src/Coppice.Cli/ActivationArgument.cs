@@ -13,7 +13,7 @@ static class ActivationArgument
 
     public static readonly Option<string?> Calibrate = Options.Text("--calibrate", "TEXT", $"With --activations int8-static: the text that ranges are found on: {TextArgument.Specs}; sdk:train for grove");
     public static readonly Option<int> Tokens = Options.Integer("--calibration-tokens", "Tokens of it, drawn with --seed", value: DefaultTokens, least: 1);
-    public static readonly Option<string?> Range = Options.Choice("--range", "Where a static range ends; squaredError unless told otherwise", "absMax", "percentile", "squaredError");
+    public static readonly Option<string?> Range = Options.Choice("--range", "Where a static range ends; absMax unless told otherwise", "absMax", "percentile", "squaredError");
     public static readonly Option<string[]> FloatInputs = new("--float-inputs") { Description = "Matrices whose inputs stay floats: a glob over names, re: or kind:; may be given several times", HelpName = "TARGET" };
 
     public static Option<string?> Create(string description, params string[] more) => Options.Choice("--activations", description, ["f32", "int8", .. more]);
@@ -38,7 +38,7 @@ static class ActivationArgument
             return;
         string text = parsed.GetValue(Calibrate) ?? (ModelArgument.IsGrove(name) ? "sdk:train" : throw new MisuseException($"--calibrate is missing, the text that int8-static finds its ranges on: {TextArgument.Specs}"));
         IReadOnlyList<int[]> sequences = CalibrationText.Draw(TextArgument.Open(text, parsed, cancel), language.Tokenizer, language.Model.ContextLength, parsed.GetValue(Tokens), session.Seed);
-        RangeRule rule = parsed.GetValue(Range) switch { "absMax" => RangeRule.AbsMax, "percentile" => RangeRule.Percentile, _ => RangeRule.SquaredError };
+        RangeRule rule = parsed.GetValue(Range) switch { "percentile" => RangeRule.Percentile, "squaredError" => RangeRule.SquaredError, _ => RangeRule.AbsMax };
         session.Track("finding ranges", ticks =>
         {
             ActivationRanges.Gather(language.Model, sequences, session.Pool, cancel).ApplyTo(language.Model, rule);

@@ -12,17 +12,19 @@ namespace Coppice.Inference;
 public sealed record PrecisionSwitch(long Token, string From, string To, double? MedianSeconds);
 
 /// <summary>
-/// A model and cheaper variants of it, in order: under load the next cheaper one serves, and back. It steps down once the median of the last tokens is above the target, and up once that median, times what the next
-/// better variant has to read more, would be below <see cref="Margin"/> of it: generation takes as long as reading the weights, so that a switch is not taken back at once. Not thread-safe.
+/// A model and cheaper variants of it, in order: under load the next cheaper one serves, and back. It steps down once the median of the last tokens is above the target, and up once that median, times what the better
+/// variant was slower by when it was left, would be below <see cref="Margin"/> of it, so that a switch is not taken back at once. Slower by at most what it has to read more: a load that ends just then is not held
+/// against it. Not thread-safe.
 /// </summary>
 public sealed class PrecisionLadder
 {
     readonly (string Name, Model Model)[] rungs;
-    readonly double[] window, sorted;
+    readonly double[] window, sorted, slower;
     readonly List<PrecisionSwitch> switches = [];
     readonly double target;
     int rung, filled;
     long tokens;
+    double? left;
 
     /// <param name="rungs">The best first. All share one cache: the same heads, blocks, vocabulary and context.</param>
     /// <param name="targetSeconds">The most that a token should take.</param>
@@ -35,7 +37,7 @@ public sealed class PrecisionLadder
         foreach ((string name, Model model) in rungs.Skip(1))
             Check(rungs[0].Model, model, name);
         (this.rungs, target) = ([.. rungs], targetSeconds);
-        (this.window, sorted) = (new double[window], new double[window]);
+        (this.window, sorted, slower) = (new double[window], new double[window], [.. rungs.Select((_, i) => MostSlower(i))]);
     }
 
     /// <summary>The share of the target that the next better variant has to be expected below.</summary>
@@ -59,10 +61,20 @@ public sealed class PrecisionLadder
         window.CopyTo(sorted, 0);
         Array.Sort(sorted);
         double median = (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
+        if (left is { } before)
+            slower[rung] = Math.Min(MostSlower(rung), Math.Max(1, before / median));
+        left = null;
         if (median > target && rung < rungs.Length - 1)
-            return Take(rung + 1, median);
-        return rung > 0 && median * rungs[rung - 1].Model.ByteCount / rungs[rung].Model.ByteCount < Margin * target && Take(rung - 1, median);
+        {
+            Take(rung + 1, median);
+            left = median;
+            return true;
+        }
+        return rung > 0 && median * slower[rung] < Margin * target && Take(rung - 1, median);
     }
+
+    // Generation takes no longer than in proportion to the weights that it reads.
+    double MostSlower(int rung) => rung == 0 ? 1 : Math.Max(1, (double)rungs[rung - 1].Model.ByteCount / rungs[rung].Model.ByteCount);
 
     /// <summary>Takes a variant by its name.</summary>
     /// <exception cref="CoppiceException">There is none of that name.</exception>
@@ -88,7 +100,7 @@ public sealed class PrecisionLadder
     bool Take(int next, double? median)
     {
         switches.Add(new PrecisionSwitch(tokens, rungs[rung].Name, rungs[next].Name, median));
-        (rung, filled) = (next, 0);
+        (rung, filled, left) = (next, 0, null);
         return true;
     }
 }

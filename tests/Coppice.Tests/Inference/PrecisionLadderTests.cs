@@ -46,6 +46,18 @@ public sealed class PrecisionLadderTests : IDisposable
     }
 
     [Fact]
+    public void What_the_better_variant_was_slower_by_when_it_was_left_decides_when_it_is_taken_back()
+    {
+        PrecisionLadder ladder = new([("best", best), ("cheap", cheap)], targetSeconds: 1, window: 1);
+        Assert.True(ladder.Observe(1.2));
+        Assert.False(ladder.Observe(1));
+        // A fifth slower: 0.84 is expected, then 0.72.
+        Assert.False(ladder.Observe(0.7));
+        Assert.True(ladder.Observe(0.6));
+        Assert.Same(best, ladder.Model);
+    }
+
+    [Fact]
     public void After_a_switch_logits_are_those_of_the_other_model_on_the_same_cache()
     {
         int[] ids = [.. Enumerable.Range(0, 30).Select(i => i * 97 % 280)];
