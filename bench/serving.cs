@@ -1,7 +1,7 @@
 #:project Grove/Grove.csproj
 #:property PublishAot=false
 // What serving in fewer bits costs and gains: caches, activations, variants under load, blocks on demand: the tables of docs/results/grove-serving.md.
-//   dotnet run -c Release bench/serving.cs
+//   dotnet run -c Release bench/serving.cs [caches] [activations] [ladder] [memory]
 using System.Diagnostics;
 using Coppice.Bench;
 using Coppice.Evaluation;
@@ -19,36 +19,45 @@ string folder = Directory.CreateTempSubdirectory("serving-").FullName;
 try
 {
     Title("What serving in fewer bits costs", "serving.cs");
-    Caches();
+    if (Wanted("caches"))
+        Caches();
     string q8 = Path.Combine(folder, "q8_0.gguf"), q4 = Path.Combine(folder, "q4_0.gguf");
     grove.Base.SaveGguf(q8, GgmlType.Q8_0, grove.Pool);
     grove.Base.SaveGguf(q4, GgmlType.Q4_0, grove.Pool);
-    Activations(q8, q4);
-    Ladder(q8, q4);
-    OnDemand();
+    if (Wanted("activations"))
+        Activations(q8, q4);
+    if (Wanted("ladder"))
+        Ladder(q8, q4);
+    if (Wanted("memory"))
+        OnDemand();
 }
 finally
 {
     Directory.Delete(folder, recursive: true);
 }
 
+bool Wanted(string part) => args.Length == 0 || args.Contains(part);
+
 // A token behind a long text, formats in turn.
 void Caches()
 {
-    const int Tokens = 48, Rounds = 3;
+    const int Tokens = 8, Rounds = 15;
+    // One thread, which other programs on the machine disturb least.
+    using WorkerPool one = new(1);
     DecoderConfig config = new() { HiddenSize = 512, IntermediateSize = 1024, LayerCount = 2, HeadCount = 8, KeyValueHeadCount = 8, HeadWidth = 64, VocabularySize = 256, ContextLength = 8192 };
     Model model = Initialization.Random(config, Seed);
-    Print($"\n## Keys and values behind a long text\n\nA random model of {config.LayerCount} blocks, {config.HeadCount} heads of {config.HeadWidth} each with keys and values of its own; the median of {Tokens * Rounds} tokens, formats in turn.\n");
+    Print($"\n## Keys and values behind a long text\n\nA random model of {config.LayerCount} blocks, {config.HeadCount} heads of {config.HeadWidth} each with keys and values of its own, on one thread; the median of {(Tokens - 1) * Rounds} tokens, formats in turn.\n");
     Print($"| tokens before | --kv | cache | a token | of f16 |\n| ---: | --- | ---: | ---: | ---: |");
     KeyValueFormat[] formats = [KeyValueFormat.Float16, KeyValueFormat.Int8, KeyValueFormat.Int4, KeyValueFormat.Int4Token];
     foreach (int before in new[] { 256, 1024, 4096 })
     {
         int[] text = [.. Enumerable.Range(0, before).Select(i => i * 97 % 256)];
-        Generator[] generators = [.. formats.Select(format => new Generator(model, new Sampler(), grove.Pool, capacity: before + Tokens * (Rounds + 1), cache: format))];
+        Generator[] generators = [.. formats.Select(format => new Generator(model, new Sampler(), one, capacity: before + (Tokens + 1) * (Rounds + 1), cache: format))];
         List<double>[] seconds = [.. formats.Select(_ => new List<double>())];
         for (int round = -1; round < Rounds; round++)
-            for (int i = 0; i < formats.Length; i++)
+            for (int turn = 0; turn < formats.Length; turn++)
             {
+                int i = (turn + round + 1) % formats.Length;
                 GenerationTiming timing = round < 0 ? generators[i].Generate(text, Tokens) : generators[i].Generate([1], Tokens);
                 if (round >= 0)
                     seconds[i].AddRange(timing.LaterSeconds);
@@ -92,22 +101,23 @@ void Activations(params string[] models)
     }
 }
 
-// Without load, with as many busy threads as there are cores, and without again.
+// Without load, with twice as many busy threads as there are cores, and without again.
 void Ladder(string best, string cheap)
 {
+    using WorkerPool one = new(1);
     (string, Model)[] rungs = [("q8_0", LanguageModel.Load(best).Model), ("q4_0", LanguageModel.Load(cheap).Model)];
-    IReadOnlyList<Speed> speeds = SpeedProbe.Measure([.. rungs.Select(rung => rung.Item2)], [0, 1, 2], grove.Pool);
+    IReadOnlyList<Speed> speeds = SpeedProbe.Measure([.. rungs.Select(rung => rung.Item2)], [0, 1, 2], one);
     double target = 1.4 * speeds[0].TokenSeconds.Median;
     PrecisionLadder ladder = new(rungs, target);
-    Print($"\n## Variants under load\n\nOn grove. Median of a token: q8_0 {1000 * speeds[0].TokenSeconds.Median:0.000} ms, q4_0 {1000 * speeds[1].TokenSeconds.Median:0.000} ms; the target is {1000 * target:0.000} ms. Twice 240 tokens each: quiet, with {Environment.ProcessorCount} busy threads beside, quiet.\n");
+    Print($"\n## Variants under load\n\nOn grove, one thread. Median of a token: q8_0 {1000 * speeds[0].TokenSeconds.Median:0.000} ms, q4_0 {1000 * speeds[1].TokenSeconds.Median:0.000} ms; the target is {1000 * target:0.000} ms. Twice 240 tokens each: quiet, with {2 * Environment.ProcessorCount} busy threads beside, quiet.\n");
     Print($"| after token | from | to | median |\n| ---: | --- | --- | ---: |");
     foreach (bool isBusy in new[] { false, true, false })
     {
         using CancellationTokenSource quiet = new();
-        Thread[] load = [.. Enumerable.Range(0, isBusy ? Environment.ProcessorCount : 0).Select(_ => new Thread(() => { while (!quiet.IsCancellationRequested) Thread.SpinWait(1000); }))];
+        Thread[] load = [.. Enumerable.Range(0, isBusy ? 2 * Environment.ProcessorCount : 0).Select(_ => new Thread(() => { while (!quiet.IsCancellationRequested) Thread.SpinWait(1000); }))];
         Array.ForEach(load, thread => thread.Start());
         for (int text = 0; text < 2; text++)
-            new Generator(ladder.Model, new Sampler(), grove.Pool) { Ladder = ladder }.Generate([0, 1 + text, 2], 240);
+            new Generator(ladder.Model, new Sampler(), one) { Ladder = ladder }.Generate([0, 1 + text, 2], 240);
         quiet.Cancel();
         Array.ForEach(load, thread => thread.Join());
     }

@@ -14,15 +14,17 @@ public sealed record PrecisionSwitch(long Token, string From, string To, double?
 /// <summary>
 /// A model and cheaper variants of it, in order: under load the next cheaper one serves, and back. It steps down once the median of the last tokens is above the target, and up once that median, times what the better
 /// variant was slower by when it was left, would be below <see cref="Margin"/> of it, so that a switch is not taken back at once. Slower by at most what it has to read more: a load that ends just then is not held
-/// against it. Not thread-safe.
+/// against it; but each time that it has to be left again as soon as it came, twice as many tokens pass before it is tried again. Not thread-safe.
 /// </summary>
 public sealed class PrecisionLadder
 {
+    const int MostWindows = 64;
+
     readonly (string Name, Model Model)[] rungs;
     readonly double[] window, sorted, slower;
     readonly List<PrecisionSwitch> switches = [];
     readonly double target;
-    int rung, filled;
+    int rung, filled, wait;
     long tokens;
     double? left;
 
@@ -36,7 +38,7 @@ public sealed class PrecisionLadder
             throw new CoppiceException(string.Create(CultureInfo.InvariantCulture, $"precision ladder: {rungs.Count} variants, {targetSeconds} s a token over {window} tokens, wanted two variants or more, and more than 0"));
         foreach ((string name, Model model) in rungs.Skip(1))
             Check(rungs[0].Model, model, name);
-        (this.rungs, target) = ([.. rungs], targetSeconds);
+        (this.rungs, target, wait) = ([.. rungs], targetSeconds, window);
         (this.window, sorted, slower) = (new double[window], new double[window], [.. rungs.Select((_, i) => MostSlower(i))]);
     }
 
@@ -66,11 +68,12 @@ public sealed class PrecisionLadder
         left = null;
         if (median > target && rung < rungs.Length - 1)
         {
+            wait = switches.Count > 0 && filled <= 2 * window.Length ? Math.Min(2 * wait, MostWindows * window.Length) : window.Length;
             Take(rung + 1, median);
             left = median;
             return true;
         }
-        return rung > 0 && median * slower[rung] < Margin * target && Take(rung - 1, median);
+        return rung > 0 && filled >= wait && median * slower[rung] < Margin * target && Take(rung - 1, median);
     }
 
     // Generation takes no longer than in proportion to the weights that it reads.

@@ -58,6 +58,23 @@ public sealed class PrecisionLadderTests : IDisposable
     }
 
     [Fact]
+    public void A_better_variant_that_has_to_be_left_at_once_is_tried_again_after_twice_as_many_tokens()
+    {
+        PrecisionLadder ladder = new([("best", best), ("cheap", cheap)], targetSeconds: 1, window: 1);
+        foreach (int tokens in (int[])[1, 2, 4, 8])
+        {
+            Assert.True(ladder.Observe(5));
+            for (int i = 1; i < tokens; i++)
+                Assert.False(ladder.Observe(0.1));
+            Assert.True(ladder.Observe(0.1));
+        }
+        for (int i = 0; i < 3; i++)
+            Assert.False(ladder.Observe(0.5));
+        Assert.True(ladder.Observe(5));
+        Assert.True(ladder.Observe(0.1));
+    }
+
+    [Fact]
     public void After_a_switch_logits_are_those_of_the_other_model_on_the_same_cache()
     {
         int[] ids = [.. Enumerable.Range(0, 30).Select(i => i * 97 % 280)];

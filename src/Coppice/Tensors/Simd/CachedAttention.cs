@@ -24,6 +24,9 @@ internal static unsafe class CachedAttention
     /// <summary>Keys that are decoded at a time; a multiple of 64.</summary>
     const int ChunkKeys = 256;
 
+    /// <summary>The same for a few rows of 4-bit codes: what is decoded is read once more, and from the first cache.</summary>
+    const int FewChunkKeys = 64;
+
     /// <summary>Keys whose values are fetched ahead.</summary>
     const int FetchedKeys = 32;
 
@@ -221,8 +224,8 @@ internal static unsafe class CachedAttention
                 new ReadOnlySpan<float>(q + At(row), width).CopyTo(new Span<float>(queries + row * width, width));
             if (!IsPacked)
                 FewScores<TN>(queries, keyPanels, keys, scores, ld);
-            for (int first = 0; IsPacked && first < keys; first += ChunkKeys)
-                FewScores<Float32Numbers>(queries, (byte*)DecodeKeys(first, Math.Min(first + ChunkKeys, keys), chunk), Math.Min(ChunkKeys, keys - first), scores + first, ld);
+            for (int first = 0; IsPacked && first < keys; first += FewChunkKeys)
+                FewScores<Float32Numbers>(queries, (byte*)DecodeKeys(first, Math.Min(first + FewChunkKeys, keys), chunk), Math.Min(FewChunkKeys, keys - first), scores + first, ld);
         }
 
         void FewScores<TM>(float* queries, byte* panels, int count, float* scores, int ld) where TM : struct, IKeyValueNumbers
@@ -241,9 +244,9 @@ internal static unsafe class CachedAttention
         {
             if (!IsPacked)
                 FewOutputs<TN>(weights, ld, valuePanels, cache.ValuePanelBytes, keys, outputs, widthRoom, Accumulate.Overwrite);
-            for (int first = 0; IsPacked && first < keys; first += ChunkKeys)
+            for (int first = 0; IsPacked && first < keys; first += FewChunkKeys)
             {
-                int count = Math.Min(ChunkKeys, keys - first);
+                int count = Math.Min(FewChunkKeys, keys - first);
                 DecodeValues(first, count, chunk);
                 FewOutputs<Float32Numbers>(weights + first, ld, (byte*)chunk, (nint)count * Panel * sizeof(float), count, outputs, widthRoom, first == 0 ? Accumulate.Overwrite : Accumulate.Add);
             }
