@@ -66,7 +66,8 @@ static class RunCommand
         Sampler sampler = new(language.Model.VocabularySize, sampling, new Random(session.Seed));
         int capacity = (int)Math.Min(language.Model.ContextLength, (long)ids.Count + maxTokens);
         Generator generator = new(language.Model, sampler, session.Pool, language.Tokenizer.EosId, capacity, KeyValueArgument.Of(parsed.GetValue(Cache)),
-            activations, LoadDraft(parsed, language)) { Ladder = ladder };
+            activations, LoadDraft(parsed, language))
+        { Ladder = ladder };
         TextStream stream = new(language.Tokenizer, ids[^1]);
         StringBuilder text = new();
         Write(prompt);
