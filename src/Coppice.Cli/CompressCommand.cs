@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Coppice.Compression;
+using Coppice.Compression.Budget;
 using Coppice.Compression.Quantize;
 using Coppice.Models;
 
@@ -21,7 +22,7 @@ static class CompressCommand
     {
         Command command = new("compress", "Runs a recipe over a model; interrupted, the same command goes on after the last finished block")
         {
-            ModelArgument.Model, RecipePath, Preset, Calibrate, CalibrationTokens, Output, AllowRequantize,
+            ModelArgument.Model, RecipePath, Preset, BudgetOption.Budget, BudgetOption.Among, BudgetOption.Tokens, Calibrate, CalibrationTokens, Output, AllowRequantize,
             Gates.MaxKl, Gates.MaxSize, Gates.Measure, Gates.MeasureTokens, TextArgument.Documents, TextArgument.Sdk,
         };
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
@@ -31,17 +32,19 @@ static class CompressCommand
     static int Run(ParseResult parsed, CancellationToken cancel)
     {
         using Session session = new(parsed);
-        Recipe recipe = ReadRecipe(parsed);
         string name = parsed.GetRequiredValue(ModelArgument.Model);
         CompressedOutput output = new(parsed.GetRequiredValue(Output), parsed.GetValue(AllowRequantize));
+        Recipe? given = BudgetOption.Wanted(parsed) is null ? ReadRecipe(parsed) : null;
         output.CheckTarget(name);
-        output.CheckBlocks(recipe.Steps.OfType<GgufBlock>().Count(), "steps");
+        output.CheckBlocks(given?.Steps.OfType<GgufBlock>().Count() ?? 0, "steps");
         string[] texts = CalibrationSpecs(name, parsed);
         bool isGiven = parsed.GetValue(Calibrate) is { Length: > 0 };
         Gates gates = new(parsed, texts);
 
         using OpenModel model = OpenModel.Open(ModelArgument.PathOf(name));
         LanguageModel language = model.Language;
+        BudgetResult? budget = BudgetOption.Search(session, language, name, texts, output, parsed, cancel);
+        Recipe recipe = given ?? budget!.Recipe;
         bool rounds = output.IsGguf ? StreamedRounding.Rounds(recipe) : StreamedIntegers.Rounds(recipe);
         if (rounds && !isGiven && (output.IsGguf ? StreamedRounding.Streams(language.Model) : StreamedIntegers.Streams(language.Model)))
             return RunStreamed(session, recipe, language, output, gates, parsed, cancel);
@@ -66,7 +69,7 @@ static class CompressCommand
             IReadOnlyList<GgufRounding> roundings = output.Build(language with { Model = report.Model }, journal, session.Pool);
             foreach (GgufRounding rounding in roundings)
                 session.Say($"rounded again: {rounding.Tensor}, {rounding.From} to {rounding.To}");
-            CompressResult result = new(recipe, report, output, gates.Measured(session, output.Built!, name, parsed, cancel));
+            CompressResult result = new(recipe, report, output, gates.Measured(session, output.Built!, name, parsed, cancel)) { Budget = budget };
             gates.Check(result, journal);
             output.Publish();
             journal.Delete();

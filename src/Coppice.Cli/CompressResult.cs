@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Coppice.Compression;
+using Coppice.Compression.Budget;
 using Coppice.Evaluation;
 
 namespace Coppice.Cli;
@@ -8,6 +9,9 @@ namespace Coppice.Cli;
 /// <summary>What coppice compress did, for people and for scripts.</summary>
 sealed record CompressResult(Recipe Recipe, CompressionReport Report, CompressedOutput Output, Comparison? Comparison)
 {
+    /// <summary>The search that found the recipe, or null.</summary>
+    public BudgetResult? Budget { get; init; }
+
     static readonly CultureInfo Culture = CultureInfo.InvariantCulture;
 
     // "model.layers.3.mlp.up_proj" -> "up_proj"
@@ -71,6 +75,12 @@ sealed record CompressResult(Recipe Recipe, CompressionReport Report, Compressed
         foreach (string note in Report.Notes)
             json.WriteStringValue(note);
         json.WriteEndArray();
+        if (Budget is not null)
+        {
+            json.WriteStartObject("budget");
+            Budget.Write(json);
+            json.WriteEndObject();
+        }
         json.WriteNumber("scoreBytes", Report.ScoreBytes);
         json.WriteNumber("resumedBlocks", Report.ResumedBlocks);
         if (Comparison is not null)

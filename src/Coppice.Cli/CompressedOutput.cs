@@ -39,6 +39,24 @@ sealed class CompressedOutput(string path, bool allowRequantize)
             throw new CoppiceException($"{Path}: {blocks} {what} give GGUF blocks, which a Hugging Face folder cannot hold exactly; write NAME.gguf, or round them to f16 with --allow-requantize");
     }
 
+    /// <summary>The bytes that a model takes as it is written: it is, beside its place, and taken away again.</summary>
+    public long Measure(LanguageModel language)
+    {
+        string place = IsGguf ? System.IO.Path.ChangeExtension(Path, ".measured.gguf") : Path + ".measured";
+        try
+        {
+            if (IsGguf)
+                language.SaveGguf(place);
+            else
+                language.Save(place);
+            return MemoryProbe.DiskBytes(place);
+        }
+        finally
+        {
+            Remove(place);
+        }
+    }
+
     /// <summary>Writes everything, in the journal's folder.</summary>
     /// <returns>What was rounded a second time.</returns>
     public IReadOnlyList<GgufRounding> Build(LanguageModel language, Journal journal, WorkerPool pool)
@@ -81,11 +99,13 @@ sealed class CompressedOutput(string path, bool allowRequantize)
     }
 
     /// <summary>Takes away what was built and not published.</summary>
-    public void Discard()
+    public void Discard() => Remove(Built);
+
+    static void Remove(string? place)
     {
-        if (File.Exists(Built))
-            File.Delete(Built);
-        else if (Directory.Exists(Built))
-            Directory.Delete(Built, recursive: true);
+        if (File.Exists(place))
+            File.Delete(place);
+        else if (Directory.Exists(place))
+            Directory.Delete(place, recursive: true);
     }
 }

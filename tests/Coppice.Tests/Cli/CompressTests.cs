@@ -46,6 +46,22 @@ public sealed class CompressTests : IDisposable
     }
 
     [Fact]
+    public void A_budget_of_bytes_holds_for_the_file_that_is_written()
+    {
+        JsonElement smallest = CommandLine.Json("compress", tiny.Model, "--budget", "7bpw", "--calibrate", tiny.Text, "--documents", "line", "-o", tiny["small"]);
+        long budget = smallest.GetProperty("bytes").GetInt64() + 2000;
+        JsonElement json = CommandLine.Json("compress", tiny.Model, "--budget", $"{budget}B", "--calibrate", tiny.Text, "--documents", "line", "-o", tiny["out"]);
+        Assert.InRange(json.GetProperty("bytes").GetInt64(), budget - 4000, budget);
+        JsonElement[] front = [.. json.GetProperty("budget").GetProperty("front").EnumerateArray()];
+        Assert.Single(front, point => point.GetProperty("name").GetString() == "chosen");
+        Assert.Equal(["out", "small"], tiny.Others.Order());
+
+        Assert.Contains("--budget measures on text; --calibrate is missing", CommandLine.Run("compress", tiny.Model, "--budget", "4bpw", "-o", tiny["out"]).FailsInOneLine(2), StringComparison.Ordinal);
+        Assert.Contains("--budget is given beside --recipe or --to", CommandLine.Run("compress", tiny.Model, "--budget", "4bpw", "--to", "int4", "-o", tiny["out"]).FailsInOneLine(2), StringComparison.Ordinal);
+        Assert.Contains("--among is for --budget", CommandLine.Run("compress", tiny.Model, "--among", "int4", "-o", tiny["out"]).FailsInOneLine(2), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Text_that_was_seen_before_is_no_measure()
     {
         Outcome outcome = CommandLine.Run("compress", tiny.Model, "--to", "sparse50", "--calibrate", tiny.Text, "--documents", "line", "--measure", tiny.Text, "-o", tiny["out"]);

@@ -1,5 +1,4 @@
 using System.Numerics.Tensors;
-using Coppice.Evaluation;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Weights;
@@ -80,9 +79,7 @@ internal static class Allocator
             try
             {
                 var blocks = matrices.GroupBy(matrix => BlockOf(matrix.Name)).ToList();
-                IReadOnlyList<int[]> text = Few(whole.Sequences);
-                ForwardContext context = new(whole.Pool);
-                float[][] wanted = [.. text.Select(sequence => Logits(whole.Model, sequence, context))];
+                KlSlice slice = new(whole.Model, whole.Sequences, KlTokens, whole.Pool);
                 List<(double Share, double Error)[]> curves = [];
                 foreach (var block in blocks)
                 {
@@ -96,7 +93,7 @@ internal static class Allocator
                             whole.Cancel.ThrowIfCancellationRequested();
                             foreach (((_, MatrixLayer layer), int i) in block.Select((matrix, i) => (matrix, i)))
                                 layer.Weight = Masked(before[i], Pruning.Rows(whole.Pool, scores[i], before[i].Columns, share, null));
-                            curve.Add((share, text.Zip(wanted).Sum(pair => Kl(pair.Second, Logits(whole.Model, pair.First, context), whole.Model.VocabularySize))));
+                            curve.Add((share, slice.Of(whole.Model, whole.Cancel).Kl));
                         }
                     }
                     finally
@@ -139,37 +136,5 @@ internal static class Allocator
             if (!keep[i])
                 numbers[i] = 0;
         return new DenseWeight(Tensor.From(weight.Shape, numbers));
-    }
-
-    static IReadOnlyList<int[]> Few(IEnumerable<int[]> sequences)
-    {
-        List<int[]> few = [];
-        int left = KlTokens;
-        foreach (int[] sequence in sequences)
-        {
-            if (left <= 0)
-                break;
-            few.Add(sequence[..Math.Min(left, sequence.Length)]);
-            left -= sequence.Length;
-        }
-        return few;
-    }
-
-    static float[] Logits(Model model, int[] sequence, ForwardContext context)
-    {
-        Batch batch = new();
-        batch.Add(sequence);
-        float[] logits = model.Forward(batch, context).Data.ToArray();
-        context.Reset();
-        return logits;
-    }
-
-    static double Kl(float[] wanted, float[] found, int vocabulary)
-    {
-        double sum = 0;
-        double[] one = new double[vocabulary], other = new double[vocabulary];
-        for (int row = 0; row < wanted.Length; row += vocabulary)
-            sum += KlDivergence.Of(wanted.AsSpan(row, vocabulary), found.AsSpan(row, vocabulary), one, other);
-        return sum;
     }
 }

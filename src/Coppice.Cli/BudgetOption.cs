@@ -1,0 +1,106 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using Coppice.Compression;
+using Coppice.Compression.Budget;
+using Coppice.Evaluation;
+using Coppice.Models;
+using Coppice.Text;
+using Coppice.Weights;
+
+namespace Coppice.Cli;
+
+/// <summary>--budget: the recipe is searched for.</summary>
+static class BudgetOption
+{
+    public static readonly Option<string?> Budget = Options.Text("--budget", "B", "In place of a recipe: choose for each matrix among several so that the result fits 3.5bpw, 60MB or 30ms/token and loses least");
+    public static readonly Option<string?> Among = Options.Text("--among", "LIST", "What --budget chooses among: presets and recipe files, with commas between them");
+    public static readonly Option<int> Tokens = Options.Integer("--budget-tokens", "Tokens that --budget measures KL on", value: 2048, least: 2);
+
+    static readonly CultureInfo Culture = CultureInfo.InvariantCulture;
+
+    // Types of llama.cpp, and for inputs that their blocks do not divide the nearest in size.
+    static readonly (string Type, string Otherwise)[] blocks = [("q2_k", "iq4_nl"), ("q3_k", "iq4_nl"), ("iq4_xs", "iq4_nl"), ("q4_k", "q4_1"), ("q5_k", "q5_1"), ("q6_k", "q8_0"), ("q8_0", "none")];
+
+    static readonly string[] integers = ["{ bits: 2, groupSize: 32, symmetric: false", "{ bits: 3, groupSize: 32, symmetric: false", "{ bits: 4, groupSize: 128", "{ bits: 4, groupSize: 32", "{ bits: 8, groupSize: -1"];
+
+    /// <summary>The budget, or null where none is given.</summary>
+    public static SizeBudget? Wanted(ParseResult parsed)
+    {
+        if (parsed.GetValue(Budget) is not { } budget)
+            return parsed.GetValue(Among) is null ? null : throw new MisuseException("--among is for --budget, which is missing");
+        if (parsed.GetValue(CompressCommand.RecipePath) is not null || parsed.GetValue(CompressCommand.Preset) is not null)
+            throw new MisuseException("--budget is given beside --recipe or --to; wanted one of them");
+        return SizeBudget.Parse(budget);
+    }
+
+    /// <summary>The recipe that fits; null where no budget is given.</summary>
+    public static BudgetResult? Search(Session session, LanguageModel language, string name, string[] texts, CompressedOutput output, ParseResult parsed, CancellationToken cancel)
+    {
+        if (Wanted(parsed) is not { } budget)
+            return null;
+        if (texts.Length == 0)
+            throw new MisuseException($"--budget measures on text; --calibrate is missing: {TextArgument.Specs}");
+        int tokens = parsed.GetValue(CompressCommand.CalibrationTokens);
+        IReadOnlyList<int[]> calibration = [.. texts.SelectMany(spec => CompressCommand.Draw(spec, tokens, language, session, parsed, cancel))];
+        // Other documents than those that recipes calibrate on, as far as the text has them.
+        IReadOnlyList<int[]> slice = CalibrationText.Draw(TextArgument.Open(texts[0], parsed, cancel), language.Tokenizer, language.Model.ContextLength, parsed.GetValue(Tokens), session.Seed + 1);
+        BudgetSearch search = new(() => ModelArgument.Load(name).Model, session.Pool)
+        {
+            Seed = session.Seed,
+            Tokens = parsed.GetValue(Tokens),
+            WrittenBytes = model => output.Measure(language with { Model = model }),
+        };
+        BudgetResult found = session.Track("searching", ticks => search.Run(Recipes(parsed.GetValue(Among), output.IsGguf, language.Model), budget, calibration, slice,
+            new Told<CompressionProgress>(progress => ticks.Report(new Tick((double)progress.Done / progress.Total, progress.Layer))), cancel));
+        Print(session, found);
+        return found;
+    }
+
+    static IReadOnlyList<Recipe> Recipes(string? among, bool isGguf, Model model)
+    {
+        if (among is not null)
+            return [.. among.Split(',').Select(name => File.Exists(name) ? RecipeReader.ReadFile(name) : Presets.Get(name))];
+        return [.. isGguf
+            ? blocks.Select(block => Read(block.Type, $"ggufBlock: {{ type: {block.Type}, otherwise: {block.Otherwise}, rounding: gptq, targets: \"*\" }}"))
+            : integers.Where(options => Fits(options, model)).Select(options => Read(options, $"gptq: {options} }}"))];
+
+        static Recipe Read(string name, string step) => RecipeReader.Parse($"name: \"{name.Trim('{', ' ')}\"\nsteps:\n- {step}", "budget");
+    }
+
+    static bool Fits(string options, Model model) => !options.Contains("groupSize: 128", StringComparison.Ordinal) || model.Matrices().All(matrix => matrix.Layer.Weight.Columns % 128 == 0);
+
+    static void Print(Session session, BudgetResult found)
+    {
+        session.Table(["variant", "bytes", "bits/weight", .. found.Chosen.Milliseconds is null ? Array.Empty<string>() : ["ms/token"], "KL, predicted", "KL, measured"], found.Front.Select(point => (string[])
+        [
+            point.Name, point.Bytes.ToString("N0", Culture), point.BitsPerWeight.ToString("0.000", Culture),
+            .. point.Milliseconds is { } time ? [time.ToString("0.000", Culture)] : Array.Empty<string>(),
+            point.Predicted.ToString("0.00000", Culture), string.Create(Culture, $"{point.Kl:0.00000} ± {point.StandardError:0.00000}"),
+        ]));
+        session.Table(["matrices", "count", "chosen"], found.Choices.GroupBy(choice => choice.Matrix[(choice.Matrix.LastIndexOf('.') + 1)..]).Select(kind => (string[])
+        [
+            kind.Key, kind.Count().ToString(Culture), string.Join(", ", kind.GroupBy(choice => choice.Recipe).OrderByDescending(group => group.Count()).Select(group => $"{group.Count()} {group.Key}")),
+        ]));
+    }
+
+    public static void Write(this BudgetResult found, Utf8JsonWriter json)
+    {
+        json.Array("front", found.Front, point =>
+        {
+            json.WriteString("name", point.Name);
+            json.WriteNumber("bytes", point.Bytes);
+            json.WriteNumber("bitsPerWeight", point.BitsPerWeight);
+            json.Number("millisecondsPerToken", point.Milliseconds);
+            json.WriteNumber("predictedKl", point.Predicted);
+            json.WriteNumber("kl", point.Kl);
+            json.WriteNumber("standardError", point.StandardError);
+        });
+        json.Array("choices", found.Choices, choice =>
+        {
+            json.WriteString("matrix", choice.Matrix);
+            json.WriteString("recipe", choice.Recipe);
+            json.WriteNumber("predictedKl", choice.Loss);
+        });
+    }
+}

@@ -1,0 +1,150 @@
+using System.Collections.Immutable;
+using Coppice.Evaluation;
+using Coppice.Models;
+using Coppice.Tensors;
+using Coppice.Weights;
+
+namespace Coppice.Compression.Budget;
+
+/// <summary>
+/// Finds which of several recipes each matrix should follow, so that the model fits a budget and loses least: every recipe is run over the model once; each matrix alone is put in as the smallest of them leaves it, and the KL divergence
+/// measured; what the other recipes would cost it is that, times the ratio of their errors at its outputs; a knapsack over all matrices decides; and mixtures along the front are measured as they are.
+/// </summary>
+/// <param name="load">Reads the model: once for each recipe and once more. All of them are held in memory.</param>
+/// <param name="pool">Threads for the work.</param>
+public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
+{
+    // What a tensor's place may be off by.
+    const int Alignment = 64;
+
+    // Mixtures that are measured between the smallest and the largest.
+    const int FrontPoints = 7;
+
+    /// <summary>Fixes every draw.</summary>
+    public int Seed { get; init; }
+
+    /// <summary>Tokens of text that KL is measured on.</summary>
+    public int Tokens { get; init; } = 2048;
+
+    /// <summary>How many bytes a model takes as it is written, for a budget of <see cref="BudgetUnit.Bytes"/>; null counts its weights alone.</summary>
+    public Func<Model, long>? WrittenBytes { get; init; }
+
+    /// <summary>The search. <paramref name="calibration"/> is for the recipes, <paramref name="slice"/> what is measured on: better other text.</summary>
+    /// <exception cref="CoppiceException">A recipe does not fit the model or does more than edit matrices, or nothing fits the budget.</exception>
+    public BudgetResult Run(IReadOnlyList<Recipe> recipes, SizeBudget budget, IReadOnlyList<int[]> calibration, IReadOnlyList<int[]> slice, IProgress<CompressionProgress>? progress = null, CancellationToken cancel = default)
+    {
+        if (recipes.Count < 2)
+            throw new CoppiceException($"budget: {recipes.Count} recipes to choose among, wanted at least two");
+        if (recipes.FirstOrDefault(recipe => recipe.Steps.Any(step => step is not WeightStep)) is { } whole)
+            throw new CoppiceException($"budget: recipe '{whole.Name}' has steps over the whole model, which are the same for every matrix; choose among recipes without");
+        Model model = load();
+        List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
+        int total = recipes.Count + matrices.Count + FrontPoints + recipes.Count, done = 0;
+        KlSlice text = new(model, slice, Tokens, pool);
+        List<Variant> variants = [];
+        foreach (Recipe recipe in recipes)
+        {
+            Model compressed = load();
+            CompressionPlan plan = new(recipe.Name, [.. recipe.Steps.Cast<WeightStep>()], 0, compressed);
+            CompressionReport report = new CompressionPipeline(recipe, pool) { Seed = Seed }.Run(compressed, calibration, null, null, cancel);
+            variants.Add(new Variant(recipe, plan, report.Layers.ToDictionary(layer => layer.Name), compressed.Matrices().ToDictionary(matrix => matrix.Name, matrix => matrix.Layer.Weight), compressed));
+            Tell(recipe.Name);
+        }
+        double[] milliseconds = budget.Unit == BudgetUnit.MillisecondsPerToken ? Times(variants, slice[0]) : [];
+        long vectors = model.ByteCount - matrices.Sum(matrix => matrix.Layer.Weight.ByteCount);
+        double fixedCost = budget.Unit == BudgetUnit.MillisecondsPerToken ? 0 : vectors, limit = Limit(budget, model, variants) - fixedCost;
+        double least = matrices.Sum(matrix => variants.Select((variant, v) => Cost(variant, v, matrix.Name)).Min()), most = matrices.Sum(matrix => variants.Select((variant, v) => Cost(variant, v, matrix.Name)).Max());
+        if (least > limit)
+            throw new CoppiceException($"budget: the smallest of the recipes takes {Shown(least + fixedCost)}, the budget allows {Shown(limit + fixedCost)}; choose among smaller ones");
+
+        List<IReadOnlyList<Option>> items = [];
+        foreach ((string name, MatrixLayer layer) in matrices)
+        {
+            cancel.ThrowIfCancellationRequested();
+            List<Option> options = [.. variants.Select((variant, v) => new Option(v, variant.Weights[name], variant.Layers[name].OutputError ?? variant.Layers[name].WeightError, Cost(variant, v, name)))];
+            Option smallest = options.MinBy(option => option.Weight.ByteCount)!;
+            Weight before = layer.Weight;
+            layer.Weight = smallest.Weight;
+            double kl = text.Of(model, cancel).Kl;
+            layer.Weight = before;
+            items.Add([.. options.Select(option => option with { Loss = smallest.Error > 0 ? kl * option.Error / smallest.Error : 0 })]);
+            Tell(name);
+        }
+
+        IReadOnlyList<(double, double)>[] costs = [.. items.Select(options => (IReadOnlyList<(double, double)>)[.. options.Select(option => (option.Cost, option.Loss))])];
+        int[] chosen = Knapsack.Choose(costs, limit)!;
+        List<BudgetPoint> front = [];
+        for (int v = 0; v < variants.Count; v++)
+            front.Add(Measured($"all {variants[v].Recipe.Name}", [.. Enumerable.Repeat(v, items.Count)]));
+        for (int i = 0; i < FrontPoints; i++)
+            front.Add(Measured("mixture", Knapsack.Choose(costs, least + (most - least) * (i + 0.5) / FrontPoints)!));
+        BudgetPoint best = Measured("chosen", chosen);
+        return new BudgetResult(RecipeOf(chosen), best, [.. front.Append(best).OrderBy(point => point.Bytes)],
+            [.. matrices.Select((matrix, i) => new BudgetChoice(matrix.Name, variants[chosen[i]].Recipe.Name, items[i][chosen[i]].Weight.BitsPerWeight, items[i][chosen[i]].Loss))]);
+
+        void Tell(string what) => progress?.Report(new CompressionProgress(what, Math.Min(++done, total), total));
+
+        double Cost(Variant variant, int v, string name) => budget.Unit == BudgetUnit.MillisecondsPerToken
+            ? milliseconds[v] * variant.Weights[name].Shape.Length / matrices.Sum(matrix => (double)matrix.Layer.Weight.Shape.Length)
+            : variant.Weights[name].ByteCount;
+
+        string Shown(double cost) => budget.Unit == BudgetUnit.MillisecondsPerToken ? $"{cost:0.###} ms a token" : $"{cost:N0} bytes of weights";
+
+        BudgetPoint Measured(string name, int[] choice)
+        {
+            Weight[] before = [.. matrices.Select(matrix => matrix.Layer.Weight)];
+            for (int i = 0; i < choice.Length; i++)
+                matrices[i].Layer.Weight = items[i][choice[i]].Weight;
+            (double kl, double error) = text.Of(model, cancel);
+            BudgetPoint point = new(name, model.ByteCount, model.BitsPerWeight, choice.Select((option, i) => items[i][option].Loss).Sum(), kl, error,
+                budget.Unit == BudgetUnit.MillisecondsPerToken ? choice.Select((option, i) => items[i][option].Cost).Sum() : null);
+            for (int i = 0; i < choice.Length; i++)
+                matrices[i].Layer.Weight = before[i];
+            Tell(name);
+            return point;
+        }
+
+        // Steps with the same options are one step with many targets; what prunes comes before what rounds.
+        Recipe RecipeOf(int[] choice) => new("budget", [.. choice
+            .SelectMany((v, i) => variants[v].Plan.For(matrices[i].Name).Select((step, place) => (Place: place, Step: step with { Targets = [], Ignore = [], Overrides = [] }, Matrix: matrices[i].Name)))
+            .GroupBy(use => (use.Place, use.Step.Key, Options: string.Join(',', use.Step.Options)))
+            .OrderBy(group => group.Key.Place)
+            .Select(group => group.First().Step with { Targets = [.. group.Select(use => use.Matrix)] })]);
+    }
+
+    // Of weights. What is written beside them is the same for all mixtures, but for where tensors begin.
+    double Limit(SizeBudget budget, Model model, List<Variant> variants)
+    {
+        if (budget.Unit != BudgetUnit.Bytes || WrittenBytes is null)
+            return budget.Unit == BudgetUnit.BitsPerWeight ? budget.Amount / 8 * model.ParameterCount : budget.Amount;
+        Model smallest = variants.MinBy(variant => variant.Model.ByteCount)!.Model;
+        return budget.Amount - (WrittenBytes(smallest) - smallest.ByteCount) - Alignment * smallest.Matrices().Count();
+    }
+
+    // Of a token, all of the model in one recipe's form.
+    double[] Times(List<Variant> variants, int[] prompt) =>
+        [.. SpeedProbe.Measure([.. variants.Select(variant => variant.Model)], prompt.AsSpan(0, Math.Min(16, prompt.Length)), pool).Select(speed => 1000 / speed.TokensPerSecond)];
+
+    sealed record Variant(Recipe Recipe, CompressionPlan Plan, Dictionary<string, LayerResult> Layers, Dictionary<string, Weight> Weights, Model Model);
+
+    sealed record Option(int Variant, Weight Weight, double Error, double Cost)
+    {
+        public double Loss { get; init; }
+    }
+}
+
+/// <summary>A mixture of recipes that was measured.</summary>
+/// <param name="Name"><c>all</c> and a recipe's name, <c>mixture</c>, or <c>chosen</c>.</param>
+/// <param name="Bytes">The weights' bytes, vectors included.</param>
+/// <param name="BitsPerWeight">Stored bits a parameter.</param>
+/// <param name="Predicted">The sum of its matrices' losses, nats a token.</param>
+/// <param name="Kl">What was measured, nats a token.</param>
+/// <param name="StandardError">Of that, over sequences.</param>
+/// <param name="Milliseconds">Predicted milliseconds a token, where the budget is of time.</param>
+public sealed record BudgetPoint(string Name, long Bytes, double BitsPerWeight, double Predicted, double Kl, double StandardError, double? Milliseconds);
+
+/// <summary>What a matrix follows, and what that is predicted to cost.</summary>
+public sealed record BudgetChoice(string Matrix, string Recipe, double BitsPerWeight, double Loss);
+
+/// <summary>What a search found: the recipe, its point, all points that were measured by rising size, and each matrix's choice.</summary>
+public sealed record BudgetResult(Recipe Recipe, BudgetPoint Chosen, ImmutableArray<BudgetPoint> Front, ImmutableArray<BudgetChoice> Choices);
