@@ -69,7 +69,7 @@ public sealed class Journal
 
     /// <summary>Keeps a finished part of the work: its matrices that changed, and what is to be reported.</summary>
     internal void Write(int part, IEnumerable<(string Name, Weight Weight)> changed, ImmutableArray<LayerResult> results) =>
-        SafeTensorsWriter.WriteFile(PathOf(part), changed.SelectMany(matrix => JournalWeights.Parts(matrix.Name, matrix.Weight)),
+        SafeTensorsWriter.WriteFile(PathOf(part), changed.SelectMany(matrix => WeightParts.Of(matrix.Name, matrix.Weight)),
             new Dictionary<string, string> { [ResultsKey] = JsonSerializer.Serialize(results, JournalJson.Default.ImmutableArrayLayerResult) });
 
     /// <summary>Puts a finished part's matrices into the model; null where the part is not there.</summary>
@@ -79,7 +79,7 @@ public sealed class Journal
             return null;
         using SafeTensors file = SafeTensors.Open(PathOf(part));
         foreach ((string name, MatrixLayer layer) in matrices)
-            if (JournalWeights.Read(file, name, layer.Weight.Rows, layer.Weight.Columns) is { } weight)
+            if (WeightParts.Read(file, name, layer.Weight.Rows, layer.Weight.Columns) is { } weight)
                 layer.Weight = weight;
         return JsonSerializer.Deserialize(file.Metadata[ResultsKey], JournalJson.Default.ImmutableArrayLayerResult);
     }
@@ -95,7 +95,7 @@ public sealed class Journal
         {
             using SafeTensors file = SafeTensors.Open(PathOf(part));
             file.Reading = WeightReading.OnDemand;
-            return JournalWeights.Read(file, name, rows, columns) ?? throw new CoppiceException($"{PathOf(part)}: has no '{name}' any more; the journal was changed while it was in use");
+            return WeightParts.Read(file, name, rows, columns) ?? throw new CoppiceException($"{PathOf(part)}: has no '{name}' any more; the journal was changed while it was in use");
         });
     }
 

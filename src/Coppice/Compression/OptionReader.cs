@@ -24,6 +24,10 @@ internal sealed class OptionReader(string source, string step, YamlNode place, Y
             : throw Wrong(name, $"a whole number from {least} to {most}");
     }
 
+    /// <summary>The same, or a word.</summary>
+    public int IntOr(string name, int fallback, int least, int most, (string Text, int Value) word) =>
+        Find(name) is { } node && Scalar(node) == word.Text ? word.Value : Int(name, fallback, least, most);
+
     /// <summary>A number between two others, neither included.</summary>
     public double Between(string name, double fallback, double above, double below)
     {

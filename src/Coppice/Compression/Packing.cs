@@ -31,11 +31,23 @@ internal static class Packing
     static Weight Pack(Grid grid, LayerWork work)
     {
         int groupSize = grid.IsPerRow ? IntWeight.WholeRow : grid.GroupSize;
+        if (grid.Levels is { } table)
+            return OnLevels(grid, table, groupSize);
         ReadOnlySpan<byte> zeros = grid.Symmetric ? [] : grid.Zeros;
         if (work.Mask is not { } mask || work.Pattern is not { IsTwoOfFour: true } || grid.GroupSize % 4 != 0)
             return new IntWeight(grid.Bits, groupSize, grid.Rows, grid.Columns, grid.Codes, grid.Scales, zeros);
         // The mask decides what is kept, not the numbers: a kept one may have been 0 before it took up its neighbours' errors.
         float[] kept = Array.ConvertAll(mask, keep => keep ? 1f : 0f);
         return TwoFourIntWeight.From(grid.Bits, groupSize, grid.Rows, grid.Columns, kept, grid.Codes, grid.Scales, zeros);
+    }
+
+    // 8-bit floating-point numbers with a scale a row have a storage of their own.
+    static Weight OnLevels(Grid grid, LevelTable table, int groupSize)
+    {
+        float[] scales = Array.ConvertAll(grid.Scales, scale => (float)scale);
+        foreach (Float8Format format in grid.IsPerRow ? Enum.GetValues<Float8Format>() : [])
+            if (table == LevelTables.Of(format))
+                return new Float8Weight(format, grid.Rows, grid.Columns, grid.Codes, grid.IsPerMatrix ? scales[..1] : scales);
+        return new LevelWeight(table, grid.HasPowerOfTwoScales ? ScaleType.PowerOfTwo : ScaleType.Float16, groupSize, grid.Rows, grid.Columns, grid.Codes, scales);
     }
 }

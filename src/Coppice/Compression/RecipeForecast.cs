@@ -82,7 +82,12 @@ public sealed record RecipeForecast(double Seconds, long PeakBytes, long OutputB
         yield return "Coppice";
         if (ModelGguf.Knows(model))
             yield return "llama.cpp (.gguf)";
-        if (!kinds.Any(kind => BlockFormat.Find(kind) is not null))
+        if (kinds.Any(LevelWeight.IsKind))
+        {
+            if (kinds.All(kind => kind is "f16" or "bf16" || kind.StartsWith("nf4-", StringComparison.Ordinal)))
+                yield return "Transformers (folder, bitsandbytes)";
+        }
+        else if (!kinds.Any(kind => BlockFormat.Find(kind) is not null))
             yield return kinds.All(kind => kind is "f16" or "bf16") ? "vLLM and Transformers (folder)" : "vLLM and Transformers (folder, compressed-tensors)";
     }
 

@@ -29,9 +29,16 @@ internal static class StepRegistry
         ["roundToNearest"] = options => Quantize(options, new RoundToNearest()),
         ["gptq"] = options => Quantize(options, new Gptq
         {
-            Order = options.Choice("order", ColumnOrder.ActOrder, ("actOrder", ColumnOrder.ActOrder), ("natural", ColumnOrder.Natural)),
+            Order = options.Choice("order", ColumnOrder.ActOrder, ("actOrder", ColumnOrder.ActOrder), ("natural", ColumnOrder.Natural), ("staticGroups", ColumnOrder.StaticGroups)),
             Dampening = options.Between("dampening", 0.01, 0, 1),
         }),
+        ["hqq"] = options => new Hqq
+        {
+            Bits = options.Int("bits", 4, 2, 8),
+            GroupSize = GroupSize(options, 64) is var size and not Grid.WholeMatrix ? size : throw options.Wrong("groupSize", $"{IntWeight.WholeRow} for whole rows, or 1 and more"),
+            Norm = options.Between("norm", 0.7, 0, 1),
+            Rounds = options.Int("rounds", 20, 1, 1000),
+        },
         ["awq"] = options => new Awq { Rounding = (RoundToNearest)Quantize(options, new Awq().Rounding) },
         ["smoothQuant"] = options => new SmoothQuant { Alpha = options.Between("alpha", 0.5, 0, 1) },
         ["dropLayers"] = DropLayers.Read,
@@ -100,15 +107,32 @@ internal static class StepRegistry
 
     static QuantizeStep Quantize(OptionReader options, QuantizeStep step)
     {
-        int groupSize = options.Int("groupSize", step.GroupSize, IntWeight.WholeRow, 1 << 20);
-        if (groupSize == 0)
-            throw options.Wrong("groupSize", $"{IntWeight.WholeRow} for whole rows, or 1 and more");
+        GridLevels levels = options.Choice("grid", step.Levels, GridLevelsNames.All);
+        int groupSize = GroupSize(options, levels == GridLevels.MxFp4 ? MxGroup : step.GroupSize), bits = options.Int("bits", levels.Bits() ?? step.Bits, levels == GridLevels.Binary ? 1 : 2, 8);
+        if (levels.Bits() is { } own && bits != own)
+            throw options.Wrong("bits", $"nothing beside grid {levels.Name()}, or its {own}");
+        if (levels == GridLevels.MxFp4 && groupSize != MxGroup)
+            throw options.Wrong("groupSize", $"nothing beside grid {levels.Name()}, or its {MxGroup}");
+        bool symmetric = options.Choice("symmetric", levels != GridLevels.Int || step.Symmetric, ("true", true), ("false", false));
+        if (levels != GridLevels.Int && !symmetric)
+            throw options.Wrong("symmetric", $"true: grid {levels.Name()} has no zero points");
         return step with
         {
-            Bits = options.Int("bits", step.Bits, 2, 8),
+            Levels = levels,
+            Bits = bits,
             GroupSize = groupSize,
-            Symmetric = options.Choice("symmetric", step.Symmetric, ("true", true), ("false", false)),
-            Range = options.Choice("range", step.Range, ("absMax", RangeFit.AbsMax), ("squaredError", RangeFit.SquaredError)),
+            Symmetric = symmetric,
+            Range = options.Choice("range", step.Range, ("absMax", RangeFit.AbsMax), ("squaredError", RangeFit.SquaredError), ("percentile", RangeFit.Percentile), ("kl", RangeFit.Kl)),
+            Percentile = options.Between("percentile", step.Percentile, 50, 100),
         };
+    }
+
+    // OCP's microscaling formats have groups of 32.
+    const int MxGroup = 32;
+
+    static int GroupSize(OptionReader options, int fallback)
+    {
+        int groupSize = options.IntOr("groupSize", fallback, IntWeight.WholeRow, 1 << 20, ("tensor", Grid.WholeMatrix));
+        return groupSize != 0 ? groupSize : throw options.Wrong("groupSize", $"{IntWeight.WholeRow} for whole rows, tensor for the whole matrix, or 1 and more");
     }
 }

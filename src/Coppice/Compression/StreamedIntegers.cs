@@ -24,8 +24,8 @@ public sealed class StreamedIntegers
         (this.recipe, this.pool) = (recipe, pool);
     }
 
-    /// <summary>Whether a recipe only rounds to nearest.</summary>
-    public static bool Rounds(Recipe recipe) => recipe.Steps.All(step => step is RoundToNearest);
+    /// <summary>Whether a recipe only rounds to the nearest integers, each row by itself.</summary>
+    public static bool Rounds(Recipe recipe) => recipe.Steps.All(step => step is RoundToNearest rounding && rounding.Overrides.Select(change => (RoundToNearest)change.Step).Append(rounding).All(each => each is { Levels: GridLevels.Int, GroupSize: not Grid.WholeMatrix }));
 
     /// <summary>Whether all of a model's matrices lie in their file, and are stored one by one in a folder.</summary>
     public static bool Streams(Model model) => StreamedRounding.Streams(model) && model is DecoderModel decoder && DecoderFolder.StoresApart(decoder);

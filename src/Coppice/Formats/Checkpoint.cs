@@ -27,8 +27,10 @@ public static class Checkpoint
                 CompressionConfig.Method => new CompressedCheckpoint(tensors, CompressionConfig.Parse(quantization.Path, quantization.Element)),
                 GptqConfig.Method => new GptqCheckpoint(tensors, GptqConfig.Parse(quantization.Path, quantization.Element)),
                 AwqConfig.Method => new AwqCheckpoint(tensors, AwqConfig.Parse(quantization.Path, quantization.Element)),
+                BitsAndBytes.Method => BitsAndBytesCheckpoint.Open(tensors, quantization.Path, quantization.Element),
+                OwnLayout.Method => new OwnCheckpoint(tensors),
                 string method => throw FormatError.At(quantization.Path,
-                    $"{CompressionConfig.Key}: the model is stored by '{method}', wanted {CompressionConfig.Method}, {GptqConfig.Method} or {AwqConfig.Method}"),
+                    $"{CompressionConfig.Key}: the model is stored by '{method}', wanted {CompressionConfig.Method}, {GptqConfig.Method}, {AwqConfig.Method}, {BitsAndBytes.Method} or {OwnLayout.Method}"),
             };
         }
         catch

@@ -16,6 +16,12 @@ static class JsonFile
             throw file.Error($"has {file.Length:N0} bytes, wanted JSON of at most {MaxBytes:N0}");
         byte[] bytes = new byte[file.Length];
         file.Read(0, bytes, "JSON");
+        return Parse(path, bytes);
+    }
+
+    /// <summary>JSON that lies in bytes; <paramref name="path"/> says where they are from.</summary>
+    public static JsonDocument Parse(string path, byte[] bytes)
+    {
         try
         {
             JsonDocument document = JsonDocument.Parse(bytes);

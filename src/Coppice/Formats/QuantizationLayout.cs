@@ -16,6 +16,12 @@ public enum QuantizationLayout
 
     /// <summary>AWQ's: integers of 4 bits, all in groups of one size.</summary>
     Awq,
+
+    /// <summary>bitsandbytes': NF4.</summary>
+    BitsAndBytes,
+
+    /// <summary>Coppice's own: what no other program stores.</summary>
+    Own,
 }
 
 /// <summary>Writes packed matrices in a layout.</summary>
@@ -36,10 +42,27 @@ public static class QuantizationLayouts
             case QuantizationLayout.Awq:
                 (tensors, AwqConfig? awq) = AwqTensors.Encode(entries, dense);
                 return (tensors, awq?.ToJson());
+            case QuantizationLayout.BitsAndBytes:
+                return BitsAndBytes.Encode(entries, dense);
+            case QuantizationLayout.Own:
+                return (OwnLayout.Encode(entries, dense), OwnLayout.Config);
             default:
                 (tensors, CompressionConfig? compression) = CompressedTensors.Encode(entries, dense);
                 return (tensors, compression?.ToJson());
         }
+    }
+
+    /// <summary>The layout that the most programs read of those that hold a model's matrices exactly: bitsandbytes' where all packed ones are NF4, Coppice's own where one is on levels that no other has, else compressed-tensors'.</summary>
+    public static QuantizationLayout For(IReadOnlyCollection<CheckpointEntry> entries)
+    {
+        bool hasOwn = false, isNf4 = true;
+        foreach (CheckpointEntry entry in entries)
+            if (entry.Weight is { } weight && DeferredWeight.Made(weight) is var made && WeightParts.IsSized(made))
+            {
+                hasOwn |= made is LevelWeight or Float8Weight { Format: Float8Format.E5M2, Scales.Length: > 0 };
+                isNf4 &= BitsAndBytes.Holds(made);
+            }
+        return !hasOwn ? QuantizationLayout.CompressedTensors : isNf4 ? QuantizationLayout.BitsAndBytes : QuantizationLayout.Own;
     }
 
     /// <summary>Why a layout cannot hold a packed matrix as it is; null where it can.</summary>

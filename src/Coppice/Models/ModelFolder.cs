@@ -42,13 +42,14 @@ static class ModelFolder
             : DecoderCheckpoint.Build(DecoderFolder.ReadConfig(json), checkpoint, reading);
     }
 
-    /// <summary>Writes config.json and the safetensors into <paramref name="folder"/>. Vectors, and matrices that are float32 or in blocks, become <paramref name="dtype"/>; other kinds stay as they are (compressed-tensors).</summary>
+    /// <summary>Writes config.json and the safetensors into <paramref name="folder"/>. Vectors, and matrices that are float32 or in blocks, become <paramref name="dtype"/>; other kinds stay as they are (see <see cref="QuantizationLayouts.For"/>).</summary>
     public static void Save(Model model, string folder, DType dtype, int? bos, int? eos)
     {
-        (ImmutableArray<TensorSource> tensors, CompressionConfig? compression) = CompressedTensors.Encode([.. Stored(model, weight => weight).Select(tensor => tensor.Entry)], dtype);
+        CheckpointEntry[] entries = [.. Stored(model, weight => weight).Select(tensor => tensor.Entry)];
+        (ImmutableArray<TensorSource> tensors, JsonObject? quantization) = QuantizationLayouts.For(entries).Encode(entries, dtype);
         JsonObject json = Config(model, dtype, bos, eos);
-        if (compression is not null)
-            json[CompressionConfig.Key] = compression.ToJson();
+        if (quantization is not null)
+            json[CompressionConfig.Key] = quantization;
         AtomicFile.Write(Path.Combine(folder, Checkpoint.ConfigName), stream =>
         {
             using Utf8JsonWriter writer = new(stream, new JsonWriterOptions { Indented = true, NewLine = "\n" });

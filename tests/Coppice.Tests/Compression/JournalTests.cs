@@ -154,7 +154,7 @@ public sealed class JournalTests : IDisposable
         string file = Path.GetTempFileName();
         try
         {
-            SafeTensorsWriter.WriteFile(file, model.Matrices().SelectMany(matrix => JournalWeights.Parts(matrix.Name, matrix.Layer.Weight)));
+            SafeTensorsWriter.WriteFile(file, model.Matrices().SelectMany(matrix => WeightParts.Of(matrix.Name, matrix.Layer.Weight)));
             return File.ReadAllBytes(file);
         }
         finally

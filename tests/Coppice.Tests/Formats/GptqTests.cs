@@ -144,7 +144,8 @@ public sealed class GptqTests : IDisposable
     [InlineData("""{"bits":4,"group_size":32,"quant_method":"gptq","pack_dtype":"int8"}""", "pack_dtype is 'int8'")]
     [InlineData("""{"bits":4,"group_size":32,"quant_method":"gptq","dynamic":{"+:(a":{"bits":8}}}""", "no pattern")]
     [InlineData("""{"group_size":32,"quant_method":"gptq"}""", "has no 'bits'")]
-    [InlineData("""{"quant_method":"bitsandbytes"}""", "stored by 'bitsandbytes'")]
+    [InlineData("""{"quant_method":"hqq"}""", "stored by 'hqq'")]
+    [InlineData("""{"quant_method":"bitsandbytes","load_in_8bit":true}""", "in 8 bits is not read")]
     public void What_is_not_read_is_named(string config, string said)
     {
         SafeTensorsWriter.WriteFolder(folder.Path, []);

@@ -7,7 +7,7 @@ namespace Coppice.Tests.Weights;
 [Collection(Tensors.Simd.SimdCollection.Name)]
 public class ProductTests
 {
-    static readonly string[] All = ["f32", "f16", "bf16", .. BlockFormat.All.Select(format => format.Name), "int4-g32", "int4-g32-asym", "int4-g8", "int8-channel", "int3-g32", "int4-g128-asym", "int6-g64-asym", "int8-g32-asym", "sparse-f16", "2:4-f16", "2:4-int4-g32", "int1-g32", "int4-g32-permuted", "int8-g32-asym-permuted", "f8_e4m3", "f8_e5m2", "f8_e4m3-channel", "f8_e4m3-tensor", "int8-channel-wide", "int4-g32-wide"];
+    static readonly string[] All = ["f32", "f16", "bf16", .. BlockFormat.All.Select(format => format.Name), "int4-g32", "int4-g32-asym", "int4-g8", "int8-channel", "int3-g32", "int4-g128-asym", "int6-g64-asym", "int8-g32-asym", "sparse-f16", "2:4-f16", "2:4-int4-g32", "int1-g32", "int4-g32-permuted", "int8-g32-asym-permuted", "f8_e4m3", "f8_e5m2", "f8_e4m3-channel", "f8_e4m3-tensor", "int8-channel-wide", "int4-g32-wide", "nf4-g32", "mxfp4-g32", "ternary-channel", "binary-g32", "pow2_5-g32", "f8_e5m2-g16"];
 
     public static TheoryData<string> Kinds => [.. All];
 
@@ -165,6 +165,12 @@ public class ProductTests
             "f8_e4m3-tensor" => Narrow(Float8Format.E4M3, [0.3f]),
             "int8-channel-wide" => IntWeight.FromWords(8, IntWeight.WholeRow, rows, columns, Words(8), Numbers(rows, 3), null),
             "int4-g32-wide" => IntWeight.FromWords(4, 32, rows, columns, Words(4), Numbers(rows * columns / 32, 3), null),
+            "nf4-g32" => Levels(LevelTables.Nf4, 32),
+            "mxfp4-g32" => new LevelWeight(LevelTables.Fp4, ScaleType.PowerOfTwo, 32, rows, columns, Codes(4), [.. Scales(32).Select(_ => MathF.ScaleB(1, random.Next(-9, 3)))]),
+            "ternary-channel" => Levels(LevelTables.Ternary, IntWeight.WholeRow),
+            "binary-g32" => Levels(LevelTables.Binary, 32),
+            "pow2_5-g32" => Levels(LevelTables.PowersOfTwo(5), 32),
+            "f8_e5m2-g16" => Levels(LevelTables.Of(Float8Format.E5M2), 16),
             "sparse-f16" => SparseWeight.From(rows, columns, [.. values.Select(value => random.Next(2) == 0 ? 0 : value)]),
             "2:4-f16" => TwoFourWeight.From(rows, columns, twoFour),
             "2:4-int4-g32" => TwoFourIntWeight.From(4, 32, rows, columns, twoFour, Codes(4), Scales(32), []),
@@ -173,6 +179,8 @@ public class ProductTests
 
         IntWeight Int(int bits, int group, bool symmetric) =>
             new(bits, group, rows, columns, Codes(bits), Scales(group), symmetric ? [] : [.. Scales(group).Select(_ => (byte)random.Next(1 << bits))]);
+        LevelWeight Levels(LevelTable table, int group) =>
+            new(table, ScaleType.Float16, group, rows, columns, [.. values.Select(_ => (byte)random.Next(table.Count))], [.. Scales(group).Select(scale => (float)scale)]);
         Float8Weight Narrow(Float8Format format, float[] scales)
         {
             byte[] bits = new byte[values.Length];

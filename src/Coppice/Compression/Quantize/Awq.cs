@@ -67,9 +67,9 @@ public sealed record Awq : ScalingStep
         float[] scaled = new float[weights.Length];
         for (int start = 0; start < weights.Length; start += columns)
             TensorPrimitives.Multiply(weights.AsSpan(start, columns), factors, scaled.AsSpan(start, columns));
-        Grid grid = new(rows, columns, Rounding.Bits, Rounding.GroupSize, Rounding.Symmetric);
         float[] importance = [.. factors.Select((factor, j) => (float)(products.MeanSquare(j) / ((double)factor * factor)))];
-        RoundToNearest.Round(pool, scaled, new GridRange(Rounding.Range, importance), grid);
+        Grid grid = Rounding.NewGrid(rows, columns, scaled, importance, mask: null);
+        RoundToNearest.Round(pool, scaled, Rounding.RangeOf(importance), grid);
         double[] errors = new double[rows];
         LayerObjective.Rows(pool, (first, change) =>
         {

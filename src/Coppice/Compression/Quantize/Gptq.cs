@@ -28,12 +28,12 @@ public sealed record Gptq : QuantizeStep
     public override IEnumerable<(string Name, string Value)> Options =>
     [
         .. base.Options,
-        ("order", Order == ColumnOrder.ActOrder ? "actOrder" : "natural"),
+        ("order", Order switch { ColumnOrder.ActOrder => "actOrder", ColumnOrder.StaticGroups => "staticGroups", _ => "natural" }),
         ("dampening", Dampening.ToString("R", CultureInfo.InvariantCulture)),
     ];
 
     /// <inheritdoc/>
-    public override WeightStep WithoutInputs => new RoundToNearest { Bits = Bits, GroupSize = GroupSize, Symmetric = Symmetric, Range = Range };
+    public override WeightStep WithoutInputs => ToNearest;
 
     /// <inheritdoc/>
     public override void Apply(LayerWork work)
@@ -42,14 +42,14 @@ public sealed record Gptq : QuantizeStep
         GptqFactor shared = FactorOf(work, inputs);
         (int[] order, float[] factor) = (shared.Places, shared.Upper);
 
-        Grid plain = NewGrid(work), grid = NewGrid(work);
+        Grid plain = NewGrid(work), grid = plain.Empty();
         RoundToNearest.Round(work.Pool, work.Masked(), GridRange.AbsMax, plain);
         GridRange range = RangeOf(work);
-        if (Order == ColumnOrder.ActOrder)
+        if (Order != ColumnOrder.Natural || grid.IsPerMatrix)
             SolveOnFixedScales(work, factor, order, range, grid);
         else
             GptqSolver.Solve(work.Pool, work.Original, factor, order, BlockFor(grid.GroupSize), new ToFittedGrid(grid, range, work.Mask), new float[work.Original.Length], work.Cancel);
-        if (Range == RangeFit.SquaredError)
+        if (Range == RangeFit.SquaredError && !grid.IsPerMatrix && !grid.HasPowerOfTwoScales)
             ScaleRefit.Fit(work.Pool, work.Original, inputs.Gram, grid);
         work.Grid = grid;
         KeepBetterRows(work, inputs.Gram, plain, grid);
@@ -81,8 +81,10 @@ public sealed record Gptq : QuantizeStep
         double[] plainError = new double[work.Rows], error = new double[work.Rows];
         LayerObjective.Rows(work.Pool, ErrorOf(plain), gram, work.Columns, plainError);
         LayerObjective.Rows(work.Pool, ErrorOf(grid), gram, work.Columns, error);
+        // Rows that share one scale are kept together.
+        bool isPlainBetter = plainError.Sum() <= error.Sum();
         for (int row = 0; row < work.Rows; row++)
-            if (plainError[row] <= error[row])
+            if (grid.IsPerMatrix ? isPlainBetter : plainError[row] <= error[row])
                 grid.CopyRow(plain, row);
 
         LayerObjective.Change ErrorOf(Grid stored) => (row, e) =>
@@ -98,6 +100,9 @@ public enum ColumnOrder
 {
     /// <summary>As they are stored; the paper's.</summary>
     Natural,
+
+    /// <summary>As they are stored, with all scales fitted before the first column.</summary>
+    StaticGroups,
 
     /// <summary>Those with the largest inputs first, while the most columns are left to make up for them.</summary>
     ActOrder,

@@ -12,10 +12,16 @@ public enum RangeFit
 
     /// <summary>The range near that of <see cref="AbsMax"/> whose rounding has the least squared error, each number weighed by its input's mean square where that is known. The largest numbers may be clipped.</summary>
     SquaredError,
+
+    /// <summary>The magnitude that a share of the group's numbers does not exceed.</summary>
+    Percentile,
+
+    /// <summary>The range whose rounding changes the distribution of magnitudes least, by KL divergence: TensorRT's entropy calibration.</summary>
+    Kl,
 }
 
 /// <summary>Fits scales and zero points; <paramref name="importance"/> weighs columns, empty for all alike.</summary>
-internal readonly unsafe struct GridRange(RangeFit fit, float[] importance)
+internal readonly unsafe struct GridRange(RangeFit fit, float[] importance, double percentile = 99.9)
 {
     // Shares of the full range that are tried: 1.08, 1.06 ... 0.6. Past 1, a symmetric grid's upper end, which is a code short, reaches the largest number.
     const int Tries = 25, Partials = 16;
@@ -24,13 +30,34 @@ internal readonly unsafe struct GridRange(RangeFit fit, float[] importance)
     /// <summary>The whole range of every group.</summary>
     public static GridRange AbsMax { get; } = new(RangeFit.AbsMax, []);
 
+    /// <summary>The scale and zero point on a grid of numbers that share them: part of a row, or many whole rows.</summary>
+    public (Half Scale, byte Zero) Fit(ReadOnlySpan<float> values, int column, Grid grid)
+    {
+        if (grid.Levels is not { } table)
+            return Fit(values, column, grid.Bits, grid.Symmetric);
+        return (fit switch
+        {
+            RangeFit.AbsMax => LevelRange.Plain(values, table, grid.HasPowerOfTwoScales),
+            RangeFit.SquaredError => LevelRange.LeastSquares(values, WeightsOf(values, column), table, grid.HasPowerOfTwoScales),
+            RangeFit.Percentile => LevelRange.Spanning(ClippedRange.Percentile(values, percentile), table, grid.HasPowerOfTwoScales),
+            _ => LevelRange.Spanning(ClippedRange.Entropy(values, magnitude => table.Nearest(magnitude * table.Range)), table, grid.HasPowerOfTwoScales),
+        }, 0);
+    }
+
     /// <summary>The scale and zero point of numbers that share them, of which the first stands in <paramref name="column"/>.</summary>
     public (Half Scale, byte Zero) Fit(ReadOnlySpan<float> values, int column, int bits, bool symmetric)
     {
         if (fit == RangeFit.AbsMax)
             return UniformGrid.Fit(values, bits, symmetric);
-        ReadOnlySpan<float> weights = importance.Length == 0 ? default : importance.AsSpan(column, values.Length);
         (float low, float high) = UniformGrid.Extremes(values);
+        if (fit is RangeFit.Percentile or RangeFit.Kl)
+        {
+            // Levels on either side of 0, half of them where the grid is centred.
+            int top = (1 << bits) - 1;
+            float end = fit == RangeFit.Percentile ? ClippedRange.Percentile(values, percentile) : ClippedRange.Entropy(values, magnitude => (int)MathF.Round(magnitude * (symmetric ? top / 2f : top)));
+            return UniformGrid.Fit(Math.Max(low, -end), Math.Min(high, end), bits, symmetric);
+        }
+        ReadOnlySpan<float> weights = WeightsOf(values, column);
         (Half, byte) best = default;
         float least = float.PositiveInfinity;
         for (int i = 0; i < Tries; i++)
@@ -42,6 +69,19 @@ internal readonly unsafe struct GridRange(RangeFit fit, float[] importance)
                 (best, least) = ((scale, zero), error);
         }
         return best;
+    }
+
+    // Whole rows, one after another, have the same weights each.
+    ReadOnlySpan<float> WeightsOf(ReadOnlySpan<float> values, int column)
+    {
+        if (importance.Length == 0)
+            return default;
+        if (column + values.Length <= importance.Length)
+            return importance.AsSpan(column, values.Length);
+        float[] repeated = new float[values.Length];
+        for (int start = 0; start < repeated.Length; start += importance.Length)
+            importance.CopyTo(repeated.AsSpan(start));
+        return repeated;
     }
 
     // Sum of weight (w - scale (code - zero))^2 with the codes of UniformGrid.Code: sixteen partial sums, then in halves, the same at every width.

@@ -18,6 +18,12 @@ public sealed record RoundToNearest : QuantizeStep
     /// <summary>Fits and fills <paramref name="grid"/> from weights [rows, columns], each row by itself.</summary>
     internal static void Round(WorkerPool pool, float[] weights, GridRange range, Grid grid)
     {
+        if (grid.IsPerMatrix && grid.Rows > 0)
+        {
+            (Half scale, byte zero) = range.Fit(weights, 0, grid);
+            grid.Scales.AsSpan().Fill(scale);
+            grid.Zeros.AsSpan().Fill(zero);
+        }
         RowJob job = new(weights, range, grid);
         pool.Run(grid.Rows, ref job);
     }
@@ -30,11 +36,12 @@ public sealed record RoundToNearest : QuantizeStep
             for (int group = part * grid.Groups; group < (part + 1) * grid.Groups; group++)
             {
                 ReadOnlySpan<float> values = weights.AsSpan(group * size, size);
-                (grid.Scales[group], grid.Zeros[group]) = range.Fit(values, group % grid.Groups * size, grid.Bits, grid.Symmetric);
+                if (!grid.IsPerMatrix)
+                    (grid.Scales[group], grid.Zeros[group]) = range.Fit(values, group % grid.Groups * size, grid);
                 float scale = (float)grid.Scales[group];
                 Span<byte> codes = grid.Codes.AsSpan(group * size, size);
                 for (int i = 0; i < size; i++)
-                    codes[i] = UniformGrid.Code(values[i], scale, grid.Zeros[group], grid.Bits);
+                    codes[i] = grid.Levels is null ? UniformGrid.Code(values[i], scale, grid.Zeros[group], grid.Bits) : grid.Nearest(values[i], group);
             }
         }
     }

@@ -15,11 +15,9 @@ internal readonly struct ToGrid(Grid grid, bool[]? mask) : IRounding
     public float Round(int row, int column, ReadOnlySpan<float> current, int stride)
     {
         int place = row * grid.Columns + column, group = row * grid.Groups + column / grid.GroupSize;
-        float scale = (float)grid.Scales[group];
-        byte zero = grid.Zeros[group];
-        byte code = mask is null || mask[place] ? UniformGrid.Code(current[0], scale, zero, grid.Bits) : zero;
+        byte code = mask is null || mask[place] ? grid.Nearest(current[0], group) : grid.ZeroOf(group);
         grid.Codes[place] = code;
-        return scale * (code - zero);
+        return (float)grid.Scales[group] * grid.Unit(code, group);
     }
 }
 
@@ -41,7 +39,7 @@ internal readonly struct ToFittedGrid(Grid grid, GridRange range, bool[]? mask) 
                     if (!mask[row * grid.Columns + column + i])
                         values[i] = 0;
             int group = row * grid.Groups + column / grid.GroupSize;
-            (grid.Scales[group], grid.Zeros[group]) = range.Fit(values, column, grid.Bits, grid.Symmetric);
+            (grid.Scales[group], grid.Zeros[group]) = range.Fit(values, column, grid);
         }
         return toGrid.Round(row, column, current, stride);
     }

@@ -38,7 +38,7 @@ internal static class ScaleRefit
                 for (int i = 0; i < columns; i++, at++)
                 {
                     int group = (first + r) * groups + i / size, place = (first + r) * columns + i;
-                    centred[at] = grid.Codes[place] - grid.Zeros[group];
+                    centred[at] = grid.Unit(grid.Codes[place], group);
                     error[at] = weights[place] - (float)grid.Scales[group] * centred[at];
                 }
             Gemm.Multiply(Transpose.No, Transpose.No, rows, columns, columns, error, columns, gram, columns, product, columns, Accumulate.Overwrite);
