@@ -79,17 +79,8 @@ if (wanted.Count == 0 || wanted.Contains("claims"))
 
 void Row(string name, double share, string steps)
 {
-    Recipe recipe = Recipe(steps);
-    List<(Comparison Cost, double? Error, CompressionReport Report, long Peak)> runs = [];
-    foreach (int seed in Draws(recipe) ? seeds : seeds[..1])
-    {
-        IReadOnlyList<int[]> calibration = grove.Calibration(CalibrationTokens, seed);
-        (CompressionReport report, long peak) = PeakMemory.Of(() => grove.Compress(recipe, calibration, seed));
-        runs.Add((grove.Cost(report.Model), report.Layers.Where(layer => layer.Steps.Length > 0).Average(layer => layer.OutputError), report, peak));
-    }
-    LanguageModel written = grove.Written(runs[0].Report.Model);
-    string? spread = Spread([.. runs.Select(run => run.Cost.Kl.Value)])?.ToString(" ± 0.00000", CultureInfo.InvariantCulture);
-    Print($"| {name} | {share:P0} | {runs.Average(run => run.Cost.Kl.Value):F5}{spread} | {runs.Average(run => run.Cost.Compressed.BitsPerByte.Value):F4} | {runs.Average(run => run.Cost.Top1Agreement.Value):P1} | {runs.Average(run => run.Error):F5} | {written.Model.ParameterCount:N0} | {written.Model.ByteCount:N0} | {grove.SpeedRatio(written.Model):F2} | {runs.Average(run => run.Report.Seconds):F1} | {runs.Average(run => run.Peak) / 1e6:F0} |");
+    Trial trial = new(grove, Recipe(steps), CalibrationTokens, seeds);
+    Print($"| {name} | {share:P0} | {trial.Kl:F5}{trial.KlSpreadText} | {trial.BitsPerByte:F4} | {trial.Top1:P1} | {trial.OutputError:F5} | {trial.Written.Model.ParameterCount:N0} | {trial.Written.Model.ByteCount:N0} | {trial.SpeedRatio:F2} | {trial.Seconds:F1} | {trial.PeakBytes / 1e6:F0} |");
 }
 
 static string Number(double value) => value.ToString("R", CultureInfo.InvariantCulture);
