@@ -31,6 +31,7 @@ int[] widths = [8, 6, 5, 4, 3, 2], four = [4], eight = [8], two = [2], one = [1]
     ("non-uniform, GPTQ", "gptq: { grid: nonUniform, bits: B, groupSize: 32 }", widths),
     ("powers of two", "roundToNearest: { grid: powerOfTwo, bits: B, groupSize: 32, range: squaredError }", widths),
     ("powers of two, GPTQ", "gptq: { grid: powerOfTwo, bits: B, groupSize: 32 }", widths),
+    ("Haar wavelets", "haar: { bits: B, groupSize: 32 }", widths),
     ("FP8 e4m3", "roundToNearest: { grid: fp8-e4m3, groupSize: -1 }", eight),
     ("FP8 e5m2", "roundToNearest: { grid: fp8-e5m2, groupSize: -1 }", eight),
     ("NF4", "roundToNearest: { grid: nf4, groupSize: 64 }", four),

@@ -38,6 +38,9 @@ public sealed class LayerWork
     /// <summary>Codes, scales and zero points; null while nothing is quantized.</summary>
     public Grid? Grid { get; set; }
 
+    /// <summary>Of how many inputs <see cref="Grid"/> holds the Haar coefficients together; 0 where it holds weights.</summary>
+    public int Wavelet { get; set; }
+
     /// <summary>The GGUF block type to store, or null.</summary>
     public BlockFormat? Block { get; set; }
 

@@ -12,7 +12,7 @@ internal static class Packing
     public static Weight Pack(LayerWork work)
     {
         if (work.Grid is { } grid && work.Block is null)
-            return Pack(grid, work);
+            return work.Wavelet == 0 ? Pack(grid, work) : new WaveletWeight((IntWeight)Pack(grid, work), work.Wavelet);
         if (work.Parts is { } parts)
             return parts.Format.Join(parts);
         float[] values = work.Masked();

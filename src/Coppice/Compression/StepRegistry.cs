@@ -39,6 +39,7 @@ internal static class StepRegistry
             Norm = options.Between("norm", 0.7, 0, 1),
             Rounds = options.Int("rounds", 20, 1, 1000),
         },
+        ["haar"] = options => ReadHaar(options),
         ["awq"] = options => new Awq { Rounding = (RoundToNearest)Quantize(options, new Awq().Rounding) },
         ["smoothQuant"] = options => new SmoothQuant { Alpha = options.Between("alpha", 0.5, 0, 1) },
         ["dropLayers"] = DropLayers.Read,
@@ -125,6 +126,13 @@ internal static class StepRegistry
             Range = options.Choice("range", step.Range, ("absMax", RangeFit.AbsMax), ("squaredError", RangeFit.SquaredError), ("percentile", RangeFit.Percentile), ("kl", RangeFit.Kl)),
             Percentile = options.Between("percentile", step.Percentile, 50, 100),
         };
+    }
+
+    static HaarRounding ReadHaar(OptionReader options)
+    {
+        HaarRounding step = (HaarRounding)Quantize(options, new HaarRounding { Length = options.Int("length", 32, 2, 1 << 20) });
+        return step.Levels != GridLevels.Int ? throw options.Wrong("grid", "int: coefficients are rounded to whole numbers")
+            : Haar.Fits(step.Length) ? step : throw options.Wrong("length", "a power of two");
     }
 
     // OCP's microscaling formats have groups of 32.

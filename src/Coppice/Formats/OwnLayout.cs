@@ -34,9 +34,12 @@ sealed class OwnCheckpoint(TensorContainer tensors) : QuantizedCheckpoint(tensor
         Dictionary<string, string> parts = new(StringComparer.Ordinal);
         foreach (string name in tensors.Names)
             foreach ((string kind, _) in WeightParts.Sized)
-                if (name.EndsWith($".{kind}.{WeightParts.Sizes}", StringComparison.Ordinal))
-                    parts[name[..^(kind.Length + WeightParts.Sizes.Length + 2)]] = name[..^(kind.Length + WeightParts.Sizes.Length + 2)];
+                if (name.EndsWith($".{kind}.{WeightParts.Sizes}", StringComparison.Ordinal) && name[..^(kind.Length + WeightParts.Sizes.Length + 2)] is var matrix && !IsPart(matrix))
+                    parts[matrix] = matrix;
         return parts;
+
+        // Coefficients have sizes of their own.
+        bool IsPart(string matrix) => matrix.EndsWith(".haar", StringComparison.Ordinal) && tensors.Names.Contains($"{matrix}.{WeightParts.Sizes}");
     }
 
     private protected override (int Rows, int Columns) SizesOf(string prefix)

@@ -15,14 +15,14 @@ internal static class WeightParts
     public static IReadOnlyList<(string Kind, string[] Parts)> Sized { get; } =
     [
         ("sparse", ["mask", "kept"]), ("twoFour", ["mask", "kept"]), ("twoFourInt", ["mask", "words", "scales", "zeros"]), ("int", ["words", "scales", "wideScales", "zeros"]),
-        ("levels", ["words", "scales", "table"]), ("float8", ["bits", "scales"]),
+        ("levels", ["words", "scales", "table"]), ("float8", ["bits", "scales"]), ("haar", ["int.words", "int.scales", "int.zeros", "int.sizes"]),
     ];
 
     /// <summary>Rows and columns by <see cref="Sizes"/> of a kind.</summary>
     public static (long Rows, long Columns) SizesFrom(string kind, ReadOnlySpan<int> sizes) => (sizes[^2], sizes[^1] * (kind == "twoFourInt" ? 2L : 1));
 
     /// <summary>Whether a matrix has parts that say their own sizes.</summary>
-    public static bool IsSized(Weight weight) => weight is SparseWeight or TwoFourWeight or TwoFourIntWeight or IntWeight or LevelWeight or Float8Weight;
+    public static bool IsSized(Weight weight) => weight is SparseWeight or TwoFourWeight or TwoFourIntWeight or IntWeight or LevelWeight or Float8Weight or WaveletWeight;
 
     /// <summary>The parts of a matrix.</summary>
     public static IEnumerable<TensorSource> Of(string name, Weight weight) => weight switch
@@ -55,6 +55,7 @@ internal static class WeightParts
             TensorSource.Raw($"{name}.float8.scales", DType.F32, [narrow.Scales.Length], narrow.Scales.ToArray()),
             SizesOf($"{name}.float8", narrow.Rows, narrow.Columns),
         ],
+        WaveletWeight wavelet => [.. IntParts($"{name}.haar.int", wavelet.Coefficients), SizesOf($"{name}.haar", wavelet.Length, wavelet.Rows, wavelet.Columns)],
         BlockWeight blocks => [Part($"{name}.{blocks.Kind}", DType.U8, blocks.Bytes, blocks.Rows)],
         _ => throw new CoppiceException($"{name} is stored as {weight.Kind}, which has no parts of its own to be kept in"),
     };
@@ -89,6 +90,8 @@ internal static class WeightParts
             return Levels();
         if (Has("float8.bits"))
             return Float8();
+        if (Has("haar.int.words"))
+            return new WaveletWeight(Ints("haar.int"), SizesAt("haar", 3)[0]);
         return BlockFormat.All.FirstOrDefault(format => Has(format.Name)) is { } blocks ? blocks.Read(rows, columns, new Blocks(file, $"{name}.{blocks}")) : null;
 
         bool Has(string part) => file.Entries.ContainsKey($"{name}.{part}");

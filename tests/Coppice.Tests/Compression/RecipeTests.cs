@@ -47,6 +47,7 @@ public class RecipeTests
     [InlineData("steps:\n  - gptq: { grid: nf5 }", "r.yaml:2: gptq.grid is nf5, wanted int or nf4 or fp4 or mxfp4 or fp8-e4m3 or fp8-e5m2 or powerOfTwo or ternary or binary or nonUniform")]
     [InlineData("steps:\n  - gptq: { grid: mxfp4, groupSize: 64 }", "r.yaml:2: gptq.groupSize is 64, wanted nothing beside grid mxfp4, or its 32")]
     [InlineData("steps:\n  - gptq: { grid: ternary, symmetric: false }", "r.yaml:2: gptq.symmetric is false, wanted true: grid ternary has no zero points")]
+    [InlineData("steps:\n  - haar: { length: 24 }", "r.yaml:2: haar.length is 24, wanted a power of two")]
     [InlineData("steps:\n  - hqq: { groupSize: tensor }", "r.yaml:2: hqq.groupSize is tensor, wanted -1 for whole rows, or 1 and more")]
     [InlineData("steps:\n  - wanda: { sparsity: 1.5 }", "r.yaml:2: wanda.sparsity is 1.5, wanted a number above 0 and below 1")]
     [InlineData("steps:\n  - wanda: { sparsity: .nan }", "r.yaml:2: wanda.sparsity is .nan, wanted a number above 0 and below 1")]
