@@ -32,6 +32,9 @@ int[] widths = [8, 6, 5, 4, 3, 2], four = [4], eight = [8], two = [2], one = [1]
     ("powers of two", "roundToNearest: { grid: powerOfTwo, bits: B, groupSize: 32, range: squaredError }", widths),
     ("powers of two, GPTQ", "gptq: { grid: powerOfTwo, bits: B, groupSize: 32 }", widths),
     ("Haar wavelets", "haar: { bits: B, groupSize: 32 }", widths),
+    ("llama.cpp's blocks", "ggufBlock: { type: B }", widths),
+    ("llama.cpp's blocks, weighted", "ggufBlock: { type: B, rounding: weighted }", widths),
+    ("llama.cpp's blocks, GPTQ", "ggufBlock: { type: B, rounding: gptq }", widths),
     ("FP8 e4m3", "roundToNearest: { grid: fp8-e4m3, groupSize: -1 }", eight),
     ("FP8 e5m2", "roundToNearest: { grid: fp8-e5m2, groupSize: -1 }", eight),
     ("NF4", "roundToNearest: { grid: nf4, groupSize: 64 }", four),
@@ -68,6 +71,6 @@ Print($"| --- | {string.Concat(Enumerable.Repeat("---: | ", columns.Length + 1))
 foreach ((string name, string steps, int[] all) in methods.Where(method => onlyNames.Count == 0 || onlyNames.Contains(method.Name)))
     foreach (int width in all.Where(width => onlyWidths.Count == 0 || onlyWidths.Contains(width)))
     {
-        Trial trial = new(grove, Recipe(steps.Replace("bits: B", $"bits: {width}", StringComparison.Ordinal)), CalibrationTokens, seeds);
+        Trial trial = new(grove, Recipe(steps.Replace("bits: B", $"bits: {width}", StringComparison.Ordinal).Replace("type: B", $"type: {(width == 8 ? "q8_0" : $"q{width}_k")}", StringComparison.Ordinal)), CalibrationTokens, seeds);
         Print($"| {name} | {width} | {string.Join(" | ", columns.Select(column => column.Cell(trial).ToString(CultureInfo.InvariantCulture)))} |");
     }

@@ -5,6 +5,7 @@ using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Text;
 using Coppice.Training;
+using Coppice.Weights;
 
 namespace Coppice.Bench;
 
@@ -49,9 +50,14 @@ public sealed class Grove(int testDocuments) : IDisposable
     public CompressionReport Compress(Recipe recipe, IReadOnlyList<int[]> calibration, int seed) =>
         new CompressionPipeline(recipe, Pool) { Seed = seed, Base = () => Read().Model, Text = tokens => Calibration(tokens, seed) }.Run(Read().Model, calibration);
 
-    /// <summary>The model as a folder of 16-bit numbers holds it: written, and read again.</summary>
+    /// <summary>The model as its file holds it, GGUF where it has GGUF's blocks and otherwise a folder: written, and read again.</summary>
     public LanguageModel Written(Model model)
     {
+        if (model.Matrices().Any(matrix => matrix.Layer.Weight is BlockWeight))
+        {
+            (Base with { Model = model }).SaveGguf(written + ".gguf");
+            return LanguageModel.Load(written + ".gguf");
+        }
         (Base with { Model = model }).Save(written);
         return LanguageModel.Load(written);
     }
@@ -90,5 +96,6 @@ public sealed class Grove(int testDocuments) : IDisposable
         Pool.Dispose();
         if (Directory.Exists(written))
             Directory.Delete(written, recursive: true);
+        File.Delete(written + ".gguf");
     }
 }

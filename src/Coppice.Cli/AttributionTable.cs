@@ -34,6 +34,17 @@ static class AttributionTable
         static string With(Estimate estimate) => string.Create(CultureInfo.InvariantCulture, $"{estimate.Value:F4} ± {estimate.StandardError:F4}");
     }
 
+    /// <summary>A row a kind of matrix: how far its weights are off, and what that should cost.</summary>
+    public static void Print(Session session, WeightErrorResult errors)
+    {
+        session.Line(string.Create(CultureInfo.InvariantCulture, $"weights' errors should cost {errors.Predicted.Value:F4} ± {errors.Predicted.StandardError:F4} nats a token together:"));
+        session.Table(["matrices", "count", "squared error / squares", "largest / rms weight", "KL, predicted"], errors.Matrices.GroupBy(matrix => matrix.Name[(matrix.Name.LastIndexOf('.') + 1)..]).Select(kind => (IReadOnlyList<string>)
+        [
+            kind.Key, kind.Count().ToString(CultureInfo.InvariantCulture), kind.Average(matrix => matrix.Relative).ToString("F5", CultureInfo.InvariantCulture),
+            kind.Max(matrix => matrix.Distribution[^1]).ToString("F3", CultureInfo.InvariantCulture), kind.Sum(matrix => matrix.Predicted.Value).ToString("F5", CultureInfo.InvariantCulture),
+        ]));
+    }
+
     static string Quoted(string token) => $"'{token.ReplaceLineEndings("\\n")}'";
 
     static string Signed(double value) => value.ToString("+0.000;-0.000;0.000", CultureInfo.InvariantCulture);

@@ -58,6 +58,8 @@ static class ExplainCommand
             AttributionTable.Print(session, agreement);
         if (data.Blame is { } blame)
             AttributionTable.Print(session, blame);
+        if (data.Errors is { } errors)
+            AttributionTable.Print(session, errors);
         string? report = parsed.GetValue(Output);
         if (report is not null)
         {
@@ -87,7 +89,9 @@ static class ExplainCommand
     {
         AgreementResult agreement = new AgreementStudy { Explainer = explainer, Seed = session.Seed }.Measure(reference.Model, model.Model, session.Pool, prompts, cancel: cancel);
         Comparison? comparison = text is null ? null : Comparison.Measure(reference.Model, model.Model, text, session.Pool, cancel: cancel);
-        BlameResult? blame = text is null ? null : new LayerBlame { MaxTokens = blameTokens }.Measure(reference.Model, model.Model, session.Pool, [.. text.Documents.Where(document => document.Ids.Length > 1).Select(document => document.Ids[..Math.Min(document.Ids.Length, model.Model.ContextLength)])], cancel: cancel);
+        IReadOnlyList<ReadOnlyMemory<int>> windows = text is null ? [] : [.. text.Documents.Where(document => document.Ids.Length > 1).Select(document => document.Ids[..Math.Min(document.Ids.Length, model.Model.ContextLength)])];
+        BlameResult? blame = text is null ? null : new LayerBlame { MaxTokens = blameTokens }.Measure(reference.Model, model.Model, session.Pool, windows, cancel: cancel);
+        WeightErrorResult? errors = text is null ? null : new WeightErrors { MaxTokens = blameTokens, Seed = session.Seed }.Measure((DecoderModel)reference.Model, (DecoderModel)model.Model, session.Pool, windows, cancel);
         return new ReportData
         {
             Title = $"{model.Source} against {reference.Source}",
@@ -98,6 +102,7 @@ static class ExplainCommand
             Prompts = [.. agreement.Pairs.Select(pair => ReportParts.Explained(pair, model.Tokenizer, model.Source))],
             Agreement = agreement,
             Blame = blame,
+            Errors = errors,
             Scores = comparison is null ? [] : [.. comparison.Base.Scores.Select(score => new VariantScore(reference.Source, score)), .. comparison.Compressed.Scores.Concat(comparison.Scores).Select(score => new VariantScore(model.Source, score))],
         };
     }
@@ -149,6 +154,23 @@ static class ExplainCommand
             json.Number("added", part.Added.Value);
             json.Number("addedError", part.Added.StandardError);
         });
+        json.Array("weights", data.Errors?.Matrices ?? [], matrix =>
+        {
+            json.WriteString("name", matrix.Name);
+            json.WriteString("kind", matrix.Kind);
+            json.WriteNumber("relativeError", matrix.Relative);
+            json.WriteStartArray("distribution");
+            foreach (double value in matrix.Distribution)
+                json.WriteNumberValue(value);
+            json.WriteEndArray();
+            json.WriteStartArray("channels");
+            foreach (double value in matrix.Channels)
+                json.WriteNumberValue(value);
+            json.WriteEndArray();
+            json.Number("predictedKl", matrix.Predicted.Value);
+            json.Number("predictedKlError", matrix.Predicted.StandardError);
+        });
+        json.Number("predictedKl", data.Errors?.Predicted.Value);
         json.WriteString("report", report);
     }
 

@@ -42,6 +42,8 @@ internal static class Finite
             Require(score.Measured.Value + score.Floor.Value + score.Ceiling.Value + (score.Rescaled?.Value ?? 0), $"agreement '{score.Name}'");
         foreach (Blame blame in data.Blame is { } result ? [.. result.Stages, .. result.Matrices] : Array.Empty<Blame>())
             Require(blame.Removed.Value + blame.Added.Value, $"blame of {blame.Name} {blame.Matrix}".TrimEnd());
+        foreach (MatrixErrors matrix in data.Errors?.Matrices ?? [])
+            Require(matrix.Relative + matrix.Distribution.Sum() + matrix.Channels.Sum() + matrix.Predicted.Value, $"errors of {matrix.Name}");
         foreach (VariantScore score in data.Scores)
             Require(score.Score.Value, $"score '{score.Score.Metric}' of '{score.Variant}'");
     }

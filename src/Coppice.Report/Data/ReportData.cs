@@ -36,6 +36,9 @@ public sealed record ReportData
     /// <summary>Which parts cause the damage.</summary>
     public BlameResult? Blame { get; init; }
 
+    /// <summary>How stored weights differ from the base's.</summary>
+    public WeightErrorResult? Errors { get; init; }
+
     /// <summary>Every score with exactly what was measured.</summary>
     public IReadOnlyList<VariantScore> Scores { get; init; } = [];
 

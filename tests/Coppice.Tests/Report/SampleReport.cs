@@ -50,6 +50,8 @@ static class SampleReport
                 FloorLabel = "the base with every matrix replaced by noise of its variance (seed 1)",
                 CeilingLabel = "the base explained again by integrated gradients, 40 steps, mean-embedding baseline",
             },
+            Errors = new WeightErrorResult([.. from block in Enumerable.Range(0, 6) from matrix in Matrices select new MatrixErrors($"model.layers.{block}.{matrix}", block, "q3_k", 0.03 + 0.01 * random.NextDouble(),
+                [0.1, 0.3, 0.5, 1.2], [.. Enumerable.Range(0, WeightErrors.Bins).Select(_ => 0.002 * random.NextDouble())], E(0.0005 + 0.001 * random.NextDouble(), 1e-4))], E(0.012, 0.001), 2048),
             Blame = new BlameResult
             {
                 Kl = E(0.0153, 0.0005),
