@@ -1,129 +1,136 @@
-using System.Runtime.InteropServices;
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Coppice.Weights;
 
-/// <summary>The scale s and the minimum m of a group of numbers that are to be s q - m with a code q from 0 to a largest one, by the sum of weighted squared errors. Groups are multiples of eight numbers.</summary>
+/// <summary>The scales s and minima m of eight groups of numbers that are to be s q - m with codes q from 0 to a largest one, by the sums of weighted squared errors.</summary>
 static class AffineSearch
 {
     // Scales that are tried, a tenth of a code apart.
     const int Tries = 10;
 
-    /// <summary>The scale, 0 or more, and the minimum that just cover the numbers, and zero where minima are not <paramref name="signed"/>.</summary>
-    public static (float Scale, float Min) Plain(ReadOnlySpan<float> x, int most, bool signed = false)
+    /// <summary>The scales, 0 or more, and the minima that just cover the numbers, and zero where minima are not <paramref name="signed"/>.</summary>
+    public static (Vector256<float> Scale, Vector256<float> Min) Plain(GroupLanes x, int most, bool signed = false)
     {
-        (float least, float largest) = (signed ? float.PositiveInfinity : 0, float.NegativeInfinity);
-        foreach (float number in x)
-            (least, largest) = (Math.Min(least, number), Math.Max(largest, number));
-        return ((largest - least) / most, -least);
+        Vector256<float> least = signed ? Vector256.Create(float.PositiveInfinity) : default, largest = Vector256.Create(float.NegativeInfinity);
+        foreach (Vector256<float> numbers in x.Numbers)
+            (least, largest) = (Vector256.Min(least, numbers), Vector256.Max(largest, numbers));
+        return ((largest - least) / Vector256.Create((float)most), -least);
     }
 
-    /// <summary>The best of many: with the codes that a scale gives, scale and minimum are those of linear regression. The minimum is 0 or more unless <paramref name="signed"/>.</summary>
-    public static (float Scale, float Min) Best<TW>(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, int most, bool signed = false) where TW : struct, IErrorWeights
+    /// <summary>The best of many: with the codes that a scale gives, scale and minimum are those of linear regression. Minima are 0 or more unless <paramref name="signed"/>.</summary>
+    public static (Vector256<float> Scale, Vector256<float> Min) Best<TW>(GroupLanes x, int most, bool signed = false) where TW : struct, IErrorWeights
     {
-        (float Scale, float Min) plain = Plain(x, most, signed), best = plain;
-        if (!(plain.Scale > 0))
-            return plain;
-        Search<TW> search = new(x, weights, most, signed);
-        double least = double.PositiveInfinity;
+        (Vector256<float> scale, Vector256<float> min) = Plain(x, most, signed);
+        Search<TW> search = new(x, most, signed) { Scale = scale, Min = min, Least = Vector256.Create(float.PositiveInfinity) };
         for (int i = -Tries; i <= Tries; i++)
-            search.Try((most + 0.1f * i) / (plain.Scale * most), plain.Min, ref best, ref least);
-        for (int i = 0; i < 2 && best.Scale > 0; i++)
-            search.Try(1 / best.Scale, best.Min, ref best, ref least);
-        return best;
+            search.Try(Vector256.Create((most + 0.1f * i) / most) / scale, min);
+        for (int i = 0; i < 2; i++)
+            search.Try(Vector256<float>.One / search.Scale, search.Min);
+        return (search.Scale, search.Min);
     }
 
-    readonly ref struct Search<TW> where TW : struct, IErrorWeights
+    ref struct Search<TW> where TW : struct, IErrorWeights
     {
-        readonly ReadOnlySpan<Vector256<float>> x, weights;
-        readonly int most;
-        readonly bool signed;
-        readonly double n, sumX, sumXX;
+        readonly GroupLanes x;
+        readonly Vector256<float> end, n, sumX, sumXX, atLeast;
 
-        public Search(ReadOnlySpan<float> numbers, ReadOnlySpan<float> importance, int most, bool signed)
+        public Search(GroupLanes x, int most, bool signed)
         {
-            x = MemoryMarshal.Cast<float, Vector256<float>>(numbers);
-            weights = MemoryMarshal.Cast<float, Vector256<float>>(importance);
-            (this.most, this.signed) = (most, signed);
-            Vector256<float> count = default, sum = default, squares = default;
-            for (int i = 0; i < x.Length; i++)
+            (end, atLeast) = (Vector256.Create((float)most), Vector256.Create(signed ? float.NegativeInfinity : 0));
+            this.x = x;
+            for (int i = 0; i < x.Numbers.Length; i++)
             {
-                count += TW.Weigh(Vector256<float>.One, weights, i);
-                Vector256<float> own = TW.Weigh(x[i], weights, i);
-                sum += own;
-                squares += own * x[i];
+                Vector256<float> own = TW.Weigh(x.Numbers[i], x.Weights, i);
+                n += TW.Weigh(Vector256<float>.One, x.Weights, i);
+                sumX += own;
+                sumXX += own * x.Numbers[i];
             }
-            (n, sumX, sumXX) = (Vector256.Sum(count), Vector256.Sum(sum), Vector256.Sum(squares));
         }
 
-        public void Try(float inverse, float min, ref (float Scale, float Min) best, ref double least)
+        public Vector256<float> Scale, Min, Least;
+
+        // A lane whose scale is 0, or its inverse infinite, has no numbers below and keeps what it had.
+        public void Try(Vector256<float> inverse, Vector256<float> min)
         {
-            if (!float.IsFinite(inverse))
-                return;
-            Vector256<float> factor = Vector256.Create(inverse), offset = Vector256.Create(min), end = Vector256.Create((float)most), codes = default, squares = default, products = default;
-            for (int i = 0; i < x.Length; i++)
+            Vector256<float> codes = default, squares = default, products = default;
+            for (int i = 0; i < x.Numbers.Length; i++)
             {
-                Vector256<float> q = Nearest(x[i], offset, factor, end), own = TW.Weigh(q, weights, i);
+                Vector256<float> number = x.Numbers[i], q = Nearest(number, min, inverse, end), own = TW.Weigh(q, x.Weights, i);
                 codes += own;
-                squares += own * q;
-                products += own * x[i];
+                squares = Vector256.FusedMultiplyAdd(own, q, squares);
+                products = Vector256.FusedMultiplyAdd(own, number, products);
             }
-            double sumQ = Vector256.Sum(codes), sumQQ = Vector256.Sum(squares), sumXQ = Vector256.Sum(products), determinant = n * sumQQ - sumQ * sumQ;
-            if (determinant <= 0)
-                return;
-            double scale = (n * sumXQ - sumX * sumQ) / determinant, m = (scale * sumQ - sumX) / n;
-            if (m < 0 && !signed)
-                (scale, m) = (sumXQ / sumQQ, 0);
+            Vector256<float> determinant = n * squares - codes * codes, scale = (n * products - sumX * codes) / determinant, m = (scale * codes - sumX) / n;
+            Vector256<float> isBelow = Vector256.LessThan(m, atLeast);
+            scale = Vector256.ConditionalSelect(isBelow, products / squares, scale);
+            m = Vector256.ConditionalSelect(isBelow, default, m);
             // sum (s q - m - x)^2.
-            double error = scale * scale * sumQQ + n * m * m + sumXX + 2 * (m * sumX - scale * m * sumQ - scale * sumXQ);
-            if (scale > 0 && error < least)
-                (best, least) = (((float)scale, (float)m), error);
+            Vector256<float> error = scale * scale * squares + n * m * m + sumXX + (m * sumX - scale * m * codes - scale * products) * 2;
+            Vector256<float> isBetter = Vector256.LessThan(error, Least) & Vector256.GreaterThan(scale, default) & Vector256.GreaterThan(determinant, default);
+            Scale = Vector256.ConditionalSelect(isBetter, scale, Scale);
+            Min = Vector256.ConditionalSelect(isBetter, m, Min);
+            Least = Vector256.ConditionalSelect(isBetter, error, Least);
         }
     }
 
-    /// <summary>The codes nearest the numbers with that scale and minimum.</summary>
-    /// <returns>The sum of squared errors.</returns>
-    public static double Round<TW>(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, float scale, float min, int most, Span<float> codes) where TW : struct, IErrorWeights
+    /// <summary>The sums of squared errors with the nearest codes.</summary>
+    public static Vector256<float> Error<TW>(GroupLanes x, Vector256<float> scale, Vector256<float> min, int most) where TW : struct, IErrorWeights
     {
-        float inverse = 1 / scale;
-        Vector256<float> factor = Vector256.Create(float.IsFinite(inverse) ? inverse : 0), offset = Vector256.Create(min), end = Vector256.Create((float)most), step = Vector256.Create(scale), errors = default;
-        ReadOnlySpan<Vector256<float>> from = MemoryMarshal.Cast<float, Vector256<float>>(x), importance = MemoryMarshal.Cast<float, Vector256<float>>(weights);
-        Span<Vector256<float>> to = MemoryMarshal.Cast<float, Vector256<float>>(codes);
-        for (int i = 0; i < from.Length; i++)
+        Vector256<float> inverse = Inverse(scale), end = Vector256.Create((float)most), errors = default;
+        for (int i = 0; i < x.Numbers.Length; i++)
         {
-            to[i] = Nearest(from[i], offset, factor, end);
-            Vector256<float> error = to[i] * step - offset - from[i];
-            errors += TW.Weigh(error, importance, i) * error;
+            Vector256<float> error = Nearest(x.Numbers[i], min, inverse, end) * scale - min - x.Numbers[i];
+            errors = Vector256.FusedMultiplyAdd(TW.Weigh(error, x.Weights, i), error, errors);
         }
-        return Vector256.Sum(errors);
+        return errors;
+    }
+
+    /// <summary>The nearest codes.</summary>
+    public static void Round(GroupLanes x, Vector256<float> scale, Vector256<float> min, int most, Span<Vector256<float>> codes)
+    {
+        Vector256<float> inverse = Inverse(scale), end = Vector256.Create((float)most);
+        for (int i = 0; i < x.Numbers.Length; i++)
+            codes[i] = Nearest(x.Numbers[i], min, inverse, end);
     }
 
     /// <summary>The parts of a block of one group whose minimum may have either sign, never further from the numbers than with the scale and minimum that just cover them.</summary>
-    public static void Fill(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, int most, BlockParts parts)
+    public static void Fill(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, int most, BlockParts parts)
     {
-        if (weights.IsEmpty)
-            Fill<EvenWeights>(x, weights, most, parts);
+        if (importance.IsEmpty)
+            Fill<EvenWeights>(values, importance, most, parts);
         else
-            Fill<GivenWeights>(x, weights, most, parts);
+            Fill<GivenWeights>(values, importance, most, parts);
     }
 
-    static void Fill<TW>(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, int most, BlockParts parts) where TW : struct, IErrorWeights
+    [SkipLocalsInit]
+    static void Fill<TW>(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, int most, BlockParts parts) where TW : struct, IErrorWeights
     {
-        Span<float> codes = stackalloc float[x.Length], tried = stackalloc float[x.Length];
-        (float scale, float min) = Plain(x, most, signed: true);
-        (Half Scale, Half Min) plain = ((Half)scale, (Half)min);
-        (scale, min) = Best<TW>(x, weights, most, signed: true);
-        (Half Scale, Half Min) best = ((Half)scale, (Half)min);
-        if (Round<TW>(x, weights, (float)plain.Scale, (float)plain.Min, most, tried) < Round<TW>(x, weights, (float)best.Scale, (float)best.Min, most, codes))
-        {
+        Span<Vector256<float>> numbers = stackalloc Vector256<float>[values.Length], weights = stackalloc Vector256<float>[importance.Length];
+        GroupLanes.Deal(values, values.Length, numbers);
+        GroupLanes.Deal(importance, importance.Length, weights);
+        GroupLanes x = new(numbers, weights);
+        (Half Scale, Half Min) plain = First(Plain(x, most, signed: true)), best = First(Best<TW>(x, most, signed: true));
+        if (ErrorOfFirst<TW>(x, plain, most) < ErrorOfFirst<TW>(x, best, most))
             best = plain;
-            tried.CopyTo(codes);
-        }
         parts.FillOneGroup(best.Scale, -best.Min, -1);
-        for (int i = 0; i < codes.Length; i++)
-            parts.Codes[i] = (byte)codes[i];
+        Round(x, Vector256.Create((float)best.Scale), Vector256.Create((float)best.Min), most, numbers);
+        GroupLanes.Gather(numbers, values.Length, parts.Codes);
+
+        static (Half, Half) First((Vector256<float> Scale, Vector256<float> Min) all) => ((Half)all.Scale[0], (Half)all.Min[0]);
     }
 
+    static float ErrorOfFirst<TW>(GroupLanes x, (Half Scale, Half Min) stored, int most) where TW : struct, IErrorWeights =>
+        Error<TW>(x, Vector256.Create((float)stored.Scale), Vector256.Create((float)stored.Min), most)[0];
+
+    // 0 where there is none.
+    static Vector256<float> Inverse(Vector256<float> scale)
+    {
+        Vector256<float> inverse = Vector256<float>.One / scale;
+        return Vector256.ConditionalSelect(Vector256.LessThan(Vector256.Abs(inverse), Vector256.Create(float.PositiveInfinity)), inverse, default);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector256<float> Nearest(Vector256<float> x, Vector256<float> min, Vector256<float> inverse, Vector256<float> most) =>
-        Vector256.Min(Vector256.Max(Vector256.Round((x + min) * inverse), default), most);
+        Vector256.MinNative(Vector256.MaxNative(Vector256.Round((x + min) * inverse), default), most);
 }

@@ -32,7 +32,7 @@ readonly struct ThreeBitLevels : ILevels
     public static float Spread => 0.25f;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Nearest(Vector256<float> scaled) => Vector256.Min(Vector256.Max(Vector256.Round(scaled), Vector256.Create(-4f)), Vector256.Create(3f));
+    public static Vector256<float> Nearest(Vector256<float> scaled) => Vector256.MinNative(Vector256.MaxNative(Vector256.Round(scaled), Vector256.Create(-4f)), Vector256.Create(3f));
 
     public static int CodeOf(float level) => (int)level + 4;
 }
@@ -47,7 +47,7 @@ readonly struct FourBitLevels : ILevels
     public static float Spread => 0.15f;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Nearest(Vector256<float> scaled) => Vector256.Min(Vector256.Max(Vector256.Round(scaled), Vector256.Create(-8f)), Vector256.Create(7f));
+    public static Vector256<float> Nearest(Vector256<float> scaled) => Vector256.MinNative(Vector256.MaxNative(Vector256.Round(scaled), Vector256.Create(-8f)), Vector256.Create(7f));
 
     public static int CodeOf(float level) => (int)level + 8;
 }
@@ -62,7 +62,7 @@ readonly struct FiveBitLevels : ILevels
     public static float Spread => 0.08f;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Nearest(Vector256<float> scaled) => Vector256.Min(Vector256.Max(Vector256.Round(scaled), Vector256.Create(-16f)), Vector256.Create(15f));
+    public static Vector256<float> Nearest(Vector256<float> scaled) => Vector256.MinNative(Vector256.MaxNative(Vector256.Round(scaled), Vector256.Create(-16f)), Vector256.Create(15f));
 
     public static int CodeOf(float level) => (int)level + 16;
 }
@@ -77,7 +77,7 @@ readonly struct SixBitLevels : ILevels
     public static float Spread => 0.04f;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Nearest(Vector256<float> scaled) => Vector256.Min(Vector256.Max(Vector256.Round(scaled), Vector256.Create(-32f)), Vector256.Create(31f));
+    public static Vector256<float> Nearest(Vector256<float> scaled) => Vector256.MinNative(Vector256.MaxNative(Vector256.Round(scaled), Vector256.Create(-32f)), Vector256.Create(31f));
 
     public static int CodeOf(float level) => (int)level + 32;
 }

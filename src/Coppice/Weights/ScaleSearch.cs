@@ -1,92 +1,111 @@
-using System.Runtime.InteropServices;
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Coppice.Weights;
 
-/// <summary>The scale s of a group of numbers that are to be s times a level, by the sum of weighted squared errors. Groups are multiples of eight numbers.</summary>
+/// <summary>The scales s of eight groups of numbers that are to be s times a level, by the sums of weighted squared errors.</summary>
 static class ScaleSearch
 {
     // Scales that are tried on either side of the one that just covers the numbers.
-    const int Tries = 8;
+    const int Tries = 5;
 
-    /// <summary>The scale that takes the number of largest magnitude to the furthest level.</summary>
-    public static float Plain<TL>(ReadOnlySpan<float> x) where TL : struct, ILevels => Extreme(x) / TL.Least;
+    /// <summary>The scales that take the number of largest magnitude to the furthest level.</summary>
+    public static Vector256<float> Plain<TL>(GroupLanes x) where TL : struct, ILevels => Extreme(x) / Vector256.Create((float)TL.Least);
 
     /// <summary>The best of many: with the levels that a scale gives, the scale nearest the numbers is sum x l / sum l^2, and takes (sum x l)^2 / sum l^2 from their squares.</summary>
-    public static float Best<TL, TW>(ReadOnlySpan<float> x, ReadOnlySpan<float> weights) where TL : struct, ILevels where TW : struct, IErrorWeights
+    public static Vector256<float> Best<TL, TW>(GroupLanes x) where TL : struct, ILevels where TW : struct, IErrorWeights
     {
-        float extreme = Extreme(x), best = 0;
-        if (extreme == 0)
-            return 0;
-        double most = 0;
+        Vector256<float> extreme = Extreme(x);
+        Search<TL, TW> search = new() { Numbers = x };
         for (int i = -Tries; i <= Tries; i++)
         {
             float stretch = 1 + TL.Spread * i / Tries;
-            Try(x, weights, TL.Least * stretch / extreme, ref best, ref most);
-            Try(x, weights, TL.Most * stretch / extreme, ref best, ref most);
+            search.Try(Vector256.Create(TL.Least * stretch) / extreme);
+            search.Try(Vector256.Create(TL.Most * stretch) / extreme);
         }
-        Try(x, weights, 1 / best, ref best, ref most);
-        return best;
+        search.Try(Vector256<float>.One / search.Scale);
+        return search.Scale;
+    }
 
-        static void Try(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, float inverse, ref float best, ref double most)
+    ref struct Search<TL, TW> where TL : struct, ILevels where TW : struct, IErrorWeights
+    {
+        public GroupLanes Numbers;
+        public Vector256<float> Scale, Most;
+
+        // A lane of zeros takes nothing away and keeps a scale of 0.
+        public void Try(Vector256<float> inverse)
         {
-            Vector256<float> factor = Vector256.Create(inverse), products = default, squares = default;
-            ReadOnlySpan<Vector256<float>> from = MemoryMarshal.Cast<float, Vector256<float>>(x), importance = MemoryMarshal.Cast<float, Vector256<float>>(weights);
-            for (int i = 0; i < from.Length; i++)
+            Vector256<float> products = default, squares = default;
+            for (int i = 0; i < Numbers.Numbers.Length; i++)
             {
-                Vector256<float> levels = TL.Nearest(from[i] * factor), weighted = TW.Weigh(levels, importance, i);
-                products += from[i] * weighted;
-                squares += levels * weighted;
+                Vector256<float> number = Numbers.Numbers[i], levels = TL.Nearest(number * inverse), own = TW.Weigh(levels, Numbers.Weights, i);
+                products = Vector256.FusedMultiplyAdd(number, own, products);
+                squares = Vector256.FusedMultiplyAdd(levels, own, squares);
             }
-            double product = Vector256.Sum(products), square = Vector256.Sum(squares);
-            if (square > 0 && product * product > most * square)
-                (best, most) = ((float)(product / square), product * product / square);
+            Vector256<float> scale = products / squares, taken = products * scale, isBetter = Vector256.GreaterThan(taken, Most);
+            Scale = Vector256.ConditionalSelect(isBetter, scale, Scale);
+            Most = Vector256.ConditionalSelect(isBetter, taken, Most);
         }
     }
 
-    /// <summary>The levels nearest the numbers at that scale.</summary>
-    /// <returns>The sum of squared errors.</returns>
-    public static double Round<TL, TW>(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, float scale, Span<float> levels) where TL : struct, ILevels where TW : struct, IErrorWeights
+    /// <summary>The sums of squared errors with the nearest levels.</summary>
+    public static Vector256<float> Error<TL, TW>(GroupLanes x, Vector256<float> scale) where TL : struct, ILevels where TW : struct, IErrorWeights
     {
-        float inverse = 1 / scale;
-        Vector256<float> factor = Vector256.Create(float.IsFinite(inverse) ? inverse : 0), step = Vector256.Create(scale), errors = default;
-        ReadOnlySpan<Vector256<float>> from = MemoryMarshal.Cast<float, Vector256<float>>(x), importance = MemoryMarshal.Cast<float, Vector256<float>>(weights);
-        Span<Vector256<float>> to = MemoryMarshal.Cast<float, Vector256<float>>(levels);
-        for (int i = 0; i < from.Length; i++)
+        Vector256<float> inverse = Inverse(scale), errors = default;
+        for (int i = 0; i < x.Numbers.Length; i++)
         {
-            to[i] = TL.Nearest(from[i] * factor);
-            Vector256<float> error = from[i] - to[i] * step;
-            errors += TW.Weigh(error, importance, i) * error;
+            Vector256<float> error = x.Numbers[i] - TL.Nearest(x.Numbers[i] * inverse) * scale;
+            errors = Vector256.FusedMultiplyAdd(TW.Weigh(error, x.Weights, i), error, errors);
         }
-        return Vector256.Sum(errors);
+        return errors;
+    }
+
+    /// <summary>The nearest levels.</summary>
+    public static void Round<TL>(GroupLanes x, Vector256<float> scale, Span<Vector256<float>> levels) where TL : struct, ILevels
+    {
+        Vector256<float> inverse = Inverse(scale);
+        for (int i = 0; i < x.Numbers.Length; i++)
+            levels[i] = TL.Nearest(x.Numbers[i] * inverse);
     }
 
     /// <summary>The parts of a block of one group: the half next to the best scale, or that which just covers the numbers where it is nearer them.</summary>
-    public static void Fill<TL>(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, BlockParts parts) where TL : struct, ILevels
+    public static void Fill<TL>(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts) where TL : struct, ILevels
     {
-        if (weights.IsEmpty)
-            Fill<TL, EvenWeights>(x, weights, parts);
+        if (importance.IsEmpty)
+            Fill<TL, EvenWeights>(values, importance, parts);
         else
-            Fill<TL, GivenWeights>(x, weights, parts);
+            Fill<TL, GivenWeights>(values, importance, parts);
     }
 
-    static void Fill<TL, TW>(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, BlockParts parts) where TL : struct, ILevels where TW : struct, IErrorWeights
+    [SkipLocalsInit]
+    static void Fill<TL, TW>(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts) where TL : struct, ILevels where TW : struct, IErrorWeights
     {
-        Span<float> levels = stackalloc float[x.Length];
-        Half scale = (Half)Best<TL, TW>(x, weights), plain = (Half)Plain<TL>(x);
-        if (Round<TL, TW>(x, weights, (float)plain, levels) < Round<TL, TW>(x, weights, (float)scale, levels))
-            Round<TL, TW>(x, weights, (float)(scale = plain), levels);
+        Span<Vector256<float>> numbers = stackalloc Vector256<float>[values.Length], weights = stackalloc Vector256<float>[importance.Length];
+        GroupLanes.Deal(values, values.Length, numbers);
+        GroupLanes.Deal(importance, importance.Length, weights);
+        GroupLanes x = new(numbers, weights);
+        Half scale = (Half)Best<TL, TW>(x)[0], plain = (Half)Plain<TL>(x)[0];
+        if (Error<TL, TW>(x, Vector256.Create((float)plain))[0] < Error<TL, TW>(x, Vector256.Create((float)scale))[0])
+            scale = plain;
         parts.FillOneGroup(scale);
-        for (int i = 0; i < levels.Length; i++)
-            parts.Codes[i] = (byte)TL.CodeOf(levels[i]);
+        Round<TL>(x, Vector256.Create((float)scale), numbers);
+        for (int i = 0; i < values.Length; i++)
+            parts.Codes[i] = (byte)TL.CodeOf(numbers[i][0]);
     }
 
-    static float Extreme(ReadOnlySpan<float> x)
+    // 0 where there is none.
+    static Vector256<float> Inverse(Vector256<float> scale)
     {
-        float extreme = 0;
-        foreach (float number in x)
-            if (Math.Abs(number) > Math.Abs(extreme))
-                extreme = number;
+        Vector256<float> inverse = Vector256<float>.One / scale;
+        return Vector256.ConditionalSelect(Vector256.LessThan(Vector256.Abs(inverse), Vector256.Create(float.PositiveInfinity)), inverse, default);
+    }
+
+    // The number of largest magnitude, the first of several.
+    static Vector256<float> Extreme(GroupLanes x)
+    {
+        Vector256<float> extreme = default;
+        foreach (Vector256<float> numbers in x.Numbers)
+            extreme = Vector256.ConditionalSelect(Vector256.GreaterThan(Vector256.Abs(numbers), Vector256.Abs(extreme)), numbers, extreme);
         return extreme;
     }
 }

@@ -1,106 +1,124 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace Coppice.Weights;
 
-/// <summary>Rounds a block of at most 16 groups to w = d s q - dmin m: halves d and dmin, small whole numbers s and m for each group, and a code q for each weight.</summary>
+/// <summary>Rounds a block of eight or sixteen groups to w = d s q - dmin m: halves d and dmin, small whole numbers s and m for each group, and a code q for each weight.</summary>
 static class SuperAffine
 {
     /// <summary>Finds them by the sum of squared errors, never further from the numbers than with the scales and minima that just cover each group. d or dmin is infinite where the numbers are too large.</summary>
-    public static void Search(ReadOnlySpan<float> x, ReadOnlySpan<float> importance, BlockShape shape, BlockParts parts)
+    public static void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockShape shape, BlockParts parts)
     {
         if (importance.IsEmpty)
-            Search<EvenWeights>(x, importance, shape, parts);
+            Search<EvenWeights>(values, importance, shape, parts);
         else
-            Search<GivenWeights>(x, importance, shape, parts);
+            Search<GivenWeights>(values, importance, shape, parts);
     }
 
     [SkipLocalsInit]
-    static void Search<TW>(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, BlockShape shape, BlockParts parts) where TW : struct, IErrorWeights
+    static void Search<TW>(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockShape shape, BlockParts parts) where TW : struct, IErrorWeights
     {
-        int groupSize = shape.GroupSize, groups = x.Length / groupSize, most = shape.Levels.Length - 1, limit = shape.Scales.Most;
-        Span<(float Scale, float Min)> plain = stackalloc (float, float)[groups], searched = stackalloc (float, float)[groups];
-        Span<sbyte> triedScales = stackalloc sbyte[groups], triedMins = stackalloc sbyte[groups];
-        Span<float> q = stackalloc float[x.Length], triedQ = stackalloc float[x.Length];
-        for (int group = 0; group < groups; group++)
+        int size = shape.GroupSize, groups = values.Length / size, most = shape.Levels.Length - 1, limit = shape.Scales.Most, rounds = groups / GroupLanes.Count;
+        Span<Vector256<float>> numbers = stackalloc Vector256<float>[values.Length / GroupLanes.Count], weights = stackalloc Vector256<float>[importance.Length / GroupLanes.Count];
+        GroupLanes.Deal(values, size, numbers);
+        GroupLanes.Deal(importance, size, weights);
+        GroupLanes all = new(numbers, weights);
+        Span<Vector256<float>> plainScales = stackalloc Vector256<float>[rounds], plainMins = stackalloc Vector256<float>[rounds], scales = stackalloc Vector256<float>[rounds], mins = stackalloc Vector256<float>[rounds];
+        for (int i = 0; i < rounds; i++)
         {
-            ReadOnlySpan<float> own = x.Slice(group * groupSize, groupSize);
-            (plain[group], searched[group]) = (AffineSearch.Plain(own, most), AffineSearch.Best<TW>(own, Of(weights, group, groupSize), most));
+            GroupLanes x = all.Of(i * GroupLanes.Count, size);
+            (plainScales[i], plainMins[i]) = AffineSearch.Plain(x, most);
+            (scales[i], mins[i]) = AffineSearch.Best<TW>(x, most);
         }
-        (Half Scale, Half MinScale) best = Covering(plain, limit);
-        if (Half.IsFinite(best.Scale) && Half.IsFinite(best.MinScale))
+        (Half, Half) best = (Covering(plainScales, limit), Covering(plainMins, limit));
+        (parts.Units[0], parts.Units[1]) = best;
+        if (!Half.IsFinite(best.Item1) || !Half.IsFinite(best.Item2))
+            return;
+        Span<Vector256<float>> s = stackalloc Vector256<float>[rounds], m = stackalloc Vector256<float>[rounds], triedS = stackalloc Vector256<float>[rounds], triedM = stackalloc Vector256<float>[rounds];
+        float least = Fit<TW>(all, size, plainScales, plainMins, most, limit, best, reach: 0, s, m);
+        for (int attempt = 0; attempt < 2; attempt++)
         {
-            double least = Fit<TW>(x, weights, plain, most, limit, best, parts.Scales, parts.Mins, q);
-            for (int attempt = 0; attempt < 2; attempt++)
-            {
-                (Half, Half) scale = attempt == 0 ? Covering(searched, limit) : Refit(x, weights, groupSize, parts.Scales, parts.Mins, q, best);
-                double error = Fit<TW>(x, weights, searched, most, limit, scale, triedScales, triedMins, triedQ);
-                if (!(error < least))
-                    continue;
-                (best, least) = (scale, error);
-                triedScales.CopyTo(parts.Scales);
-                triedMins.CopyTo(parts.Mins);
-                triedQ.CopyTo(q);
-            }
-            for (int i = 0; i < q.Length; i++)
-                parts.Codes[i] = (byte)q[i];
+            (Half, Half) units = attempt == 0 ? (Covering(scales, limit), Covering(mins, limit)) : Refit<TW>(all, size, s, m, most, best);
+            float error = Fit<TW>(all, size, scales, mins, most, limit, units, reach: 1, triedS, triedM);
+            if (!(error < least))
+                continue;
+            (best, least) = (units, error);
+            triedS.CopyTo(s);
+            triedM.CopyTo(m);
         }
         (parts.Units[0], parts.Units[1]) = best;
+        for (int i = 0; i < rounds; i++)
+        {
+            AffineSearch.Round(all.Of(i * GroupLanes.Count, size), Vector256.Create((float)best.Item1) * s[i], Vector256.Create((float)best.Item2) * m[i], most, numbers.Slice(i * size, size));
+            for (int lane = 0; lane < GroupLanes.Count; lane++)
+                (parts.Scales[i * GroupLanes.Count + lane], parts.Mins[i * GroupLanes.Count + lane]) = ((sbyte)s[i][lane], (sbyte)m[i][lane]);
+        }
+        GroupLanes.Gather(numbers, size, parts.Codes);
     }
 
-    static ReadOnlySpan<float> Of(ReadOnlySpan<float> weights, int group, int groupSize) => weights.IsEmpty ? default : weights.Slice(group * groupSize, groupSize);
-
-    // d and dmin that take the largest scale and the largest minimum to the limit.
-    static (Half, Half) Covering(ReadOnlySpan<(float Scale, float Min)> groups, int limit)
+    // The unit that takes the largest to the limit.
+    static Half Covering(ReadOnlySpan<Vector256<float>> wanted, int limit)
     {
-        (float scale, float min) = (0, 0);
-        foreach ((float own, float ownMin) in groups)
-            (scale, min) = (Math.Max(scale, own), Math.Max(min, ownMin));
-        return ((Half)(scale / limit), (Half)(min / limit));
+        Vector256<float> largest = default;
+        foreach (Vector256<float> own in wanted)
+            largest = Vector256.Max(largest, own);
+        float most = 0;
+        for (int lane = 0; lane < GroupLanes.Count; lane++)
+            most = Math.Max(most, largest[lane]);
+        return (Half)(most / limit);
     }
 
-    // For each group the best of the nine pairs of whole numbers around scale / d and min / dmin.
-    static double Fit<TW>(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, ReadOnlySpan<(float Scale, float Min)> wanted, int most, int limit, (Half Scale, Half MinScale) block, Span<sbyte> scales, Span<sbyte> mins, Span<float> codes)
+    // For each group the best of the pairs of whole numbers within reach of scale / d and min / dmin. Returns the sum of squared errors.
+    static float Fit<TW>(GroupLanes all, int size, ReadOnlySpan<Vector256<float>> scales, ReadOnlySpan<Vector256<float>> mins, int most, int limit, (Half Scale, Half Min) units, int reach, Span<Vector256<float>> s, Span<Vector256<float>> m)
         where TW : struct, IErrorWeights
     {
-        int groupSize = x.Length / wanted.Length;
-        Span<float> tried = stackalloc float[groupSize];
-        (float d, float dmin) = ((float)block.Scale, (float)block.MinScale);
-        double total = 0;
-        for (int group = 0; group < wanted.Length; group++)
+        Vector256<float> d = Vector256.Create((float)units.Scale), dmin = Vector256.Create((float)units.Min), end = Vector256.Create((float)limit), total = default;
+        for (int i = 0; i < scales.Length; i++)
         {
-            ReadOnlySpan<float> own = x.Slice(group * groupSize, groupSize), ownWeights = Of(weights, group, groupSize);
-            int middle = Near(wanted[group].Scale, d, limit), middleMin = Near(wanted[group].Min, dmin, limit);
-            double least = double.PositiveInfinity;
-            for (int scale = Math.Max(middle - 1, 0); scale <= Math.Min(middle + 1, limit); scale++)
-                for (int min = Math.Max(middleMin - 1, 0); min <= Math.Min(middleMin + 1, limit); min++)
+            GroupLanes x = all.Of(i * GroupLanes.Count, size);
+            Vector256<float> middle = Near(scales[i], d, end), middleMin = Near(mins[i], dmin, end), least = Vector256.Create(float.PositiveInfinity);
+            for (int ds = -reach; ds <= reach; ds++)
+                for (int dm = -reach; dm <= reach; dm++)
                 {
-                    double error = AffineSearch.Round<TW>(own, ownWeights, d * scale, dmin * min, most, tried);
-                    if (error >= least)
-                        continue;
-                    (least, scales[group], mins[group]) = (error, (sbyte)scale, (sbyte)min);
-                    tried.CopyTo(codes[(group * groupSize)..]);
+                    Vector256<float> scale = Within(middle + Vector256.Create((float)ds), end), min = Within(middleMin + Vector256.Create((float)dm), end);
+                    Vector256<float> error = AffineSearch.Error<TW>(x, d * scale, dmin * min, most), isBetter = Vector256.LessThan(error, least);
+                    least = Vector256.ConditionalSelect(isBetter, error, least);
+                    s[i] = Vector256.ConditionalSelect(isBetter, scale, s[i]);
+                    m[i] = Vector256.ConditionalSelect(isBetter, min, m[i]);
                 }
             total += least;
         }
-        return total;
+        return Vector256.Sum(total);
     }
 
-    static int Near(float wanted, float unit, int limit) => unit == 0 ? 0 : (int)Math.Clamp(MathF.Round(wanted / unit), 0, limit);
+    // A unit of 0 has only 0.
+    static Vector256<float> Near(Vector256<float> wanted, Vector256<float> unit, Vector256<float> limit) =>
+        Vector256.ConditionalSelect(Vector256.Equals(unit, default), default, Within(Vector256.Round(wanted / unit), limit));
+
+    static Vector256<float> Within(Vector256<float> number, Vector256<float> limit) => Vector256.Min(Vector256.Max(number, default), limit);
 
     // With s, m and q as found, d and dmin by linear regression of x on s q and -m; unchanged where that is not determined.
-    static (Half, Half) Refit(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, int groupSize, ReadOnlySpan<sbyte> scales, ReadOnlySpan<sbyte> mins, ReadOnlySpan<float> codes, (Half, Half) unchanged)
+    [SkipLocalsInit]
+    static (Half, Half) Refit<TW>(GroupLanes all, int size, ReadOnlySpan<Vector256<float>> s, ReadOnlySpan<Vector256<float>> m, int most, (Half Scale, Half Min) units) where TW : struct, IErrorWeights
     {
-        double aa = 0, ab = 0, bb = 0, ax = 0, bx = 0;
-        for (int i = 0; i < x.Length; i++)
+        Span<Vector256<float>> q = stackalloc Vector256<float>[size];
+        Vector256<float> aa = default, ab = default, bb = default, ax = default, bx = default;
+        for (int i = 0; i < s.Length; i++)
         {
-            double weight = weights.IsEmpty ? 1 : weights[i], a = scales[i / groupSize] * codes[i], b = -mins[i / groupSize];
-            aa += weight * a * a;
-            ab += weight * a * b;
-            bb += weight * b * b;
-            ax += weight * a * x[i];
-            bx += weight * b * x[i];
+            GroupLanes x = all.Of(i * GroupLanes.Count, size);
+            AffineSearch.Round(x, Vector256.Create((float)units.Scale) * s[i], Vector256.Create((float)units.Min) * m[i], most, q);
+            for (int j = 0; j < size; j++)
+            {
+                Vector256<float> a = s[i] * q[j], b = -m[i], weighedA = TW.Weigh(a, x.Weights, j), weighedB = TW.Weigh(b, x.Weights, j);
+                aa += weighedA * a;
+                ab += weighedA * b;
+                bb += weighedB * b;
+                ax += weighedA * x.Numbers[j];
+                bx += weighedB * x.Numbers[j];
+            }
         }
-        double determinant = aa * bb - ab * ab, scale = (ax * bb - bx * ab) / determinant, min = (bx * aa - ax * ab) / determinant;
-        return determinant > 0 && scale > 0 && min >= 0 ? ((Half)scale, (Half)min) : unchanged;
+        double sumAA = Vector256.Sum(aa), sumAB = Vector256.Sum(ab), sumBB = Vector256.Sum(bb), sumAX = Vector256.Sum(ax), sumBX = Vector256.Sum(bx);
+        double determinant = sumAA * sumBB - sumAB * sumAB, scale = (sumAX * sumBB - sumBX * sumAB) / determinant, min = (sumBX * sumAA - sumAX * sumAB) / determinant;
+        return determinant > 0 && scale > 0 && min >= 0 && scale < 65504 && min < 65504 ? ((Half)scale, (Half)min) : units;
     }
 }

@@ -1,99 +1,111 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace Coppice.Weights;
 
-/// <summary>Rounds a block of at most 16 groups to w = d s l: one half d, a small whole number s for each group, and a level l for each weight.</summary>
+/// <summary>Rounds a block of eight or sixteen groups to w = d s l: one half d, a small whole number s for each group, and a level l for each weight.</summary>
 static class SuperScale
 {
     /// <summary>Finds all three by the sum of squared errors, never further from the numbers than with the scales that just cover each group. d is infinite where the numbers are too large for it.</summary>
-    public static void Search<TL>(ReadOnlySpan<float> x, ReadOnlySpan<float> importance, BlockShape shape, BlockParts parts) where TL : struct, ILevels
+    public static void Search<TL>(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockShape shape, BlockParts parts) where TL : struct, ILevels
     {
         if (importance.IsEmpty)
-            Search<TL, EvenWeights>(x, importance, shape, parts);
+            Search<TL, EvenWeights>(values, importance, shape, parts);
         else
-            Search<TL, GivenWeights>(x, importance, shape, parts);
+            Search<TL, GivenWeights>(values, importance, shape, parts);
     }
 
     [SkipLocalsInit]
-    static void Search<TL, TW>(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, BlockShape shape, BlockParts parts) where TL : struct, ILevels where TW : struct, IErrorWeights
+    static void Search<TL, TW>(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockShape shape, BlockParts parts) where TL : struct, ILevels where TW : struct, IErrorWeights
     {
-        int groupSize = shape.GroupSize, groups = x.Length / groupSize, limit = -shape.Scales.Least;
-        Span<float> plain = stackalloc float[groups], searched = stackalloc float[groups], levels = stackalloc float[x.Length], triedLevels = stackalloc float[x.Length];
-        Span<sbyte> triedScales = stackalloc sbyte[groups];
-        for (int group = 0; group < groups; group++)
+        int size = shape.GroupSize, groups = values.Length / size, rounds = groups / GroupLanes.Count;
+        (int Least, int Most) limits = shape.Scales;
+        Span<Vector256<float>> numbers = stackalloc Vector256<float>[values.Length / GroupLanes.Count], weights = stackalloc Vector256<float>[importance.Length / GroupLanes.Count];
+        GroupLanes.Deal(values, size, numbers);
+        GroupLanes.Deal(importance, size, weights);
+        GroupLanes all = new(numbers, weights);
+        Span<Vector256<float>> plain = stackalloc Vector256<float>[rounds], searched = stackalloc Vector256<float>[rounds], s = stackalloc Vector256<float>[rounds], tried = stackalloc Vector256<float>[rounds];
+        for (int i = 0; i < rounds; i++)
         {
-            ReadOnlySpan<float> own = x.Slice(group * groupSize, groupSize);
-            (plain[group], searched[group]) = (ScaleSearch.Plain<TL>(own), ScaleSearch.Best<TL, TW>(own, Of(weights, group, groupSize)));
+            GroupLanes x = all.Of(i * GroupLanes.Count, size);
+            (plain[i], searched[i]) = (ScaleSearch.Plain<TL>(x), ScaleSearch.Best<TL, TW>(x));
         }
-        Half best = Covering(plain, limit);
-        if (Half.IsFinite(best))
+        Half best = Covering(plain, limits.Least);
+        parts.Units[0] = best;
+        if (!Half.IsFinite(best))
+            return;
+        float least = Fit<TL, TW>(all, size, plain, limits, best, reach: 0, s);
+        for (int attempt = 0; attempt < 2; attempt++)
         {
-            double least = Fit<TL, TW>(x, weights, plain, limit, best, parts.Scales, levels);
-            for (int attempt = 0; attempt < 2; attempt++)
-            {
-                Half scale = attempt == 0 ? Covering(searched, limit) : Refit(x, weights, groupSize, parts.Scales, levels);
-                double error = Fit<TL, TW>(x, weights, searched, limit, scale, triedScales, triedLevels);
-                if (!(error < least))
-                    continue;
-                (best, least) = (scale, error);
-                triedScales.CopyTo(parts.Scales);
-                triedLevels.CopyTo(levels);
-            }
-            for (int i = 0; i < levels.Length; i++)
-                parts.Codes[i] = (byte)TL.CodeOf(levels[i]);
+            Half unit = attempt == 0 ? Covering(searched, limits.Least) : Refit<TL, TW>(all, size, s, best);
+            float error = Fit<TL, TW>(all, size, searched, limits, unit, reach: 1, tried);
+            if (!(error < least))
+                continue;
+            (best, least) = (unit, error);
+            tried.CopyTo(s);
         }
         parts.Units[0] = best;
+        for (int i = 0; i < rounds; i++)
+        {
+            ScaleSearch.Round<TL>(all.Of(i * GroupLanes.Count, size), Vector256.Create((float)best) * s[i], numbers.Slice(i * size, size));
+            for (int lane = 0; lane < GroupLanes.Count; lane++)
+                parts.Scales[i * GroupLanes.Count + lane] = (sbyte)s[i][lane];
+        }
+        for (int group = 0; group < groups; group++)
+            for (int i = 0; i < size; i++)
+                parts.Codes[group * size + i] = (byte)TL.CodeOf(numbers[group / GroupLanes.Count * size + i][group % GroupLanes.Count]);
     }
 
-    static ReadOnlySpan<float> Of(ReadOnlySpan<float> weights, int group, int groupSize) => weights.IsEmpty ? default : weights.Slice(group * groupSize, groupSize);
-
-    // d that takes the group scale of largest magnitude to -limit.
-    static Half Covering(ReadOnlySpan<float> scales, int limit)
+    // d that takes the group scale of largest magnitude to the furthest s, the least.
+    static Half Covering(ReadOnlySpan<Vector256<float>> scales, int least)
     {
         float extreme = 0;
-        foreach (float scale in scales)
-            if (Math.Abs(scale) > Math.Abs(extreme))
-                extreme = scale;
-        return (Half)(extreme / -limit);
+        foreach (Vector256<float> own in scales)
+            for (int lane = 0; lane < GroupLanes.Count; lane++)
+                if (Math.Abs(own[lane]) > Math.Abs(extreme))
+                    extreme = own[lane];
+        return (Half)(extreme / least);
     }
 
-    // For each group the best of the three whole numbers around wanted / d.
-    static double Fit<TL, TW>(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, ReadOnlySpan<float> wanted, int limit, Half scale, Span<sbyte> scales, Span<float> levels)
+    // For each group the best of the whole numbers within reach of wanted / d. Returns the sum of squared errors.
+    static float Fit<TL, TW>(GroupLanes all, int size, ReadOnlySpan<Vector256<float>> wanted, (int Least, int Most) limits, Half unit, int reach, Span<Vector256<float>> s)
         where TL : struct, ILevels where TW : struct, IErrorWeights
     {
-        int groupSize = x.Length / wanted.Length;
-        Span<float> tried = stackalloc float[groupSize];
-        float inverse = scale == default ? 0 : 1 / (float)scale;
-        double total = 0;
-        for (int group = 0; group < wanted.Length; group++)
+        Vector256<float> d = Vector256.Create((float)unit), inverse = Vector256.Create(unit == default ? 0 : 1 / (float)unit), lowest = Vector256.Create((float)limits.Least), highest = Vector256.Create((float)limits.Most), total = default;
+        for (int i = 0; i < wanted.Length; i++)
         {
-            ReadOnlySpan<float> own = x.Slice(group * groupSize, groupSize);
-            int middle = (int)Math.Clamp(MathF.Round(wanted[group] * inverse), -limit, limit - 1);
-            double least = double.PositiveInfinity;
-            for (int code = Math.Max(middle - 1, -limit); code <= Math.Min(middle + 1, limit - 1); code++)
+            GroupLanes x = all.Of(i * GroupLanes.Count, size);
+            Vector256<float> middle = Vector256.Min(Vector256.Max(Vector256.Round(wanted[i] * inverse), lowest), highest), least = Vector256.Create(float.PositiveInfinity);
+            for (int by = -reach; by <= reach; by++)
             {
-                double error = ScaleSearch.Round<TL, TW>(own, Of(weights, group, groupSize), (float)scale * code, tried);
-                if (error < least)
-                {
-                    (least, scales[group]) = (error, (sbyte)code);
-                    tried.CopyTo(levels[(group * groupSize)..]);
-                }
+                Vector256<float> scale = Vector256.Min(Vector256.Max(middle + Vector256.Create((float)by), lowest), highest);
+                Vector256<float> error = ScaleSearch.Error<TL, TW>(x, d * scale), isBetter = Vector256.LessThan(error, least);
+                least = Vector256.ConditionalSelect(isBetter, error, least);
+                s[i] = Vector256.ConditionalSelect(isBetter, scale, s[i]);
             }
             total += least;
         }
-        return total;
+        return Vector256.Sum(total);
     }
 
     // With levels and scales as they are, d = sum x s l / sum (s l)^2.
-    static Half Refit(ReadOnlySpan<float> x, ReadOnlySpan<float> weights, int groupSize, ReadOnlySpan<sbyte> scales, ReadOnlySpan<float> levels)
+    [SkipLocalsInit]
+    static Half Refit<TL, TW>(GroupLanes all, int size, ReadOnlySpan<Vector256<float>> s, Half unit) where TL : struct, ILevels where TW : struct, IErrorWeights
     {
-        double products = 0, squares = 0;
-        for (int i = 0; i < x.Length; i++)
+        Span<Vector256<float>> levels = stackalloc Vector256<float>[size];
+        Vector256<float> products = default, squares = default;
+        for (int i = 0; i < s.Length; i++)
         {
-            double part = scales[i / groupSize] * levels[i], weighted = weights.IsEmpty ? part : weights[i] * part;
-            products += x[i] * weighted;
-            squares += part * weighted;
+            GroupLanes x = all.Of(i * GroupLanes.Count, size);
+            ScaleSearch.Round<TL>(x, Vector256.Create((float)unit) * s[i], levels);
+            for (int j = 0; j < size; j++)
+            {
+                Vector256<float> part = s[i] * levels[j], own = TW.Weigh(part, x.Weights, j);
+                products += x.Numbers[j] * own;
+                squares += part * own;
+            }
         }
-        return (Half)(squares > 0 ? products / squares : 0);
+        double sum = Vector256.Sum(squares);
+        return (Half)(sum > 0 ? Vector256.Sum(products) / sum : 0);
     }
 }
