@@ -21,6 +21,9 @@ sealed class ForecastWork(Recipe recipe, IReadOnlyList<int[]> text, int texts, d
     // Below this most of a first time goes to compiling what is run, which is done but once.
     const double QuickSeconds = 5;
 
+    // Of a matrix outside the blocks.
+    const int SampleRows = 256;
+
     readonly Journal journal = Journal.Scratch(scratch);
 
     /// <summary>What became of matrices of first blocks, by name.</summary>
@@ -52,6 +55,9 @@ sealed class ForecastWork(Recipe recipe, IReadOnlyList<int[]> text, int texts, d
         int blocks = model.SourceBlocks.Count + model.Blocks.Count;
         Seconds += first + (blocks - 1) * again + blocks * (longer - 1) * passing;
         JournalBytes += blocks * (MemoryProbe.DiskBytes(scratch) - kept);
+        HashSet<MatrixLayer> inBlocks = MatrixTargets.InBlocks(model);
+        foreach ((string name, MatrixLayer layer) in model.Matrices().Where(matrix => !inBlocks.Contains(matrix.Layer)))
+            Sample(name, layer.Weight, plan.For(name));
         return model;
 
         (double Seconds, double TextSeconds) Block()
@@ -65,6 +71,23 @@ sealed class ForecastWork(Recipe recipe, IReadOnlyList<int[]> text, int texts, d
                 Done[result.Name] = result;
             return (Since(began), pass.TextSeconds);
         }
+    }
+
+    // A table or a head: the first rows of it, by forms of the steps that look at no inputs.
+    void Sample(string name, Weight weight, IReadOnlyList<WeightStep> steps)
+    {
+        if (steps.Count == 0 || steps.Any(step => step.WithoutInputs is null))
+            return;
+        long start = Stopwatch.GetTimestamp();
+        int rows = Math.Min(SampleRows, weight.Rows);
+        float[] numbers = new float[rows * weight.Columns];
+        weight.Unpack(0, numbers);
+        LayerWork bench = new(name, rows, weight.Columns, numbers, pool) { Cancel = cancel };
+        foreach (WeightStep step in steps)
+            step.WithoutInputs!.Apply(bench);
+        Weight packed = Packing.Pack(bench);
+        Done[name] = new LayerResult(name, [.. steps.Select(step => step.Key)], packed.Kind, weight.Rows, weight.Columns, (long)(packed.BitsPerWeight / 8 * weight.Rows * weight.Columns), packed.BitsPerWeight, packed.Sparsity(), 0, null, 0, []);
+        Seconds += Since(start) * weight.Rows / rows;
     }
 
     /// <summary>A step over the whole model, or so much of one as tells its time.</summary>

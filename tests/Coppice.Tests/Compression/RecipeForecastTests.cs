@@ -16,6 +16,7 @@ public sealed class RecipeForecastTests : IDisposable
     [InlineData("- sparseGpt: { sparsity: 0.5 }")]
     [InlineData("- wanda: { sparsity: 0.5, allocation: owl }")]
     [InlineData("- taylor: { sparsity: 0.5 }")]
+    [InlineData("- gptq: { bits: 4, groupSize: 16, targets: \"*\" }")]
     [InlineData("- pruneNeurons: { share: 0.5 }")]
     [InlineData("- pruneNeurons: { share: 0.5 }\n  - fineTune: { tokens: 768, batchSize: 2, contextLength: 32 }\n  - gptq: { bits: 4, groupSize: 16 }")]
     [InlineData("- sparseGpt: { pattern: \"2:4\" }\n  - fineTune: { tokens: 768, batchSize: 2, contextLength: 32 }\n  - gptq: { bits: 4, groupSize: 16 }")]
