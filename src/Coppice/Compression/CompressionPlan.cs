@@ -22,19 +22,12 @@ public sealed class CompressionPlan
     {
         Recipe = recipe;
         List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
-        HashSet<MatrixLayer> inBlocks = MatrixTargets.InBlocks(model);
         for (int i = 0; i < passing.Count; i++)
         {
             WeightStep step = passing[i];
             string place = $"recipe '{recipe}', step {firstStep + i + 1} ({step.Key})";
-            foreach (string target in step.Targets.Concat(step.Overrides.SelectMany(change => change.Targets)))
-                if (!matrices.Any(matrix => MatrixTargets.Matches(target, matrix.Name)))
-                    throw new CoppiceException($"{place}: target '{target}' matches none of the model's {matrices.Count} matrices; the nearest is '{NearestName.Of(target, matrices.Select(matrix => matrix.Name))}'");
-            List<(string Name, MatrixLayer Layer)> chosen = [.. matrices.Where(matrix =>
-                (step.Targets.IsEmpty ? inBlocks.Contains(matrix.Layer) : step.Targets.Any(target => MatrixTargets.Matches(target, matrix.Name)))
-                && !step.Ignore.Any(ignored => MatrixTargets.Matches(ignored, matrix.Name)))];
-            if (chosen.Count == 0)
-                throw new CoppiceException($"{place}: nothing is left to do, 'ignore' takes out every target");
+            MatrixTargets.Check(matrices, step.Overrides.SelectMany(change => change.Targets), place);
+            IReadOnlyList<(string Name, MatrixLayer Layer)> chosen = MatrixTargets.Chosen(model, step.Targets, step.Ignore, place);
             foreach ((string name, MatrixLayer layer) in chosen)
                 Add(place, name, layer.Weight, step.For(name));
         }

@@ -15,6 +15,12 @@ public abstract record ModelStep : Step
     /// <summary>Whether it looks at text that is no calibration's: <see cref="ModelWork.Text"/>.</summary>
     public virtual bool NeedsText => false;
 
+    /// <summary>Whether <see cref="Step.Targets"/> and <see cref="Step.Ignore"/> say which matrices it is about; otherwise it is about the whole model.</summary>
+    public virtual bool TakesTargets => false;
+
+    /// <summary>The matrices that it leaves on a grid, so that no step may come after it that changes them; <paramref name="place"/> begins what is said of one that it cannot do.</summary>
+    internal virtual IReadOnlyList<string> Quantizes(Model model, string place) => [];
+
     /// <summary>A form of it that does part of the work on a model, and how many times that the whole is; what takes time by the length of calibration text is all of it.</summary>
     internal virtual (ModelStep Step, double Times) PartOn(Model model) => (this, 1);
 

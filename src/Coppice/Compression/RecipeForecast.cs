@@ -59,10 +59,12 @@ public sealed record RecipeForecast(double Seconds, long PeakBytes, long OutputB
         foreach ((string name, MatrixLayer layer) in matrices)
         {
             long count = (long)layer.Weight.Rows * layer.Weight.Columns;
-            bool isDone = byRole.TryGetValue(RoleOf(name), out LayerResult? like);
-            output += isDone ? (long)(like!.BitsPerWeight * count / 8) : 2 * count;
+            // A matrix that a step over the whole model stored is there; of others the first block's tells.
+            bool isPlain = layer.Weight.Kind is "f32" or "f16" or "bf16";
+            LayerResult? like = isPlain ? byRole.GetValueOrDefault(RoleOf(name)) : null;
+            output += !isPlain ? layer.Weight.ByteCount : like is null ? 2 * count : (long)(like.BitsPerWeight * count / 8);
             read += layer.Weight.ByteCount;
-            kinds[RoleOf(name)] = isDone ? like!.Kind : "f16";
+            kinds[RoleOf(name)] = !isPlain ? layer.Weight.Kind : like?.Kind ?? "f16";
         }
         // The model is read once to tell it from others and once to look for numbers that cannot be stored; the output is read from the journal and written.
         double rate = ReadingRate(matrices.MaxBy(matrix => matrix.Layer.Weight.Shape.Length).Layer.Weight);

@@ -17,17 +17,32 @@ public sealed class RecipePlan
             RecipePhase phase = recipe.Steps[i] is ModelStep step
                 ? new RecipePhase(phases.Count, i, []) { Model = step }
                 : new RecipePhase(phases.Count, i, [.. recipe.Steps.Skip(i).TakeWhile(next => next is WeightStep).Cast<WeightStep>()]);
-            if (phase.Model is { } whole && (whole.Targets.Length > 0 || whole.Ignore.Length > 0))
+            if (phase.Model is { TakesTargets: false } whole && (whole.Targets.Length > 0 || whole.Ignore.Length > 0))
                 throw new CoppiceException($"recipe '{recipe.Name}', step {i + 1} ({whole.Key}): is for the whole model and takes neither targets nor ignore");
-            if (phase.Model is not null && recipe.Steps.Take(i).FirstOrDefault(before => before is WeightStep { Effect: StepEffect.Quantize } || !phase.Model.TakesPruned && before is WeightStep or FineTune { Pruning: not null }) is { } earlier)
-                throw new CoppiceException($"recipe '{recipe.Name}', step {i + 1} ({phase.Model.Key}): comes after {earlier.Key}, whose {(earlier is WeightStep { Effect: StepEffect.Quantize } ? "grid" : "zeros")} it would not keep; put it before");
+            if (phase.Model is not null && recipe.Steps.Take(i).FirstOrDefault(before => IsGrid(before) || !phase.Model.TakesPruned && before is WeightStep or FineTune { Pruning: not null }) is { } earlier)
+                throw new CoppiceException($"recipe '{recipe.Name}', step {i + 1} ({phase.Model.Key}): comes after {earlier.Key}, whose {(IsGrid(earlier) ? "grid" : "zeros")} it would not keep; put it before");
             phases.Add(phase);
             i += Math.Max(1, phase.Steps.Length);
         }
         Phases = phases.DrainToImmutable();
+        HashSet<string> onGrid = [];
         foreach (RecipePhase phase in Phases)
-            NeedsText |= phase.Model is { } step ? step.NeedsCalibration || step.NeedsText : new CompressionPlan(recipe.Name, phase.Steps, phase.FirstStep, model).MostNeeded != Statistics.None;
+            if (phase.Model is { } step)
+            {
+                NeedsText |= step.NeedsCalibration || step.NeedsText;
+                onGrid.UnionWith(step.Quantizes(model, $"recipe '{recipe.Name}', step {phase.FirstStep + 1} ({step.Key})"));
+            }
+            else
+            {
+                CompressionPlan plan = new(recipe.Name, phase.Steps, phase.FirstStep, model);
+                NeedsText |= plan.MostNeeded != Statistics.None;
+                if (onGrid.FirstOrDefault(name => plan.For(name).Count > 0) is { } kept)
+                    throw new CoppiceException($"recipe '{recipe.Name}': {plan.For(kept)[0].Key} is for {kept} too, which a step before it has put on a grid; leave it out of one of them");
+            }
     }
+
+    // What only exact codes say; a step after it would have to round again.
+    static bool IsGrid(Step step) => step is WeightStep { Effect: StepEffect.Quantize } or Quantize.Qat;
 
     /// <summary>What is done one after the other.</summary>
     public ImmutableArray<RecipePhase> Phases { get; }

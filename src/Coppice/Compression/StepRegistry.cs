@@ -50,6 +50,7 @@ internal static class StepRegistry
         ["graphPruning"] = GraphPruning.Read,
         ["pruneChannels"] = PruneChannels.Read,
         ["fineTune"] = FineTune.Read,
+        ["qat"] = Qat.Read,
         ["mergeChannels"] = MergeChannels.Read,
         ["ggufBlock"] = options => new GgufBlock
         {
@@ -74,7 +75,7 @@ internal static class StepRegistry
         Step step = factory(options) with { Targets = options.Targets("targets"), Ignore = options.Targets("ignore") };
         if (step is WeightStep weightStep)
             step = weightStep with { Overrides = [.. options.Overrides("overrides").Select(change => new StepOverride(change.Targets("targets"), Override(change, factory)))] };
-        foreach (string name in step is ModelStep ? ["targets", "ignore"] : Array.Empty<string>())
+        foreach (string name in step is ModelStep { TakesTargets: false } ? ["targets", "ignore"] : Array.Empty<string>())
             if (options.Has(name))
                 throw options.Wrong(name, "nothing: this step is about the whole model");
         options.Finish();

@@ -44,6 +44,26 @@ public static class MatrixTargets
         return inBlocks;
     }
 
+    /// <summary>The matrices that targets mean, or those of the blocks where there are none, less what is ignored.</summary>
+    /// <exception cref="CoppiceException">A target matches none, or none is left; <paramref name="place"/> begins the message.</exception>
+    public static IReadOnlyList<(string Name, MatrixLayer Layer)> Chosen(Model model, ImmutableArray<string> targets, ImmutableArray<string> ignored, string place)
+    {
+        List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
+        Check(matrices, targets, place);
+        HashSet<MatrixLayer> inBlocks = InBlocks(model);
+        List<(string Name, MatrixLayer Layer)> chosen = [.. matrices.Where(matrix =>
+            (targets.IsEmpty ? inBlocks.Contains(matrix.Layer) : targets.Any(target => Matches(target, matrix.Name))) && !ignored.Any(target => Matches(target, matrix.Name)))];
+        return chosen.Count > 0 ? chosen : throw new CoppiceException($"{place}: nothing is left to do, 'ignore' takes out every target");
+    }
+
+    /// <summary>Throws at the first target that matches none of the matrices.</summary>
+    internal static void Check(IReadOnlyList<(string Name, MatrixLayer Layer)> matrices, IEnumerable<string> targets, string place)
+    {
+        foreach (string target in targets)
+            if (!matrices.Any(matrix => Matches(target, matrix.Name)))
+                throw new CoppiceException($"{place}: target '{target}' matches none of the model's {matrices.Count} matrices; the nearest is '{NearestName.Of(target, matrices.Select(matrix => matrix.Name))}'");
+    }
+
     /// <summary>The products that any of the targets means.</summary>
     /// <exception cref="CoppiceException">A target cannot be right, or matches none; <paramref name="what"/> begins the message.</exception>
     public static IReadOnlyList<(string Name, Linear Layer)> Of(Model model, ImmutableArray<string> targets, string what)

@@ -1,6 +1,7 @@
 using System.Numerics.Tensors;
 using Coppice.Models;
 using Coppice.Tensors;
+using Coppice.Training.Quantized;
 using Coppice.Training.Sparse;
 using Coppice.Weights;
 using Tensor = Coppice.Tensors.Tensor;
@@ -21,6 +22,8 @@ public sealed class Trainer
     readonly int[] targets;
     readonly Teacher? teacher;
     readonly Pruner? pruner;
+    readonly FakeQuantization? quantization;
+    readonly EmbeddingAttack? attack;
 
     /// <summary>Makes the model's parameters trainable, or its adapters alone where it has some, and stands before the first step.</summary>
     /// <param name="model">What trains.</param>
@@ -38,9 +41,18 @@ public sealed class Trainer
         targets = new int[options.BatchSize * options.ContextLength];
         this.teacher = teacher is null ? null : new Teacher(teacher, model, options, pool);
         bool adapts = Lora.Adapted(model).Count > 0;
+        if (options.Adversarial > 0)
+            attack = new EmbeddingAttack(targets.Length, model.Width, options.Adversarial);
+        if (adapts && options.Quantization is not null)
+            throw new CoppiceException("Training: adapters leave a model's matrices as they are, so that none can be rounded on the way; merge them before");
         if (adapts && options.Pruning is not null)
             throw new CoppiceException("Training: adapters leave a model's matrices as they are, so that none can be pruned on the way; prune before or after");
         IReadOnlyList<Parameter> parameters = adapts ? Lora.Parameters(model) : Parameter.Of(model, options.Zeros);
+        if (options.Quantization is { } integers)
+        {
+            quantization = new FakeQuantization(model, parameters, integers, options.Seed);
+            parameters = [.. parameters, .. quantization.Parameters];
+        }
         if (options.Pruning is null)
         {
             Optimizer = Optimizer.Create(parameters, options);
@@ -73,16 +85,13 @@ public sealed class Trainer
         int step = Optimizer.StepsTaken;
         double loss = 0;
         pruner?.Before(step);
+        quantization?.Round(context.Pool, step);
         for (int part = 0; part < options.Accumulation; part++)
         {
             windows.Fill(((long)step * options.Accumulation + part) * options.BatchSize, options.BatchSize, batch, targets);
-            Tensor logits = model.Forward(batch, context);
-            int tokens = targets.Length * options.Accumulation;
-            Tensor nats = teacher?.Loss(context, logits, batch, targets, tokens) ?? CrossEntropy.Apply(context, logits, targets, tokens);
-            loss += nats.Data[0];
-            context.Tape!.Backward(nats);
-            context.Reset();
+            loss += attack is null ? Gradients(model.Forward(batch, context), 1) : Attacked(attack);
         }
+        quantization?.Back(context.Pool);
         pruner?.Gradients(step);
         foreach (Parameter parameter in Optimizer.Parameters)
             if (parameter.Mask is { } mask)
@@ -92,10 +101,31 @@ public sealed class Trainer
             throw new CoppiceException($"Training: step {step + 1} has loss {loss} and gradient norm {norm}; lower the learning rate {rate} or check the weights for NaN");
         Optimizer.Step(context.Pool, rate, options.GradientClip > 0 && norm > options.GradientClip ? options.GradientClip / norm : 1, options);
         pruner?.After(step, rate);
+        quantization?.Limit();
         return new StepResult(step + 1, loss, norm, rate);
     }
 
-    /// <summary>Mean nats a token over held-out windows, at most <paramref name="limit"/> of them, without a gradient.</summary>
+    // Adds a share of the gradients of the batch's mean loss, over all batches of the step; gives that share of the loss.
+    double Gradients(Tensor logits, double share)
+    {
+        double divisor = targets.Length * options.Accumulation / share;
+        Tensor nats = teacher?.Loss(context, logits, batch, targets, divisor) ?? CrossEntropy.Apply(context, logits, targets, divisor);
+        double loss = nats.Data[0];
+        context.Tape!.Backward(nats);
+        context.Reset();
+        return loss;
+    }
+
+    // Half of the loss on the batch as it is, half with its embeddings shifted to where that made it larger.
+    double Attacked(EmbeddingAttack attack)
+    {
+        attack.Withdraw();
+        double loss = Gradients(attack.Forward(model, batch, context), 0.5);
+        attack.Aim();
+        return loss + Gradients(attack.Forward(model, batch, context), 0.5);
+    }
+
+    /// <summary>Mean nats a token over held-out windows, at most <paramref name="limit"/> of them, without a gradient; of matrices that train as integers, as that.</summary>
     public double Measure(TokenWindows heldOut, int limit = 64)
     {
         ForwardContext plain = new(context.Pool);
@@ -103,6 +133,7 @@ public sealed class Trainer
         int[] next = new int[length];
         Batch one = new();
         double nats = 0;
+        quantization?.Round(context.Pool, Optimizer.StepsTaken);
         for (int i = 0; i < count; i++)
         {
             heldOut.Fill(i, 1, one, next);
@@ -111,14 +142,16 @@ public sealed class Trainer
                 nats += CrossEntropy.Row(logits.Slice(t * model.VocabularySize, model.VocabularySize), next[t]);
             plain.Reset();
         }
+        quantization?.Restore();
         return nats / ((long)count * length);
     }
 
-    /// <summary>Frees the gradients, and stores masked matrices sparsely: the model is for use now.</summary>
+    /// <summary>Frees the gradients, stores integers as such and masked matrices sparsely: the model is for use now.</summary>
     public void Finish()
     {
         foreach (Parameter parameter in Optimizer.Parameters)
             parameter.Tensor.DropGradient();
+        quantization?.Store(context.Pool, Optimizer.StepsTaken);
         HashSet<Tensor> masked = [.. Optimizer.Parameters.Where(parameter => parameter.Mask is not null).Select(parameter => parameter.Tensor)];
         foreach ((_, MatrixLayer layer) in model.Matrices())
             if (layer.Weight is DenseWeight dense && masked.Contains(dense.Values))

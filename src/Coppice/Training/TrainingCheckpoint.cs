@@ -15,7 +15,7 @@ static class TrainingCheckpoint
     public static string Signature(Optimizer optimizer, TokenWindows windows, TrainingOptions options, IEnumerable<Model> frozen)
     {
         StringBuilder text = new();
-        text.Append(options with { CheckpointEvery = 0, ValidateEvery = 0, Activations = KeptActivations.All }).AppendJoin(' ', options.Pruning?.Targets ?? []).Append('\n').Append(windows.Hash()).Append('\n');
+        text.Append(options with { CheckpointEvery = 0, ValidateEvery = 0, Activations = KeptActivations.All }).AppendJoin(' ', options.Pruning?.Targets ?? options.Quantization?.Matrices ?? []).Append('\n').Append(windows.Hash()).Append('\n');
         foreach (Parameter parameter in optimizer.Parameters)
             text.Append(parameter.Name).Append(parameter.Tensor.Shape).Append(' ')
                 .Append(Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes(parameter.Tensor.Data)))).Append('\n');

@@ -1,5 +1,6 @@
 using Coppice.Models;
 using Coppice.Tensors;
+using Coppice.Training.Quantized;
 using Coppice.Training.Sparse;
 
 namespace Coppice.Training;
@@ -54,6 +55,12 @@ public sealed record TrainingOptions
     /// <summary>How the run prunes while it trains; null does not.</summary>
     public SparseTraining? Pruning { get; init; }
 
+    /// <summary>How matrices train as integers; null leaves them floats. Not with <see cref="Pruning"/>: what is pruned before stays 0.</summary>
+    public QuantizedTraining? Quantization { get; init; }
+
+    /// <summary>Above 0, half of the loss is on embeddings that are shifted by this, over their root mean square, to where the loss grows.</summary>
+    public double Adversarial { get; init; }
+
     /// <summary>What a teacher's outputs count, where there is a teacher.</summary>
     public DistillationOptions Distillation { get; init; } = new();
 
@@ -100,6 +107,10 @@ public sealed record TrainingOptions
         Check(Distillation.Temperature > 0 && double.IsFinite(Distillation.Temperature), "temperature", Distillation.Temperature, "above 0");
         Check(Distillation.Share is >= 0 and <= 1, "soft share", Distillation.Share, "0 to 1");
         Pruning?.Validate(Steps);
+        Quantization?.Validate();
+        Check(Adversarial >= 0 && double.IsFinite(Adversarial), "adversarial", Adversarial, "0 or more");
+        if (Pruning is not null && Quantization is not null)
+            throw new CoppiceException("Training: masks that move and integers at once; prune first, and what is 0 stays 0");
         Check(GradientClip >= 0, "gradient clip", GradientClip, "0 or more");
 
         static void Check(bool right, string name, double value, string wanted)

@@ -40,9 +40,12 @@ public abstract record QuantizeStep : WeightStep
     ];
 
     /// <inheritdoc/>
-    public override string? Refuses(int rows, int columns) => GroupSize < 0 || columns % GroupSize == 0
+    public override string? Refuses(int rows, int columns) => RefusesGroups(GroupSize, columns);
+
+    /// <summary>Says why a row of so many inputs has no such groups, or null where it has.</summary>
+    internal static string? RefusesGroups(int groupSize, int columns) => groupSize < 0 || columns % groupSize == 0
         ? null
-        : $"groupSize {GroupSize} does not divide its {columns} inputs; use {string.Join(", ", new[] { 128, 64, 32, 16 }.Where(size => columns % size == 0).Append(IntWeight.WholeRow))}";
+        : $"groupSize {groupSize} does not divide its {columns} inputs; use {string.Join(", ", new[] { 128, 64, 32, 16 }.Where(size => columns % size == 0).Append(IntWeight.WholeRow))}";
 
     /// <summary>The same grid without what looks at inputs.</summary>
     private protected RoundToNearest ToNearest => new() { Levels = Levels, Bits = Bits, GroupSize = GroupSize, Symmetric = Symmetric, Range = Range, Percentile = Percentile };
