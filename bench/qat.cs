@@ -7,6 +7,7 @@
 using Coppice.Bench;
 using Coppice.Compression;
 using Coppice.Evaluation;
+using Coppice.Models;
 using static Coppice.Bench.Grove;
 
 const int TestDocuments = 200, CalibrationTokens = 32_768, Seed = 1;
@@ -32,7 +33,8 @@ Print($"| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
 foreach ((string name, string steps) in rows.Where(row => args.Length == 0 || args.Contains(row.Name)))
 {
     Recipe recipe = Recipe(steps);
-    CompressionReport report = grove.Compress(recipe, recipe.Steps.Any(step => step is WeightStep) ? grove.Calibration(CalibrationTokens, Seed) : [], Seed);
-    Comparison cost = grove.Cost(report.Model);
-    Print($"| {name} | {report.Model.BitsPerWeight:F2} | {report.Sparsity:P1} | {cost.Compressed.BitsPerByte.Value:F4} ± {cost.Compressed.BitsPerByte.StandardError:F4} | {cost.Kl.Value:F5} ± {cost.Kl.StandardError:F5} | {cost.Top1Agreement.Value:P1} | {report.Seconds:F0} |");
+    CompressionReport report = grove.Compress(recipe, grove.Calibration(CalibrationTokens, Seed), Seed);
+    LanguageModel written = grove.Written(report.Model);
+    Comparison cost = grove.Cost(written.Model);
+    Print($"| {name} | {written.Model.BitsPerWeight:F2} | {report.Sparsity:P1} | {cost.Compressed.BitsPerByte.Value:F4} ± {cost.Compressed.BitsPerByte.StandardError:F4} | {cost.Kl.Value:F5} ± {cost.Kl.StandardError:F5} | {cost.Top1Agreement.Value:P1} | {report.Seconds:F0} |");
 }
