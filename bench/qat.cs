@@ -11,9 +11,9 @@ using Coppice.Models;
 using static Coppice.Bench.Grove;
 
 const int TestDocuments = 200, CalibrationTokens = 32_768, Seed = 1;
-const string Grid = "groupSize: 32", Trained = "tokens: 262144, learningRate: 0.0005, batchSize: 4";
+const string Grid = "groupSize: 32", Trained = "tokens: 131072, learningRate: 0.0005, batchSize: 4", Short = "tokens: 65536, learningRate: 0.0005, batchSize: 4";
 List<(string Name, string Steps)> rows = [];
-foreach (int bits in new[] { 4, 3, 2 })
+foreach (int bits in new[] { 3, 2, 4 })
 {
     rows.Add(($"int{bits} to nearest", $"roundToNearest: {{ bits: {bits}, {Grid} }}"));
     rows.Add(($"int{bits} GPTQ", $"gptq: {{ bits: {bits}, {Grid}, range: squaredError }}"));
@@ -21,8 +21,8 @@ foreach (int bits in new[] { 4, 3, 2 })
 }
 rows.Add(("2:4 int3 SparseGPT, GPTQ", $"sparseGpt: {{ pattern: \"2:4\" }}|gptq: {{ bits: 3, {Grid}, range: squaredError }}"));
 rows.Add(("2:4 int3 SparseGPT, qat", $"sparseGpt: {{ pattern: \"2:4\" }}|qat: {{ bits: 3, {Grid}, {Trained} }}"));
-foreach (string option in new[] { "jitter: 0.05", "jitter: 0.2", "noise: 0.25", "noise: 0.5", "adversarial: 0.05" })
-    rows.Add(($"int3 qat, {option}", $"qat: {{ bits: 3, {Grid}, {Trained}, {option} }}"));
+foreach (string option in new[] { "", "start: meanSize", "jitter: 0.05", "jitter: 0.2", "noise: 0.25", "adversarial: 0.05" })
+    rows.Add(($"int3 qat, half of the text{(option == "" ? "" : ", " + option)}", $"qat: {{ bits: 3, {Grid}, {Short}{(option == "" ? "" : ", " + option)} }}"));
 rows.AddRange(args.Where(word => word.StartsWith("try ", StringComparison.Ordinal)).Select(word => (word, $"qat: {{ {Grid}, {word[4..]} }}")));
 
 using Grove grove = new(TestDocuments);

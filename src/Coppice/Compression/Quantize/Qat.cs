@@ -26,6 +26,7 @@ public sealed record Qat : TrainingStep
     private protected override IEnumerable<(string Name, string Value)> Method =>
     [
         ("bits", Number(Grid.Bits)), ("groupSize", Number(Grid.GroupSize)), ("symmetric", Grid.Symmetric ? "true" : "false"),
+        ("start", Grid.Start == StepStart.SquaredError ? "squaredError" : "meanSize"),
         ("adversarial", Number(Adversarial)), ("noise", Number(Grid.Noise)), ("jitter", Number(Grid.Jitter)),
     ];
 
@@ -40,6 +41,7 @@ public sealed record Qat : TrainingStep
                 Bits = options.Int("bits", defaults.Bits, 2, 8),
                 GroupSize = groupSize,
                 Symmetric = options.Choice("symmetric", defaults.Symmetric, ("true", true), ("false", false)),
+                Start = options.Choice("start", defaults.Start, ("squaredError", StepStart.SquaredError), ("meanSize", StepStart.MeanSize)),
                 Noise = options.Between("noise", defaults.Noise, -1e-9, double.PositiveInfinity),
                 Jitter = options.Between("jitter", defaults.Jitter, -1e-9, 1),
             },

@@ -11,11 +11,36 @@ public static class LearnedStep
     /// <summary>The codes above the middle one, Qp.</summary>
     public static int Positive(int bits) => (1 << bits - 1) - 1;
 
-    /// <summary>The step that a group of weights starts with: 2 mean|w| / sqrt(Qp), over those that are not 0.</summary>
-    public static float Start(ReadOnlySpan<float> weights, int bits)
+    /// <summary>Twice the mean size of weights that are not 0, over sqrt(Qp): what LSQ starts with.</summary>
+    public static float OfMeanSize(ReadOnlySpan<float> weights, int bits)
     {
         int kept = weights.Length - weights.Count(0f);
         return kept == 0 ? 0 : 2 * TensorPrimitives.SumOfMagnitudes(weights) / kept / MathF.Sqrt(Positive(bits));
+    }
+
+    /// <summary>The step and zero point of a grid that reaches the least and the largest weight.</summary>
+    public static (float Step, byte Zero) OfRange(ReadOnlySpan<float> weights, int bits, bool symmetric)
+    {
+        float low = Math.Min(0, TensorPrimitives.Min(weights)), high = Math.Max(0, TensorPrimitives.Max(weights));
+        int top = (1 << bits) - 1;
+        float step = Math.Max((symmetric ? 2 * Math.Max(-low, high) : high - low) / top, Least);
+        return (step, (byte)(symmetric ? 1 << bits - 1 : Math.Clamp(MathF.Round(-low / step), 0, top)));
+    }
+
+    /// <summary>Of steps from 1.1 to 0.3 times that of <see cref="OfRange"/> the one whose rounding has the least squared error.</summary>
+    public static (float Step, byte Zero) OfLeastError(ReadOnlySpan<float> weights, int bits, bool symmetric)
+    {
+        (float whole, byte zero) = OfRange(weights, bits, symmetric);
+        float[] rounded = new float[weights.Length];
+        float best = whole, least = float.PositiveInfinity;
+        for (int share = 110; share >= 30; share -= 2)
+        {
+            Round(weights, whole * share / 100, zero, bits, rounded);
+            float distance = TensorPrimitives.Distance(weights, rounded);
+            if (distance < least)
+                (best, least) = (whole * share / 100, distance);
+        }
+        return (best, zero);
     }
 
     /// <summary>What the gradient of a step is multiplied with: 1 / sqrt(N Qp) for N weights.</summary>

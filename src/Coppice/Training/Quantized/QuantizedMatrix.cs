@@ -19,7 +19,7 @@ sealed class QuantizedMatrix
     // What was rounded, where that is not the weights.
     readonly float[] moved;
 
-    /// <summary>Stands before the first step: each group's step is <see cref="LearnedStep.Start"/>, or spans its range where it has a zero point.</summary>
+    /// <summary>Stands before the first step, with steps as <see cref="QuantizedTraining.Start"/> says.</summary>
     public QuantizedMatrix(MatrixLayer layer, Parameter parameter, QuantizedTraining options)
     {
         (Layer, this.options, values, mask) = (layer, options, parameter.Tensor, parameter.Mask);
@@ -34,7 +34,13 @@ sealed class QuantizedMatrix
         zeros = new byte[used.Length];
         Tensor sizes = new([values.Shape[0], groups]);
         for (int group = 0; group < used.Length; group++)
-            sizes.Data[group] = Math.Max(Start(values.Data.Slice(group * size, size), out zeros[group]), LearnedStep.Least) / Unit;
+        {
+            ReadOnlySpan<float> own = values.Data.Slice(group * size, size);
+            (float step, zeros[group]) = options.Start == StepStart.SquaredError ? LearnedStep.OfLeastError(own, options.Bits, options.Symmetric) : LearnedStep.OfRange(own, options.Bits, options.Symmetric);
+            if (options.Start == StepStart.MeanSize)
+                step = LearnedStep.OfMeanSize(own, options.Bits);
+            sizes.Data[group] = Math.Max(step, LearnedStep.Least) / Unit;
+        }
         sizes.TrackGradient();
         Sizes = new Parameter(parameter.Name + ".step", sizes, ParameterKind.Vector);
     }
@@ -42,24 +48,12 @@ sealed class QuantizedMatrix
     public MatrixLayer Layer { get; }
 
     /// <summary>
-    /// [outputs, groups], each group's step over 2 / sqrt(Qp): at first the mean size of its weights. Adam moves all numbers by steps alike whatever their gradients' sizes, so that steps and
+    /// [outputs, groups], each group's step over 2 / sqrt(Qp): about the mean size of its weights. Adam moves all numbers by steps alike whatever their gradients' sizes, so that steps and
     /// weights change by equal shares where they are counted in a unit of one size, which is what LSQ's scale of gradients is for.
     /// </summary>
     public Parameter Sizes { get; }
 
     float Unit => 2 / MathF.Sqrt(LearnedStep.Positive(options.Bits));
-
-    float Start(ReadOnlySpan<float> group, out byte zero)
-    {
-        zero = (byte)(1 << options.Bits - 1);
-        if (options.Symmetric)
-            return LearnedStep.Start(group, options.Bits);
-        float low = Math.Min(0, TensorPrimitives.Min(group)), high = Math.Max(0, TensorPrimitives.Max(group));
-        int top = (1 << options.Bits) - 1;
-        float step = Math.Max((high - low) / top, LearnedStep.Least);
-        zero = (byte)Math.Clamp(MathF.Round(-low / step), 0, top);
-        return step;
-    }
 
     /// <summary>Puts the rounded weights in place of the weights. What is drawn depends on the seed and the row alone.</summary>
     public void Round(WorkerPool pool, int seed)

@@ -4,6 +4,16 @@ using Coppice.Weights;
 
 namespace Coppice.Training.Quantized;
 
+/// <summary>The step that a group begins with; its zero point, where it has one, is that of its range.</summary>
+public enum StepStart
+{
+    /// <summary>That whose rounding has the least squared error.</summary>
+    SquaredError,
+
+    /// <summary>Twice the mean size of its weights over the root of the codes above the middle, as in the paper.</summary>
+    MeanSize,
+}
+
 /// <summary>Trains some matrices as the integers that they become: rounded on the way forward, the gradient straight through, their steps learned (Esser et al. 2020). At the end they are stored as that.</summary>
 public sealed record QuantizedTraining
 {
@@ -16,8 +26,11 @@ public sealed record QuantizedTraining
     /// <summary>Inputs that share a step; they divide the matrix's inputs. <see cref="IntWeight.WholeRow"/>: all of a row.</summary>
     public int GroupSize { get; init; } = 128;
 
-    /// <summary>Whether zero is the middle code; otherwise each group's zero point is that of its range when training starts.</summary>
+    /// <summary>Whether zero is the middle code; otherwise each group's zero point stays that of its range before training.</summary>
     public bool Symmetric { get; init; } = true;
+
+    /// <summary>What steps are before they learn.</summary>
+    public StepStart Start { get; init; }
 
     /// <summary>Deviation, in steps, of Gaussian noise that is added to weights before each rounding, the last included; 0 adds none.</summary>
     public double Noise { get; init; }

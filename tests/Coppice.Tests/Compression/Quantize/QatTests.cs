@@ -17,7 +17,7 @@ public sealed class QatTests : IDisposable
     [Fact]
     public void Its_options_are_read_as_they_are_written()
     {
-        Recipe recipe = Read("qat: { bits: 3, groupSize: 32, symmetric: false, adversarial: 0.1, noise: 0.2, jitter: 0.05, tokens: 1000, learningRate: 0.001, targets: \"*.mlp.*\" }");
+        Recipe recipe = Read("qat: { bits: 3, groupSize: 32, symmetric: false, start: meanSize, adversarial: 0.1, noise: 0.2, jitter: 0.05, tokens: 1000, learningRate: 0.001, targets: \"*.mlp.*\" }");
         Qat step = (Qat)recipe.Steps[0];
         Assert.Equal((3, 32, false, 0.1, 0.2, 0.05, 1000, 0.001), (step.Grid.Bits, step.Grid.GroupSize, step.Grid.Symmetric, step.Adversarial, step.Grid.Noise, step.Grid.Jitter, step.Tokens, step.LearningRate));
         Assert.Equal(recipe.ToYaml(), RecipeReader.Parse(recipe.ToYaml(), "again").ToYaml());
@@ -27,7 +27,7 @@ public sealed class QatTests : IDisposable
     [InlineData("qat: { bits: 9 }", "r:3: qat.bits is 9, wanted a whole number from 2 to 8")]
     [InlineData("qat: { groupSize: 0 }", "r:3: qat.groupSize is 0, wanted -1 for whole rows, or 1 and more")]
     [InlineData("qat: { jitter: 1 }", "r:3: qat.jitter is 1, wanted a number above -1E-09 and below 1")]
-    [InlineData("qat: { lora: 1 }", "r:3: step 'qat' has no option 'lora'; the nearest is 'tokens'")]
+    [InlineData("qat: { lora: 1 }", "r:3: step 'qat' has no option 'lora'; the nearest is 'bits'")]
     public void Options_that_cannot_be_are_refused_with_their_place(string step, string said) => Assert.Equal(said, Assert.Throws<CoppiceException>(() => Read(step)).Message);
 
     [Theory]

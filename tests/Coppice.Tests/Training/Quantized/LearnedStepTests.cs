@@ -7,10 +7,25 @@ public class LearnedStepTests
     static readonly float[] Weights = [0.3f, -0.8f, 9, -9, 0.25f];
 
     [Fact]
-    public void A_step_starts_at_twice_the_mean_size_over_the_root_of_the_codes_above_the_middle()
+    public void Steps_start_from_the_mean_size_or_from_the_range()
     {
-        Assert.Equal(4 / Math.Sqrt(3), LearnedStep.Start([1, -3, 0, 2], bits: 3), 1e-6);
-        Assert.Equal(0, LearnedStep.Start([0, 0], bits: 3));
+        // Mean size 2, Qp 3.
+        Assert.Equal(4 / Math.Sqrt(3), LearnedStep.OfMeanSize([1, -3, 0, 2], bits: 3), 1e-6);
+        Assert.Equal(0, LearnedStep.OfMeanSize([0, 0], bits: 3));
+        Assert.Equal((2f, (byte)2), LearnedStep.OfRange([1, -3, 0, 2], bits: 2, symmetric: true));
+        Assert.Equal((2f, (byte)2), LearnedStep.OfRange([1, -4, 0, 2], bits: 2, symmetric: false));
+        Assert.Equal((LearnedStep.Least, (byte)2), LearnedStep.OfRange([0, 0], bits: 2, symmetric: true));
+    }
+
+    [Fact]
+    public void The_step_of_least_error_gives_up_an_outlier_for_the_rest()
+    {
+        // Codes -2 to 1 of a step s leave 15 (s - 1)^2 + (4 - 2 s)^2, the least of which is at 46/38; steps that are tried lie 0.053 apart.
+        float[] weights = [.. Enumerable.Repeat(1f, 15), -4];
+        (float step, byte zero) = LearnedStep.OfLeastError(weights, bits: 2, symmetric: true);
+        Assert.Equal(46 / 38.0, step, 0.03);
+        Assert.Equal(2, zero);
+        Assert.Equal(LearnedStep.Least, LearnedStep.OfLeastError([0, 0, 0], 2, true).Step, LearnedStep.Least);
     }
 
     [Fact]
