@@ -74,7 +74,7 @@ public static class RecipeReader
         int rounds = options.Int("rounds", 3, 1, 100);
         options.Finish();
         ImmutableArray<Step> once = [.. list.SelectMany(node => ReadSteps(node, source, importers))];
-        if (!once.OfType<Prune.PruneStep>().Any() || once.OfType<WeightStep>().Any(step => step.Effect == StepEffect.Quantize))
+        if (!once.OfType<Prune.PruneStep>().Any() || once.Any(step => step is WeightStep { Effect: StepEffect.Quantize } or Quantize.Qat))
             throw Error(source, steps, "iterate takes steps that prune and steps that train between them, and none that quantizes");
         return Enumerable.Range(1, rounds).SelectMany(round => once.Select(step => step is Prune.PruneStep { Pattern: null } prune
             ? prune with { Sparsity = Math.Round(1 - Math.Pow(1 - prune.Sparsity, (double)round / rounds), 9) }

@@ -105,6 +105,7 @@ public class RecipeTests
     [InlineData("iterate: { round: 2, steps: [ wanda ] }", "r.yaml:2: step 'iterate' has no option 'round'; the nearest is 'rounds'")]
     [InlineData("iterate: { steps: [ fineTune ] }", "r.yaml:2: iterate takes steps that prune and steps that train between them, and none that quantizes")]
     [InlineData("iterate: { steps: [ wanda, gptq ] }", "r.yaml:2: iterate takes steps that prune and steps that train between them, and none that quantizes")]
+    [InlineData("iterate: { steps: [ wanda, qat ] }", "r.yaml:2: iterate takes steps that prune and steps that train between them, and none that quantizes")]
     public void Rounds_that_cannot_be_are_told_by_their_line(string step, string message) =>
         Assert.Equal(message, Assert.Throws<CoppiceException>(() => RecipeReader.Parse($"steps:\n  - {step}\n", "r.yaml")).Message);
 
