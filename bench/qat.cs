@@ -1,7 +1,7 @@
 #:project Grove/Grove.csproj
 #:property PublishAot=false
-// What training with rounded matrices gives on the default model, against rounding alone, and what noise, factors and shifted embeddings cost: the tables of docs/results/grove-qat.md.
-//   dotnet run -c Release bench/qat.cs > docs/results/grove-qat.md
+// What training with rounded matrices gives on the default model, against rounding alone, and what noise, factors and shifted embeddings cost.
+//   dotnet run -c Release bench/qat.cs
 //   dotnet run -c Release bench/qat.cs -- "int2 qat" "int2 GPTQ"     only these rows
 //   dotnet run -c Release bench/qat.cs -- "try bits: 2, learningRate: 0.001"     a row of its own
 using Coppice.Bench;
@@ -11,7 +11,7 @@ using Coppice.Models;
 using static Coppice.Bench.Grove;
 
 const int TestDocuments = 200, CalibrationTokens = 32_768, Seed = 1;
-const string Grid = "groupSize: 32", Trained = "tokens: 131072, learningRate: 0.0005, batchSize: 4", Short = "tokens: 65536, learningRate: 0.0005, batchSize: 4";
+const string Grid = "groupSize: 32", Trained = "tokens: 131072, learningRate: 0.0001, batchSize: 4", Short = "tokens: 65536, learningRate: 0.0001, batchSize: 4";
 List<(string Name, string Steps)> rows = [];
 foreach (int bits in new[] { 3, 2, 4 })
 {
