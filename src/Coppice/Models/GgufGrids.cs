@@ -12,10 +12,12 @@ static class GgufGrids
 
     /// <summary>
     /// The same numbers as blocks. A group that is some blocks long gives each its scale; symmetric codes of up to 4 bits are Q4_0's; others of up to 4 bits are Q4_1's where each group's
-    /// smallest number is a half; what else lies within a signed byte of its zero point is Q8_0's. Any other weight as it is.
+    /// smallest number is a half; what else lies within a signed byte of its zero point is Q8_0's. e2m1 in groups of 32 with powers of two is MXFP4's. Any other weight as it is.
     /// </summary>
     public static Weight ToBlocks(Weight weight)
     {
+        if (weight is LevelWeight { ScaleType: ScaleType.PowerOfTwo, GroupSize: 32 } levels && levels.Table == LevelTables.Fp4 && levels.Scales.IndexOfAnyExceptInRange(0, MXFP4.LargestScale) < 0)
+            return Blocks(levels);
         IntWeight? ints = weight as IntWeight ?? (weight as TwoFourIntWeight)?.ToInt();
         if (ints is null || ints.HasWideScales || ints.Columns % Q8_0.Size != 0 || ints.GroupSize != IntWeight.WholeRow && ints.GroupSize % Q8_0.Size != 0)
             return weight;
@@ -68,6 +70,17 @@ static class GgufGrids
             ArrayPool<byte>.Shared.Return(buffer);
         }).Memory);
     }
+
+    static BlockWeight<MXFP4> Blocks(LevelWeight weight) => new(weight.Rows, weight.Columns, new DeferredMemory<MXFP4>(weight.Rows, weight.GroupsPerRow, (firstRow, blocks) =>
+    {
+        byte[] codes = new byte[weight.Columns];
+        for (int i = 0; i < blocks.Length; i++)
+        {
+            if (i % weight.GroupsPerRow == 0)
+                weight.UnpackCodes(firstRow + i / weight.GroupsPerRow, codes);
+            blocks[i] = MXFP4.FromCodes(weight.Scales[firstRow * weight.GroupsPerRow + i], codes.AsSpan(i % weight.GroupsPerRow * MXFP4.Size, MXFP4.Size));
+        }
+    }).Memory);
 
     // Scales and zero points are read now, codes when they are written.
     static Weight Integers<TBlock>(BlockWeight<TBlock> weight, int bits, Grid<TBlock> grid, Codes<TBlock> unpack) where TBlock : unmanaged, IBlock<TBlock>

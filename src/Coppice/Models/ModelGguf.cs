@@ -76,6 +76,7 @@ static class ModelGguf
             "IQ4_NL" => 25u,
             "IQ4_XS" => 30u,
             "BF16" => 32u,
+            "MXFP4" => 38u,
             string other => throw new ArgumentException(string.Create(CultureInfo.InvariantCulture, $"ModelGguf: {other} has no file type")),
         };
 }

@@ -27,7 +27,7 @@ public abstract class BlockFormat
     /// <summary>Every block type that is read, written and multiplied; to add one is to add its struct here.</summary>
     public static ImmutableArray<BlockFormat> All { get; } =
     [
-        Of<Q8_0>(), Of<Q4_0>(), Of<Q4_1>(), Of<Q5_0>(), Of<Q5_1>(), Of<Q2_K>(), Of<Q3_K>(), Of<Q4_K>(), Of<Q5_K>(), Of<Q6_K>(), Of<IQ4_NL>(), Of<IQ4_XS>(),
+        Of<Q8_0>(), Of<Q4_0>(), Of<Q4_1>(), Of<Q5_0>(), Of<Q5_1>(), Of<Q2_K>(), Of<Q3_K>(), Of<Q4_K>(), Of<Q5_K>(), Of<Q6_K>(), Of<IQ4_NL>(), Of<IQ4_XS>(), Of<MXFP4>(),
     ];
 
     /// <summary>The format of a block known when this is compiled.</summary>

@@ -42,13 +42,24 @@ static class BlockPanelPacking
 
     /// <summary>Rows of IQ4_NL blocks, as the bytes that its table gives.</summary>
     public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<IQ4_NL> blocks) =>
+        Levels(pool, rows, columns, blocks, static (in block, i) => block.Level(i), static (in block) => block.Scale);
+
+    /// <summary>Rows of MXFP4 blocks, likewise.</summary>
+    public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<MXFP4> blocks) =>
+        Levels(pool, rows, columns, blocks, static (in block, i) => block.Level(i), static (in block) => block.Scale);
+
+    delegate sbyte LevelOf<TBlock>(in TBlock block, int i);
+
+    delegate Half ScaleOf<TBlock>(in TBlock block);
+
+    static PanelProduct Levels<TBlock>(WorkerPool pool, int rows, int columns, ReadOnlyMemory<TBlock> blocks, LevelOf<TBlock> level, ScaleOf<TBlock> scale) where TBlock : unmanaged, IBlock<TBlock> =>
         PanelProduct.OfIntegers(Fill<Int8Panels<Each32>>(pool, rows, columns, Pairs(columns, blocks, (in first, in second, block, lane) =>
         {
             Span<sbyte> levels = stackalloc sbyte[2 * Steps];
             for (int i = 0; i < Steps; i++)
-                (levels[i], levels[Steps + i]) = (first.Level(i), second.Level(i));
-            PutScale(block, 0, lane, first.Scale);
-            PutScale(block, 1, lane, second.Scale);
+                (levels[i], levels[Steps + i]) = (level(first, i), level(second, i));
+            PutScale(block, 0, lane, scale(first));
+            PutScale(block, 1, lane, scale(second));
             PutVectors(MemoryMarshal.Cast<sbyte, uint>(levels), block[Int8Panels<Each32>.CodesAt..], lane);
         })));
 

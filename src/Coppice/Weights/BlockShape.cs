@@ -13,6 +13,18 @@ public sealed record BlockShape(int GroupSize, ImmutableArray<sbyte> Levels)
     /// <summary>The least and the largest m: none, those of groups, or always -1 where dmin is a smallest weight.</summary>
     public (int Least, int Most) Mins { get; init; } = (0, 0);
 
+    /// <summary>Whether d is a power of two.</summary>
+    public bool HasPowerOfTwoUnits { get; init; }
+
+    /// <summary>The nearest d or dmin that is stored.</summary>
+    public Half NearestUnit(double unit)
+    {
+        if (!HasPowerOfTwoUnits || !(unit > 0))
+            return (Half)unit;
+        double below = Math.ScaleB(1, Math.ILogB(unit));
+        return (Half)(unit > 1.5 * below ? 2 * below : below);
+    }
+
     /// <summary>Whether levels are whole numbers next to each other.</summary>
     public bool IsUniform { get; } = Levels[^1] - Levels[0] == Levels.Length - 1;
 

@@ -95,14 +95,36 @@ readonly struct NonLinearLevels : ILevels
     public static float Spread => 0.25f;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Nearest(Vector256<float> scaled)
+    public static Vector256<float> Nearest(Vector256<float> scaled) => Nearest(scaled, Table);
+
+    /// <summary>The nearest of a table, which ascends.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Nearest(Vector256<float> scaled, ReadOnlySpan<sbyte> table)
     {
         // Past the middle between two levels the difference to the next one is added.
-        Vector256<float> level = Vector256.Create((float)Table[0]);
-        for (int i = 1; i < Table.Length; i++)
-            level += Vector256.GreaterThan(scaled, Vector256.Create((Table[i - 1] + Table[i]) * 0.5f)) & Vector256.Create((float)(Table[i] - Table[i - 1]));
+        Vector256<float> level = Vector256.Create((float)table[0]);
+        for (int i = 1; i < table.Length; i++)
+            level += Vector256.GreaterThan(scaled, Vector256.Create((table[i - 1] + table[i]) * 0.5f)) & Vector256.Create((float)(table[i] - table[i - 1]));
         return level;
     }
 
     public static int CodeOf(float level) => Table.IndexOf((sbyte)level);
+}
+
+/// <summary>Twice the numbers of 4-bit floating point, e2m1: MXFP4's, ranked by size, with two ranks for 0.</summary>
+readonly struct Float4Levels : ILevels
+{
+    // Without -0.
+    static ReadOnlySpan<sbyte> Table => [-12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12];
+
+    public static int Least => -12;
+
+    public static int Most => 12;
+
+    public static float Spread => 0.5f;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Nearest(Vector256<float> scaled) => NonLinearLevels.Nearest(scaled, Table);
+
+    public static int CodeOf(float level) => Table.IndexOf((sbyte)level) is var place && level < 0 ? place : place + 1;
 }

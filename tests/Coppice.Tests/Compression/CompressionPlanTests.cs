@@ -64,7 +64,7 @@ public class CompressionPlanTests
 
     [Fact]
     public void Blocks_longer_than_a_row_are_an_error_with_those_that_fit() =>
-        Fails("q_proj [32, 32]: its 32 inputs are no multiple of 256, a q4_k block's length; choose another type, or one for such matrices with 'otherwise' in a recipe: q8_0, q4_0, q4_1, q5_0, q5_1, iq4_nl",
+        Fails("q_proj [32, 32]: its 32 inputs are no multiple of 256, a q4_k block's length; choose another type, or one for such matrices with 'otherwise' in a recipe: q8_0, q4_0, q4_1, q5_0, q5_1, iq4_nl, mxfp4",
             new GgufBlock { Type = BlockFormat.Of<Q4_K>() });
 
     [Fact]

@@ -127,13 +127,13 @@ public sealed class GgufTests : IDisposable
     public void A_type_that_is_not_read_opens_and_is_named()
     {
         byte[] bytes = Sample();
-        // The type of the first tensor, w [2, 64], follows its name and sizes; 2 becomes 39 (MXFP4), whose blocks are as long and a byte shorter.
+        // The type of the first tensor, w [2, 64], follows its name and sizes; 2 becomes 40 (NVFP4), whose blocks are twice as long, in as many bytes.
         int at = bytes.AsSpan().IndexOf("w"u8) + 1 + 4 + 16;
         Assert.Equal(2, bytes[at]);
-        bytes[at] = 39;
+        bytes[at] = 40;
         File.WriteAllBytes(folder["k"], bytes);
         using Gguf gguf = Gguf.Open(folder["k"]);
-        Assert.Contains("tensor 'w' is MXFP4, which is not read", Assert.Throws<CoppiceException>(() => gguf.ReadWeight("w")).Message, StringComparison.Ordinal);
+        Assert.Contains("tensor 'w' is NVFP4, which is not read", Assert.Throws<CoppiceException>(() => gguf.ReadWeight("w")).Message, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -25,6 +25,7 @@ public sealed class BlockFormatTests : IDisposable
         ["q5_0"] = (32, 22, [0]),
         ["q5_1"] = (32, 24, [0, 2]),
         ["iq4_nl"] = (32, 18, [0]),
+        ["mxfp4"] = (32, 17, []),
         ["q2_k"] = (256, 84, [80, 82]),
         ["q3_k"] = (256, 110, [108]),
         ["q4_k"] = (256, 144, [0, 2]),
@@ -43,6 +44,8 @@ public sealed class BlockFormatTests : IDisposable
         for (int i = 0; i < blocks; i++)
             foreach (int half in halves)
                 BitConverter.TryWriteBytes(bytes.AsSpan(i * size + half), (Half)(random.NextSingle() / 100));
+        for (int i = 0; name == "mxfp4" && i < blocks; i++)
+            bytes[i * size] = (byte)(112 + random.Next(10));
         return bytes;
     }
 
@@ -119,7 +122,7 @@ public sealed class BlockFormatTests : IDisposable
     }
 
     [Theory]
-    [InlineData("q2_k"), InlineData("q3_k"), InlineData("q4_k"), InlineData("q5_k"), InlineData("q6_k"), InlineData("iq4_nl"), InlineData("iq4_xs")]
+    [InlineData("q2_k"), InlineData("q3_k"), InlineData("q4_k"), InlineData("q5_k"), InlineData("q6_k"), InlineData("iq4_nl"), InlineData("iq4_xs"), InlineData("mxfp4")]
     public void Rounding_is_never_further_from_the_numbers_than_rounding_between_the_extremes(string name)
     {
         BlockFormat format = BlockFormat.Find(name)!;
@@ -132,7 +135,7 @@ public sealed class BlockFormatTests : IDisposable
 
     // Of what the numbers' deviation leaves: bits a weight buy about 6 dB each, and no type may fall far short of that.
     [Theory]
-    [InlineData("q2_k", 0.09), InlineData("q3_k", 0.026), InlineData("q4_k", 0.006), InlineData("q5_k", 0.0016), InlineData("q6_k", 0.0004), InlineData("iq4_nl", 0.0065), InlineData("iq4_xs", 0.0067)]
+    [InlineData("q2_k", 0.09), InlineData("q3_k", 0.026), InlineData("q4_k", 0.006), InlineData("q5_k", 0.0016), InlineData("q6_k", 0.0004), InlineData("iq4_nl", 0.0065), InlineData("iq4_xs", 0.0067), InlineData("mxfp4", 0.013)]
     public void Normal_numbers_lose_no_more_than_the_type_has_to(string name, double most)
     {
         Random random = new(3);
@@ -212,6 +215,7 @@ public sealed class BlockFormatTests : IDisposable
         BlockWeight<Q6_K> blocks => Sum(blocks, x),
         BlockWeight<IQ4_NL> blocks => Sum(blocks, x),
         BlockWeight<IQ4_XS> blocks => Sum(blocks, x),
+        BlockWeight<MXFP4> blocks => Sum(blocks, x),
         _ => throw new ArgumentException(weight.Kind),
     };
 

@@ -24,6 +24,7 @@ public class BlockGridTests
         Check<Q6_K>();
         Check<IQ4_NL>();
         Check<IQ4_XS>();
+        Check<MXFP4>();
     }
 
     static void Check<TBlock>() where TBlock : unmanaged, IBlock<TBlock>
@@ -60,7 +61,8 @@ public class BlockGridTests
         if (name == "q8_0")
             Assert.Equal(even, given);
         else
-            Assert.True(given < 0.95 * even, $"{given} of {even}");
+            // A power of two leaves little choice.
+            Assert.True(given < (name == "mxfp4" ? 1 : 0.95) * even, $"{given} of {even}");
 
         double Error(BlockGrid grid)
         {

@@ -5,6 +5,9 @@ static class BlockOracle
 {
     static readonly int[] Table = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
+    // e2m1 without its sign.
+    static readonly float[] Float4 = [0, 0.5f, 1, 1.5f, 2, 3, 4, 6];
+
     public static float[] Read(string name, byte[] b)
     {
         float Half(int at) => (float)BitConverter.ToHalf(b, at);
@@ -26,6 +29,7 @@ static class BlockOracle
             "q5_0" => i => Half(0) * (Nibble(6, i) + 16 * Bits(2 + i / 8, i % 8, 1) - 16),
             "q5_1" => i => Half(0) * (Nibble(8, i) + 16 * Bits(4 + i / 8, i % 8, 1)) + Half(2),
             "iq4_nl" => i => Half(0) * Table[Nibble(2, i)],
+            "mxfp4" => i => Nibble(1, i) is var q ? (q < 8 ? 1 : -1) * Float4[q % 8] * (float)Math.Pow(2, b[0] - 127) : 0,
             "q2_k" => i => Half(80) * Bits(i / 16, 0, 4) * Pair(16, i) - Half(82) * Bits(i / 16, 4, 4),
             "q3_k" => i =>
             {
@@ -83,6 +87,8 @@ static class BlockOracle
         "q4_k" => SuperAffine(values, 32, 15, 63),
         "q5_k" => SuperAffine(values, 32, 31, 63),
         "iq4_nl" => Each(values, 32, group => Tabled(group, (float)(Half)(Extreme(group) / -127))),
+        // The power of two that OCP's document gives.
+        "mxfp4" => Each(values, 32, group => Extreme(group) == 0 ? group : OnFloat4(group, Math.Pow(2, Math.Floor(Math.Log2(Math.Abs(Extreme(group)))) - 2))),
         "iq4_xs" => Each(values, 256, block =>
         {
             float d = (float)(Half)(block.Chunk(32).Select(group => Extreme(group) / -127).MaxBy(Math.Abs) / -32);
@@ -102,6 +108,8 @@ static class BlockOracle
     static float[] Affine(float[] group, int most, float step, float min) => [.. group.Select(value => step * Code(value + min, step, 0, most) - min)];
 
     static float[] Tabled(float[] group, float step) => [.. group.Select(value => step == 0 ? 0 : step * Table.MinBy(level => Math.Abs(value / step - level)))];
+
+    static float[] OnFloat4(float[] group, double scale) => [.. group.Select(value => (float)(scale * Math.Sign(value) * Float4.MinBy(level => Math.Abs(Math.Abs(value) / scale - level))))];
 
     static float[] SuperSymmetric(float[] values, int size, int limit, int extreme, int least, int most) => Each(values, 256, block =>
     {

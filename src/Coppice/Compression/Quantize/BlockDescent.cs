@@ -133,7 +133,7 @@ static class BlockDescent
             Quadratic cost = CostOf(start, levels, mins);
             (double scale, double min) = cost.Least();
             (Half was, Half wasMin) = (parts.Units[0], parts.Units[1]);
-            (Half now, Half nowMin) = ((Half)((double)was + scale), (Half)((double)wasMin + min));
+            (Half now, Half nowMin) = (grid.Format.Shape.NearestUnit((double)was + scale), grid.Format.Shape.NearestUnit((double)wasMin + min));
             if (!Half.IsFinite(now) || !Half.IsFinite(nowMin) || !(cost.At((double)now - (double)was, (double)nowMin - (double)wasMin) < 0))
                 return;
             (parts.Units[0], parts.Units[1]) = (now, nowMin);
