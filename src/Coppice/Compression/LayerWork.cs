@@ -44,6 +44,9 @@ public sealed class LayerWork
     /// <summary>The GGUF block type to store, or null.</summary>
     public BlockFormat? Block { get; set; }
 
+    /// <summary>The 16 bits to store, where a step has chosen; null: f16, or a mask with it where many are zeros.</summary>
+    public HalfFormat? Half { get; set; }
+
     /// <summary>The parts of those blocks where a step has settled them.</summary>
     internal BlockGrid? Parts { get; set; }
 

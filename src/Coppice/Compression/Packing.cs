@@ -18,6 +18,9 @@ internal static class Packing
         float[] values = work.Masked();
         if (work.Block is { } block)
             return block.Round(work.Rows, work.Columns, values, work.Pool);
+        // A mask keeps f16.
+        if (work.Half is HalfFormat.BFloat16)
+            return HalfWeight.From(HalfFormat.BFloat16, work.Rows, work.Columns, values);
         // Where more than half goes, a bitmask is the smaller.
         if (work.Mask is not null && work.Pattern is { IsTwoOfFour: true, Sparsity: 0.5 } && work.Columns % 4 == 0)
             return TwoFourWeight.From(work.Rows, work.Columns, values);
