@@ -42,6 +42,7 @@ Title("Files of the same size, from here and from llama.cpp", "frontier.cs");
 Print($"llama.cpp {Version()}. Both read the same importance: sums over the same {CalibrationTokens:N0} tokens of `sdk:train`, drawn anew for each of seeds {string.Join(", ", seeds)}. KL is llama.cpp's own figure (`llama-perplexity --kl-divergence`, {context} tokens, the first {TestDocuments:N0} documents of `sdk:test` as one text), in nats a token: the mean over seeds, ± their standard deviation; llama.cpp's own error of one run is about 1 %. *Ours, measured here* is `coppice`'s KL of the first seed's file on windows that score the same places.\n");
 Print($"| type | bytes | llama.cpp, KL | ours, KL | ours / llama.cpp | top-1, llama.cpp | top-1, ours | ours, measured here |");
 Print($"| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+List<(long Bytes, string Type, double Theirs, double Ours)> points = [];
 foreach (string type in types.Concat(others).Where(type => args.Length == 0 || args.Contains(type)))
 {
     List<Judged> theirs = [], ours = [];
@@ -64,11 +65,16 @@ foreach (string type in types.Concat(others).Where(type => args.Length == 0 || a
             here = Comparison.Measure(grove.Base.Model, report.Model, same, grove.Pool).Kl.Value;
     }
     double kl = theirs.Average(run => run.Kl), top = theirs.Average(run => run.Top1);
+    if (ours.Count > 0)
+        points.Add((bytes, type, kl, ours.Average(run => run.Kl)));
     if (ours.Count == 0)
         Print($"| {type} | {bytes:N0} | {kl:F5} ± {Spread([.. theirs.Select(run => run.Kl)]):F5} | | | {top:F1} % | | |");
     else
         Print($"| {type} | {bytes:N0} | {kl:F5} ± {Spread([.. theirs.Select(run => run.Kl)]):F5} | {ours.Average(run => run.Kl):F5} ± {Spread([.. ours.Select(run => run.Kl)]):F5} | {ours.Average(run => run.Kl) / kl:F2} | {top:F1} % | {ours.Average(run => run.Top1):F1} % | {here:F5} |");
 }
+(long Bytes, string Type, double Theirs, double Ours)[] bySize = [.. points.OrderBy(point => point.Bytes)];
+string Join(IEnumerable<string> parts) => string.Join(", ", parts);
+Print($"\nKL by size, llama.cpp above, ours below:\n\n```mermaid\nxychart-beta\n    title \"KL in thousandths of a nat a token, files by rising size\"\n    x-axis [{Join(bySize.Select(point => $"\"{point.Type}\""))}]\n    y-axis \"KL x 1000\"\n    line [{Join(bySize.Select(point => (1000 * point.Theirs).ToString("F2", CultureInfo.InvariantCulture)))}]\n    line [{Join(bySize.Select(point => (1000 * point.Ours).ToString("F2", CultureInfo.InvariantCulture)))}]\n```");
 Directory.Delete(folder, recursive: true);
 
 string At(string name) => Path.Combine(folder, name);
