@@ -23,7 +23,7 @@ public partial class ReportPageTests
         XElement page = Parse(Html);
         Assert.StartsWith("<!DOCTYPE html>", Html, StringComparison.Ordinal);
         string[] sections = [.. page.Descendants("section").Select(section => section.Attribute("id")!.Value)];
-        Assert.Equal(["variants", "federation", "training", "layers", "blame", "texts", "attribution", "scores", "artifacts", "run"], sections);
+        Assert.Equal(["variants", "federation", "training", "layers", "blame", "errors", "texts", "attribution", "scores", "artifacts", "run"], sections);
         Assert.Equal(sections, page.Descendants("nav").Descendants("a").Select(link => link.Attribute("href")!.Value[1..]));
         string[] ids = [.. page.DescendantsAndSelf().Attributes("id").Select(id => id.Value)];
         Assert.Equal(ids.Distinct(), ids);
