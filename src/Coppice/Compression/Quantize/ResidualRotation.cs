@@ -10,21 +10,18 @@ namespace Coppice.Compression.Quantize;
 /// </summary>
 static class ResidualRotation
 {
-    /// <summary>The turned model: the same, changed, or one with a head of its own where the last norm's gain has no other place.</summary>
-    /// <exception cref="CoppiceException">Norms do not allow it; nothing was changed.</exception>
+    /// <summary>The turned model: the same, changed, or one with a head of its own where the last norm's gain has no other place. <see cref="Check"/> comes first.</summary>
     public static DecoderModel Apply(DecoderModel model, Rotation rotation, ModelWork work)
     {
-        Check(model);
         WorkerPool pool = work.Pool;
         foreach (TransformerBlock block in model.Blocks)
         {
             work.Cancel.ThrowIfCancellationRequested();
-            Attention attention = block.Attention;
-            Read(block.Norms.BeforeAttention, [attention.Query, attention.Key, attention.Value]);
-            Read(block.Norms.BeforeFeedForward, [.. block.FeedForward.Routers, .. KeptUnits.Parts(block.FeedForward).SelectMany(part => part.ReadTogether)]);
+            foreach ((Linear reader, RmsNorm? norm) in Readers(block))
+                reader.Weight = TurnedMatrix.OfInputs(pool, reader.Weight, rotation, norm is null ? [] : norm.Gain.Data);
             foreach (Normalization? norm in new[] { block.Norms.BeforeAttention, block.Norms.BeforeFeedForward })
                 Forget(norm);
-            foreach (Linear writer in (IEnumerable<Linear>)[attention.Output, .. KeptUnits.Parts(block.FeedForward).Select(part => part.Down)])
+            foreach (Linear writer in Writers(block))
                 TurnedMatrix.TurnOutputs(pool, writer, rotation);
         }
         // A table that embeds and is the head has no place for a gain that differs from channel to channel.
@@ -43,15 +40,20 @@ static class ResidualRotation
         if (head is not null)
             model.Output.Weight = head;
         return model;
-
-        void Read(Normalization? norm, IEnumerable<Linear> readers)
-        {
-            foreach (Linear reader in readers)
-                reader.Weight = TurnedMatrix.OfInputs(pool, reader.Weight, rotation, norm is RmsNorm rms ? rms.Gain.Data : []);
-        }
     }
 
-    static void Check(DecoderModel model)
+    /// <summary>What reads the stream in a block, and the norm ahead of it, if any.</summary>
+    public static IEnumerable<(Linear Reader, RmsNorm? Norm)> Readers(TransformerBlock block) =>
+    [
+        .. new[] { block.Attention.Query, block.Attention.Key, block.Attention.Value }.Select(reader => (reader, block.Norms.BeforeAttention as RmsNorm)),
+        .. block.FeedForward.Routers.Concat(KeptUnits.Parts(block.FeedForward).SelectMany(part => part.ReadTogether)).Select(reader => (reader, block.Norms.BeforeFeedForward as RmsNorm)),
+    ];
+
+    /// <summary>What writes to the stream in a block.</summary>
+    public static IEnumerable<Linear> Writers(TransformerBlock block) => [block.Attention.Output, .. KeptUnits.Parts(block.FeedForward).Select(part => part.Down)];
+
+    /// <summary>Throws where norms do not allow it.</summary>
+    public static void Check(DecoderModel model)
     {
         foreach (BlockNorms norms in model.Blocks.Select(block => block.Norms).Append(new BlockNorms(model.FinalNorm, null, null, null)))
         {

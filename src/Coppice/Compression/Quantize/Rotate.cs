@@ -1,3 +1,4 @@
+using System.Globalization;
 using Coppice.Models;
 using Coppice.Tensors;
 
@@ -21,9 +22,24 @@ public sealed record Rotate : ModelStep
     /// <summary>Which rotations.</summary>
     public RotationKind Kind { get; init; }
 
+    /// <summary>Steps by which the residual stream's rotation is trained for less rounding error; 0 leaves it as it was drawn.</summary>
+    public int Train { get; init; }
+
+    /// <summary>Bits of the rounding that it is trained for.</summary>
+    public int Bits { get; init; } = 4;
+
     /// <inheritdoc/>
     public override IEnumerable<(string Name, string Value)> Options =>
-        [("residual", Residual ? "true" : "false"), ("heads", Heads ? "true" : "false"), ("kind", Kind == RotationKind.Hadamard ? "hadamard" : "random")];
+    [
+        ("residual", Residual ? "true" : "false"),
+        ("heads", Heads ? "true" : "false"),
+        ("kind", Kind == RotationKind.Hadamard ? "hadamard" : "random"),
+        ("train", Train.ToString(CultureInfo.InvariantCulture)),
+        .. Train > 0 ? [("bits", Bits.ToString(CultureInfo.InvariantCulture))] : Array.Empty<(string, string)>(),
+    ];
+
+    // As few steps as tell one's time.
+    internal override (ModelStep Step, double Times) PartOn(Model model) => Train <= 2 ? (this, 1) : (this with { Train = 2 }, Train / 2.0);
 
     internal static Rotate Read(OptionReader options)
     {
@@ -32,7 +48,13 @@ public sealed record Rotate : ModelStep
             Residual = options.Choice("residual", true, ("true", true), ("false", false)),
             Heads = options.Choice("heads", true, ("true", true), ("false", false)),
             Kind = options.Choice("kind", RotationKind.Hadamard, ("hadamard", RotationKind.Hadamard), ("random", RotationKind.Random)),
+            Train = options.Int("train", 0, 0, 1_000_000),
+            Bits = options.Int("bits", 4, 2, 8),
         };
+        if (step.Train == 0 && options.Has("bits"))
+            throw options.Wrong("bits", "nothing unless train says how many steps");
+        if (step.Train > 0 && !step.Residual)
+            throw options.Wrong("train", "nothing where residual is false: rotations of heads are not trained");
         return step.Residual || step.Heads ? step : throw options.Wrong("heads", "true where residual is false: nothing would be turned");
     }
 
@@ -41,15 +63,19 @@ public sealed record Rotate : ModelStep
     {
         DecoderModel model = work.Model as DecoderModel ?? throw new CoppiceException($"{Key} turns decoders, and this is a {work.Model.Family} model");
         if (Residual)
-            model = ResidualRotation.Apply(model, Drawn(model.Width, work.Random), work);
+        {
+            ResidualRotation.Check(model);
+            Rotation rotation = Drawn(model.Width, work.Random);
+            model = ResidualRotation.Apply(model, Train == 0 ? rotation : RotationTraining.Of(model, rotation, this, work), work);
+        }
         for (int layer = 0; Heads && layer < model.Blocks.Count; layer++)
         {
             work.Cancel.ThrowIfCancellationRequested();
             Attention attention = model.Blocks[layer].Attention;
-            Rotation rotation = Drawn(attention.HeadWidth, work.Random);
+            Rotation ofHeads = Drawn(attention.HeadWidth, work.Random);
             // Heads that share values, and all heads of a layer, are turned alike.
-            TurnedMatrix.TurnOutputs(work.Pool, attention.Value, rotation);
-            attention.Output.Weight = TurnedMatrix.OfInputs(work.Pool, attention.Output.Weight, rotation, []);
+            TurnedMatrix.TurnOutputs(work.Pool, attention.Value, ofHeads);
+            attention.Output.Weight = TurnedMatrix.OfInputs(work.Pool, attention.Output.Weight, ofHeads, []);
         }
         return model;
     }

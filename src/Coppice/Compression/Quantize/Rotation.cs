@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Numerics.Tensors;
+using Coppice.Formats;
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
 
@@ -12,12 +13,7 @@ sealed class Rotation
 
     readonly float[] signs, factor;
 
-    // Q row-major, m from the length of one of its rows.
-    Rotation(int width, double[] factor, int part, Random random)
-    {
-        (Width, this.factor, Part) = (width, Array.ConvertAll(factor, value => (float)value), part);
-        signs = [.. Enumerable.Range(0, width).Select(_ => random.Next(2) * 2f - 1)];
-    }
+    Rotation(double[] factor, int part, float[] signs) => (Width, this.factor, Part, this.signs) = (signs.Length, Array.ConvertAll(factor, value => (float)value), part, signs);
 
     /// <summary>Numbers that are turned together.</summary>
     public int Width { get; }
@@ -29,11 +25,31 @@ sealed class Rotation
     public static Rotation Hadamard(int width, Random random)
     {
         int part = width >> BitOperations.TrailingZeroCount(width);
-        return new Rotation(width, Orthogonal(part, random), part, random);
+        return new Rotation(Orthogonal(part, random), part, [.. Enumerable.Range(0, width).Select(_ => random.Next(2) * 2f - 1)]);
     }
 
     /// <summary>Without H: Q has the whole width, and all orthogonal matrices are equally likely.</summary>
-    public static Rotation Any(int width, Random random) => new(width, Orthogonal(width, random), width, random);
+    public static Rotation Any(int width, Random random) => new(Orthogonal(width, random), width, Ones(width));
+
+    /// <summary>The one nearby whose rows span what those of <paramref name="matrix"/> [width, width] do, one after another: itself where it is orthogonal.</summary>
+    public static Rotation Near(int width, ReadOnlySpan<float> matrix)
+    {
+        double[] rows = new double[matrix.Length];
+        for (int i = 0; i < rows.Length; i++)
+            rows[i] = matrix[i];
+        Orthogonalize(rows, width);
+        return new Rotation(rows, width, Ones(width));
+    }
+
+    /// <summary>R, row-major.</summary>
+    public float[] ToMatrix(WorkerPool pool)
+    {
+        float[] columns = new float[Width * Width];
+        for (int i = 0; i < Width; i++)
+            columns[i * Width + i] = 1;
+        Apply(pool, columns);
+        return GptqLayout.Transpose<float>(columns, Width, Width);
+    }
 
     /// <summary>Makes each v of <paramref name="runs"/> [any, <see cref="Width"/>] R v.</summary>
     public void Apply(WorkerPool pool, float[] runs)
@@ -70,15 +86,23 @@ sealed class Rotation
         TensorPrimitives.Multiply(values, 1 / MathF.Sqrt(values.Length / part), values);
     }
 
-    // Gram and Schmidt's way over normal numbers, twice for each row, since once leaves rounding errors in the plane of the others.
+    static float[] Ones(int width) => [.. Enumerable.Repeat(1f, width)];
+
     static double[] Orthogonal(int size, Random random)
     {
         double[] rows = new double[size * size];
+        foreach (ref double value in rows.AsSpan())
+            value = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
+        Orthogonalize(rows, size);
+        return rows;
+    }
+
+    // Gram and Schmidt's way, twice for each row, since once leaves rounding errors in the plane of the others.
+    static void Orthogonalize(double[] rows, int size)
+    {
         for (int i = 0; i < size; i++)
         {
             Span<double> row = rows.AsSpan(i * size, size);
-            foreach (ref double value in row)
-                value = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
             for (int earlier = 0; earlier < 2 * i; earlier++)
             {
                 ReadOnlySpan<double> other = rows.AsSpan(earlier % i * size, size);
@@ -86,7 +110,6 @@ sealed class Rotation
             }
             TensorPrimitives.Divide(row, TensorPrimitives.Norm<double>(row), row);
         }
-        return rows;
     }
 
     readonly struct Job(Rotation rotation, float[] runs) : IJob

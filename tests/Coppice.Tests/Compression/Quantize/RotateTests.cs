@@ -130,7 +130,24 @@ public sealed class RotateTests : IDisposable
         Assert.True(RoundingError(after) < 0.5 * RoundingError(before), $"{RoundingError(after)} after, {RoundingError(before)} before");
     }
 
+    [Fact]
+    public void Training_lowers_what_rounding_errs_by_and_leaves_the_loss()
+    {
+        DecoderModel drawn = Samples.Model(), trained = Samples.Model();
+        double before = Samples.Loss(drawn, Samples.Tokens());
+        ModelWork work = Work(trained);
+        Step("rotate: { heads: false }").Apply(Work(drawn));
+        Step("rotate: { heads: false, train: 40 }").Apply(work);
+        Assert.Equal(before, Samples.Loss(trained, Samples.Tokens()), 1e-4);
+        double plain = MeanError(drawn), less = MeanError(trained);
+        Assert.True(less < 0.85 * plain, $"{less} of {plain}");
+        Assert.StartsWith("40 steps: rounding to 4 bits", Assert.Single(work.Notes), StringComparison.Ordinal);
+
+        static double MeanError(DecoderModel model) => model.Blocks.SelectMany(block => block.Stages).SelectMany(stage => stage.Groups).SelectMany(group => group).Average(linear => RoundingError(linear.Weight));
+    }
+
     [Theory]
+    [InlineData("rotate: { bits: 3 }", "nothing unless train says how many steps"), InlineData("rotate: { residual: false, train: 9 }", "rotations of heads are not trained")]
     [InlineData("rotate: { residual: false, heads: false }", "nothing would be turned"), InlineData("rotate: { kind: haar }", "wanted hadamard or random"), InlineData("rotate: { targets: \"*\" }", "this step is about the whole model")]
     public void What_makes_no_sense_is_refused_when_it_is_read(string step, string reason) =>
         Assert.Contains(reason, Assert.Throws<CoppiceException>(() => Step(step)).Message, StringComparison.Ordinal);
