@@ -94,7 +94,7 @@ static class BudgetOption
             json.Number("millisecondsPerToken", point.Milliseconds);
             json.WriteNumber("predictedKl", point.Predicted);
             json.WriteNumber("kl", point.Kl);
-            json.WriteNumber("standardError", point.StandardError);
+            json.Number("standardError", point.StandardError);
         });
         json.Array("choices", found.Choices, choice =>
         {

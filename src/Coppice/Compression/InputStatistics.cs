@@ -102,6 +102,9 @@ public sealed class InputStatistics
     /// <summary>The mean square of an input channel.</summary>
     public double MeanSquare(int column) => squares[column] / Math.Max(1, Tokens);
 
+    /// <summary>The mean square of every input channel [columns].</summary>
+    public float[] MeanSquares() => [.. Enumerable.Range(0, Columns).Select(column => (float)MeanSquare(column))];
+
     /// <summary>The mean of x_i x_j, with i = j in double; only of <see cref="Statistics.Gram"/>.</summary>
     public double MeanProduct(int i, int j) => i == j ? MeanSquare(i) : gram[i * Columns + j];
 

@@ -25,23 +25,20 @@ sealed class KlSlice
         }
     }
 
-    /// <summary>The mean KL divergence from the base, nats a token, and its standard error over sequences (0 of one).</summary>
-    public (double Kl, double StandardError) Of(Model model, CancellationToken cancel = default)
+    /// <summary>The mean KL divergence from the base, nats a token, and its standard error over sequences (NaN of one).</summary>
+    public Estimate Of(Model model, CancellationToken cancel = default)
     {
-        List<(double Sum, int Tokens)> parts = [];
+        double[] sums = new double[texts.Count];
         double[] one = new double[vocabulary], other = new double[vocabulary];
-        foreach ((int[] tokens, float[] wanted) in texts)
+        for (int i = 0; i < sums.Length; i++)
         {
             cancel.ThrowIfCancellationRequested();
+            (int[] tokens, float[] wanted) = texts[i];
             float[] found = Logits(model, tokens);
-            double sum = 0;
             for (int row = 0; row < wanted.Length; row += vocabulary)
-                sum += KlDivergence.Of(wanted.AsSpan(row, vocabulary), found.AsSpan(row, vocabulary), one, other);
-            parts.Add((sum, tokens.Length));
+                sums[i] += KlDivergence.Of(wanted.AsSpan(row, vocabulary), found.AsSpan(row, vocabulary), one, other);
         }
-        double all = parts.Sum(part => part.Tokens), mean = parts.Sum(part => part.Sum) / all;
-        double spread = parts.Sum(part => Math.Pow(part.Sum - mean * part.Tokens, 2));
-        return (mean, parts.Count > 1 ? Math.Sqrt(spread * parts.Count / (parts.Count - 1)) / all : 0);
+        return Coppice.Evaluation.Statistics.Ratio(sums, [.. texts.Select(text => (double)text.Tokens.Length)]);
     }
 
     float[] Logits(Model model, int[] sequence)

@@ -23,6 +23,18 @@ public static class LayerObjective
         pool.Run((destination.Length + chunk - 1) / chunk, ref job);
     }
 
+    /// <summary>For each row (w - q) H (w - q)^T, with <paramref name="stored"/> filling rows of q.</summary>
+    internal static double[] Errors(LayerWork work, ReadOnlySpan<float> gram, Change stored)
+    {
+        double[] errors = new double[work.Rows];
+        Rows(work.Pool, (first, rows) =>
+        {
+            stored(first, rows);
+            TensorPrimitives.Subtract(rows, work.Original.AsSpan(first * work.Columns, rows.Length), rows);
+        }, gram, work.Columns, errors);
+        return errors;
+    }
+
     ref struct ChunkJob : IJob
     {
         public Change Change;

@@ -77,7 +77,7 @@ static class AffineSearch
     /// <summary>The sums of squared errors with the nearest codes.</summary>
     public static Vector256<float> Error<TW>(GroupLanes x, Vector256<float> scale, Vector256<float> min, int most) where TW : struct, IErrorWeights
     {
-        Vector256<float> inverse = Inverse(scale), end = Vector256.Create((float)most), errors = default;
+        Vector256<float> inverse = GroupLanes.Inverse(scale), end = Vector256.Create((float)most), errors = default;
         for (int i = 0; i < x.Numbers.Length; i++)
         {
             Vector256<float> error = Nearest(x.Numbers[i], min, inverse, end) * scale - min - x.Numbers[i];
@@ -89,7 +89,7 @@ static class AffineSearch
     /// <summary>The nearest codes.</summary>
     public static void Round(GroupLanes x, Vector256<float> scale, Vector256<float> min, int most, Span<Vector256<float>> codes)
     {
-        Vector256<float> inverse = Inverse(scale), end = Vector256.Create((float)most);
+        Vector256<float> inverse = GroupLanes.Inverse(scale), end = Vector256.Create((float)most);
         for (int i = 0; i < x.Numbers.Length; i++)
             codes[i] = Nearest(x.Numbers[i], min, inverse, end);
     }
@@ -122,13 +122,6 @@ static class AffineSearch
 
     static float ErrorOfFirst<TW>(GroupLanes x, (Half Scale, Half Min) stored, int most) where TW : struct, IErrorWeights =>
         Error<TW>(x, Vector256.Create((float)stored.Scale), Vector256.Create((float)stored.Min), most)[0];
-
-    // 0 where there is none.
-    static Vector256<float> Inverse(Vector256<float> scale)
-    {
-        Vector256<float> inverse = Vector256<float>.One / scale;
-        return Vector256.ConditionalSelect(Vector256.LessThan(Vector256.Abs(inverse), Vector256.Create(float.PositiveInfinity)), inverse, default);
-    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector256<float> Nearest(Vector256<float> x, Vector256<float> min, Vector256<float> inverse, Vector256<float> most) =>

@@ -62,7 +62,6 @@ public abstract class BlockFormat
     public sealed override string ToString() => Name;
 
     /// <summary>Rounds the numbers of one block by its search.</summary>
-    [SkipLocalsInit]
     internal static TBlock Pack<TBlock>(ReadOnlySpan<float> values, ReadOnlySpan<float> importance = default) where TBlock : unmanaged, IBlock<TBlock>
     {
         int groups = TBlock.Size / TBlock.Shape.GroupSize;

@@ -20,6 +20,13 @@ readonly ref struct GroupLanes(ReadOnlySpan<Vector256<float>> numbers, ReadOnlyS
     /// <summary>The eight groups from <paramref name="first"/> on.</summary>
     public GroupLanes Of(int first, int groupSize) => new(Numbers.Slice(first / Count * groupSize, groupSize), Weights.IsEmpty ? default : Weights.Slice(first / Count * groupSize, groupSize));
 
+    /// <summary>1 over each lane's scale, and 0 where that is not finite.</summary>
+    public static Vector256<float> Inverse(Vector256<float> scale)
+    {
+        Vector256<float> inverse = Vector256<float>.One / scale;
+        return Vector256.ConditionalSelect(Vector256.LessThan(Vector256.Abs(inverse), Vector256.Create(float.PositiveInfinity)), inverse, default);
+    }
+
     /// <summary>Lays groups of numbers, eight after eight, side by side; lanes without a group get zeros.</summary>
     public static void Deal(ReadOnlySpan<float> values, int groupSize, Span<Vector256<float>> lanes)
     {

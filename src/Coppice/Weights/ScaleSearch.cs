@@ -51,7 +51,7 @@ static class ScaleSearch
     /// <summary>The sums of squared errors with the nearest levels.</summary>
     public static Vector256<float> Error<TL, TW>(GroupLanes x, Vector256<float> scale) where TL : struct, ILevels where TW : struct, IErrorWeights
     {
-        Vector256<float> inverse = Inverse(scale), errors = default;
+        Vector256<float> inverse = GroupLanes.Inverse(scale), errors = default;
         for (int i = 0; i < x.Numbers.Length; i++)
         {
             Vector256<float> error = x.Numbers[i] - TL.Nearest(x.Numbers[i] * inverse) * scale;
@@ -63,7 +63,7 @@ static class ScaleSearch
     /// <summary>The nearest levels.</summary>
     public static void Round<TL>(GroupLanes x, Vector256<float> scale, Span<Vector256<float>> levels) where TL : struct, ILevels
     {
-        Vector256<float> inverse = Inverse(scale);
+        Vector256<float> inverse = GroupLanes.Inverse(scale);
         for (int i = 0; i < x.Numbers.Length; i++)
             levels[i] = TL.Nearest(x.Numbers[i] * inverse);
     }
@@ -91,13 +91,6 @@ static class ScaleSearch
         Round<TL>(x, Vector256.Create((float)scale), numbers);
         for (int i = 0; i < values.Length; i++)
             parts.Codes[i] = (byte)TL.CodeOf(numbers[i][0]);
-    }
-
-    // 0 where there is none.
-    static Vector256<float> Inverse(Vector256<float> scale)
-    {
-        Vector256<float> inverse = Vector256<float>.One / scale;
-        return Vector256.ConditionalSelect(Vector256.LessThan(Vector256.Abs(inverse), Vector256.Create(float.PositiveInfinity)), inverse, default);
     }
 
     // The number of largest magnitude, the first of several.

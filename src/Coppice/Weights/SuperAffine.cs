@@ -15,7 +15,6 @@ static class SuperAffine
             Search<GivenWeights>(values, importance, shape, parts);
     }
 
-    [SkipLocalsInit]
     static void Search<TW>(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockShape shape, BlockParts parts) where TW : struct, IErrorWeights
     {
         int size = shape.GroupSize, groups = values.Length / size, most = shape.Levels.Length - 1, limit = shape.Scales.Most, rounds = groups / GroupLanes.Count;

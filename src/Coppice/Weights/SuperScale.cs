@@ -15,7 +15,6 @@ static class SuperScale
             Search<TL, GivenWeights>(values, importance, shape, parts);
     }
 
-    [SkipLocalsInit]
     static void Search<TL, TW>(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockShape shape, BlockParts parts) where TL : struct, ILevels where TW : struct, IErrorWeights
     {
         int size = shape.GroupSize, groups = values.Length / size, rounds = groups / GroupLanes.Count;

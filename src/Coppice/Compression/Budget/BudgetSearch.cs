@@ -65,7 +65,7 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
             Option smallest = options.MinBy(option => option.Weight.ByteCount)!;
             Weight before = layer.Weight;
             layer.Weight = smallest.Weight;
-            double kl = text.Of(model, cancel).Kl;
+            double kl = text.Of(model, cancel).Value;
             layer.Weight = before;
             items.Add([.. options.Select(option => option with { Loss = smallest.Error > 0 ? kl * option.Error / smallest.Error : 0 })]);
             Tell(name);
@@ -95,8 +95,8 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
             Weight[] before = [.. matrices.Select(matrix => matrix.Layer.Weight)];
             for (int i = 0; i < choice.Length; i++)
                 matrices[i].Layer.Weight = items[i][choice[i]].Weight;
-            (double kl, double error) = text.Of(model, cancel);
-            BudgetPoint point = new(name, model.ByteCount, model.BitsPerWeight, choice.Select((option, i) => items[i][option].Loss).Sum(), kl, error,
+            Estimate kl = text.Of(model, cancel);
+            BudgetPoint point = new(name, model.ByteCount, model.BitsPerWeight, choice.Select((option, i) => items[i][option].Loss).Sum(), kl.Value, kl.StandardError,
                 budget.Unit == BudgetUnit.MillisecondsPerToken ? choice.Select((option, i) => items[i][option].Cost).Sum() : null);
             for (int i = 0; i < choice.Length; i++)
                 matrices[i].Layer.Weight = before[i];

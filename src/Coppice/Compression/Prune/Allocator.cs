@@ -93,7 +93,7 @@ internal static class Allocator
                             whole.Cancel.ThrowIfCancellationRequested();
                             foreach (((_, MatrixLayer layer), int i) in block.Select((matrix, i) => (matrix, i)))
                                 layer.Weight = Masked(before[i], Pruning.Rows(whole.Pool, scores[i], before[i].Columns, share, null));
-                            curve.Add((share, slice.Of(whole.Model, whole.Cancel).Kl));
+                            curve.Add((share, slice.Of(whole.Model, whole.Cancel).Value));
                         }
                     }
                     finally

@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using Coppice.Weights;
 
 namespace Coppice.Compression.Quantize;
@@ -9,29 +8,15 @@ static class BlockGptq
     /// <summary>The parts for a matrix on the bench; a row that the search alone serves better keeps what that found.</summary>
     public static BlockGrid Solve(LayerWork work, BlockFormat format, InputStatistics inputs, double dampening, int sweeps)
     {
-        float[] importance = [.. Enumerable.Range(0, work.Columns).Select(column => (float)inputs.MeanSquare(column))];
         GptqFactor factor = GptqFactor.Of(work, inputs, ColumnOrder.ActOrder, dampening);
         float[] weights = work.Mask is null ? work.Original : work.Masked();
-        BlockGrid searched = BlockGrid.Search(work.Pool, format, work.Columns, weights, importance), grid = searched.Clone();
+        BlockGrid searched = BlockGrid.Search(work.Pool, format, work.Columns, weights, inputs.MeanSquares()), grid = searched.Clone();
         GptqSolver.Solve(work.Pool, work.Original, factor.Upper, factor.Places, GptqSolver.Block, new ToBlockGrid(grid, work.Mask), new float[work.Original.Length], work.Cancel);
         BlockDescent.Run(work, grid, inputs, factor.Used, sweeps);
-        KeepBetterRows(work, inputs, searched, grid);
-        return grid;
-    }
-
-    static void KeepBetterRows(LayerWork work, InputStatistics inputs, BlockGrid plain, BlockGrid grid)
-    {
-        double[] plainError = new double[work.Rows], error = new double[work.Rows];
-        LayerObjective.Rows(work.Pool, ErrorOf(plain), inputs.Gram, work.Columns, plainError);
-        LayerObjective.Rows(work.Pool, ErrorOf(grid), inputs.Gram, work.Columns, error);
+        double[] plain = LayerObjective.Errors(work, inputs.Gram, searched.Unpack), fed = LayerObjective.Errors(work, inputs.Gram, grid.Unpack);
         for (int row = 0; row < work.Rows; row++)
-            if (plainError[row] <= error[row])
-                grid.CopyRow(plain, row);
-
-        LayerObjective.Change ErrorOf(BlockGrid stored) => (row, e) =>
-        {
-            stored.Unpack(row, e);
-            TensorPrimitives.Subtract(e, work.Original.AsSpan(row * work.Columns, e.Length), e);
-        };
+            if (plain[row] <= fed[row])
+                grid.CopyRow(searched, row);
+        return grid;
     }
 }

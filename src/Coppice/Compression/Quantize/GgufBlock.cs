@@ -60,17 +60,11 @@ public sealed record GgufBlock : WeightStep
         BlockFormat format = For(work.Columns)!;
         work.Block = format;
         if (Rounding == BlockRounding.Weighted)
-            work.Parts = BlockGrid.Search(work.Pool, format, work.Columns, work.Masked(), MeanSquares(work));
+            work.Parts = BlockGrid.Search(work.Pool, format, work.Columns, work.Masked(), InputsOf(work).MeanSquares());
         else if (Rounding == BlockRounding.Gptq)
             work.Parts = BlockGptq.Solve(work, format, InputsOf(work), Dampening, Sweeps);
         if (Warning(work.Columns) is { } warning)
             work.Warnings.Add($"{work.Name}: {warning}");
-    }
-
-    float[] MeanSquares(LayerWork work)
-    {
-        InputStatistics inputs = InputsOf(work);
-        return [.. Enumerable.Range(0, work.Columns).Select(column => (float)inputs.MeanSquare(column))];
     }
 
     static bool Fits(BlockFormat format, int columns) => columns % format.Size == 0;

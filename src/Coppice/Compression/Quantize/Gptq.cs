@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Numerics.Tensors;
 using Coppice.Tensors;
 
 namespace Coppice.Compression.Quantize;
@@ -78,20 +77,12 @@ public sealed record Gptq : QuantizeStep
 
     static void KeepBetterRows(LayerWork work, ReadOnlySpan<float> gram, Grid plain, Grid grid)
     {
-        double[] plainError = new double[work.Rows], error = new double[work.Rows];
-        LayerObjective.Rows(work.Pool, ErrorOf(plain), gram, work.Columns, plainError);
-        LayerObjective.Rows(work.Pool, ErrorOf(grid), gram, work.Columns, error);
+        double[] plainError = LayerObjective.Errors(work, gram, plain.Unpack), error = LayerObjective.Errors(work, gram, grid.Unpack);
         // Rows that share one scale are kept together.
         bool isPlainBetter = plainError.Sum() <= error.Sum();
         for (int row = 0; row < work.Rows; row++)
             if (grid.IsPerMatrix ? isPlainBetter : plainError[row] <= error[row])
                 grid.CopyRow(plain, row);
-
-        LayerObjective.Change ErrorOf(Grid stored) => (row, e) =>
-        {
-            stored.Unpack(row, e);
-            TensorPrimitives.Subtract(e, work.Original.AsSpan(row * work.Columns, e.Length), e);
-        };
     }
 }
 

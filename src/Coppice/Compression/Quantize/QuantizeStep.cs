@@ -78,5 +78,5 @@ public abstract record QuantizeStep : WeightStep
         _ => new(rows, columns, LevelClusters.Fit(weights, columns, GroupSize, Bits, importance, mask), GroupSize),
     };
 
-    static float[] ImportanceOf(LayerWork work) => work.Inputs is { } inputs ? [.. Enumerable.Range(0, work.Columns).Select(column => (float)inputs.MeanSquare(column))] : [];
+    static float[] ImportanceOf(LayerWork work) => work.Inputs?.MeanSquares() ?? [];
 }
