@@ -18,7 +18,8 @@ public sealed class FormatProperties : IDisposable
 
     public void Dispose() => folder.Dispose();
 
-    static Config Tests(int count) => Config.QuickThrowOnFailure.WithMaxTest(count).WithReplay(20_261_124, 13);
+    // Quiet: the console may be a command line test's at that moment.
+    static Config Tests(int count) => Config.QuickThrowOnFailure.WithMaxTest(count).WithReplay(20_261_124, 13).WithQuietOnSuccess(true);
 
     /// <summary>Sizes of an integer matrix: bits, groups a row, words of outputs, group size, and what else differs.</summary>
     public sealed record Sizes(int Bits, int Groups, int Outputs, int GroupSize, bool Symmetric, bool Ordered, bool WholeRow, int Seed)
