@@ -6,8 +6,8 @@ namespace Coppice.Weights;
 /// <summary>The scales s and minima m of eight groups of numbers that are to be s q - m with codes q from 0 to a largest one, by the sums of weighted squared errors.</summary>
 static class AffineSearch
 {
-    // Scales that are tried, a tenth of a code apart.
-    const int Tries = 10;
+    // Scales that are tried on either side of the one that just covers the numbers, a fifth of a code apart.
+    const int Tries = 5;
 
     /// <summary>The scales, 0 or more, and the minima that just cover the numbers, and zero where minima are not <paramref name="signed"/>.</summary>
     public static (Vector256<float> Scale, Vector256<float> Min) Plain(GroupLanes x, int most, bool signed = false)
@@ -23,10 +23,9 @@ static class AffineSearch
     {
         (Vector256<float> scale, Vector256<float> min) = Plain(x, most, signed);
         Search<TW> search = new(x, most, signed) { Scale = scale, Min = min, Least = Vector256.Create(float.PositiveInfinity) };
-        for (int i = -Tries; i <= Tries; i++)
-            search.Try(Vector256.Create((most + 0.1f * i) / most) / scale, min);
-        for (int i = 0; i < 2; i++)
-            search.Try(Vector256<float>.One / search.Scale, search.Min);
+        for (int i = -Tries; i < Tries; i += 2)
+            search.Try(Vector256.Create((most + 0.2f * i) / most) / scale, min, Vector256.Create((most + 0.2f * (i + 1)) / most) / scale, min);
+        search.Try(Vector256.Create((most + 0.2f * Tries) / most) / scale, min, Vector256<float>.One / search.Scale, search.Min);
         return (search.Scale, search.Min);
     }
 
@@ -50,17 +49,28 @@ static class AffineSearch
 
         public Vector256<float> Scale, Min, Least;
 
-        // A lane whose scale is 0, or its inverse infinite, has no numbers below and keeps what it had.
-        public void Try(Vector256<float> inverse, Vector256<float> min)
+        // Two at a time, for each sum waits on its last addition. A lane whose scale is 0, or its inverse infinite, has no numbers below and keeps what it had.
+        public void Try(Vector256<float> inverseA, Vector256<float> minA, Vector256<float> inverseB, Vector256<float> minB)
         {
-            Vector256<float> codes = default, squares = default, products = default;
-            for (int i = 0; i < x.Numbers.Length; i++)
+            Vector256<float> codesA = default, squaresA = default, productsA = default, codesB = default, squaresB = default, productsB = default, end = this.end;
+            ReadOnlySpan<Vector256<float>> numbers = x.Numbers, weights = x.Weights;
+            for (int i = 0; i < numbers.Length; i++)
             {
-                Vector256<float> number = x.Numbers[i], q = Nearest(number, min, inverse, end), own = TW.Weigh(q, x.Weights, i);
-                codes += own;
-                squares = Vector256.FusedMultiplyAdd(own, q, squares);
-                products = Vector256.FusedMultiplyAdd(own, number, products);
+                Vector256<float> number = numbers[i], a = Nearest(number, minA, inverseA, end), b = Nearest(number, minB, inverseB, end), ownA = TW.Weigh(a, weights, i), ownB = TW.Weigh(b, weights, i);
+                codesA += ownA;
+                codesB += ownB;
+                squaresA = Vector256.FusedMultiplyAdd(ownA, a, squaresA);
+                squaresB = Vector256.FusedMultiplyAdd(ownB, b, squaresB);
+                productsA = Vector256.FusedMultiplyAdd(ownA, number, productsA);
+                productsB = Vector256.FusedMultiplyAdd(ownB, number, productsB);
             }
+            Take(codesA, squaresA, productsA);
+            Take(codesB, squaresB, productsB);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        void Take(Vector256<float> codes, Vector256<float> squares, Vector256<float> products)
+        {
             Vector256<float> determinant = n * squares - codes * codes, scale = (n * products - sumX * codes) / determinant, m = (scale * codes - sumX) / n;
             Vector256<float> isBelow = Vector256.LessThan(m, atLeast);
             scale = Vector256.ConditionalSelect(isBelow, products / squares, scale);
@@ -84,6 +94,22 @@ static class AffineSearch
             errors = Vector256.FusedMultiplyAdd(TW.Weigh(error, x.Weights, i), error, errors);
         }
         return errors;
+    }
+
+    /// <summary>The same with three scales at a time.</summary>
+    public static (Vector256<float> A, Vector256<float> B, Vector256<float> C) Errors<TW>(GroupLanes x, (Vector256<float> A, Vector256<float> B, Vector256<float> C) scale, Vector256<float> min, int most) where TW : struct, IErrorWeights
+    {
+        Vector256<float> a = scale.A, b = scale.B, c = scale.C, inverseA = GroupLanes.Inverse(a), inverseB = GroupLanes.Inverse(b), inverseC = GroupLanes.Inverse(c), end = Vector256.Create((float)most), errorsA = default, errorsB = default, errorsC = default;
+        ReadOnlySpan<Vector256<float>> numbers = x.Numbers, weights = x.Weights;
+        for (int i = 0; i < numbers.Length; i++)
+        {
+            Vector256<float> raised = numbers[i] + min;
+            Vector256<float> errorA = Within(raised * inverseA, end) * a - raised, errorB = Within(raised * inverseB, end) * b - raised, errorC = Within(raised * inverseC, end) * c - raised;
+            errorsA = Vector256.FusedMultiplyAdd(TW.Weigh(errorA, weights, i), errorA, errorsA);
+            errorsB = Vector256.FusedMultiplyAdd(TW.Weigh(errorB, weights, i), errorB, errorsB);
+            errorsC = Vector256.FusedMultiplyAdd(TW.Weigh(errorC, weights, i), errorC, errorsC);
+        }
+        return (errorsA, errorsB, errorsC);
     }
 
     /// <summary>The nearest codes.</summary>
@@ -125,5 +151,8 @@ static class AffineSearch
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector256<float> Nearest(Vector256<float> x, Vector256<float> min, Vector256<float> inverse, Vector256<float> most) =>
-        Vector256.MinNative(Vector256.MaxNative(Vector256.Round((x + min) * inverse), default), most);
+        Within((x + min) * inverse, most);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<float> Within(Vector256<float> code, Vector256<float> most) => Vector256.MinNative(Vector256.MaxNative(Vector256.Round(code), default), most);
 }

@@ -18,8 +18,8 @@ interface ILevels
     /// <summary>The nearest levels.</summary>
     static abstract Vector256<float> Nearest(Vector256<float> scaled);
 
-    /// <summary>The code that stands for a level.</summary>
-    static abstract int CodeOf(float level);
+    /// <summary>The codes that stand for levels.</summary>
+    static abstract Vector256<float> CodesOf(Vector256<float> levels);
 }
 
 /// <summary>-4 to 3: Q3_K's.</summary>
@@ -34,7 +34,7 @@ readonly struct ThreeBitLevels : ILevels
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Nearest(Vector256<float> scaled) => Vector256.MinNative(Vector256.MaxNative(Vector256.Round(scaled), Vector256.Create(-4f)), Vector256.Create(3f));
 
-    public static int CodeOf(float level) => (int)level + 4;
+    public static Vector256<float> CodesOf(Vector256<float> levels) => levels + Vector256.Create(4f);
 }
 
 /// <summary>-8 to 7: Q4_0's.</summary>
@@ -49,7 +49,7 @@ readonly struct FourBitLevels : ILevels
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Nearest(Vector256<float> scaled) => Vector256.MinNative(Vector256.MaxNative(Vector256.Round(scaled), Vector256.Create(-8f)), Vector256.Create(7f));
 
-    public static int CodeOf(float level) => (int)level + 8;
+    public static Vector256<float> CodesOf(Vector256<float> levels) => levels + Vector256.Create(8f);
 }
 
 /// <summary>-16 to 15: Q5_0's.</summary>
@@ -64,7 +64,7 @@ readonly struct FiveBitLevels : ILevels
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Nearest(Vector256<float> scaled) => Vector256.MinNative(Vector256.MaxNative(Vector256.Round(scaled), Vector256.Create(-16f)), Vector256.Create(15f));
 
-    public static int CodeOf(float level) => (int)level + 16;
+    public static Vector256<float> CodesOf(Vector256<float> levels) => levels + Vector256.Create(16f);
 }
 
 /// <summary>-32 to 31: Q6_K's.</summary>
@@ -79,7 +79,7 @@ readonly struct SixBitLevels : ILevels
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Nearest(Vector256<float> scaled) => Vector256.MinNative(Vector256.MaxNative(Vector256.Round(scaled), Vector256.Create(-32f)), Vector256.Create(31f));
 
-    public static int CodeOf(float level) => (int)level + 32;
+    public static Vector256<float> CodesOf(Vector256<float> levels) => levels + Vector256.Create(32f);
 }
 
 /// <summary>Sixteen levels that lie closer around zero: those of IQ4_NL and IQ4_XS.</summary>
@@ -94,21 +94,12 @@ readonly struct NonLinearLevels : ILevels
 
     public static float Spread => 0.25f;
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Nearest(Vector256<float> scaled) => Nearest(scaled, Table);
+    static readonly SixteenLevels tree = new(Table);
 
-    /// <summary>The nearest of a table, which ascends.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Nearest(Vector256<float> scaled, ReadOnlySpan<sbyte> table)
-    {
-        // Past the middle between two levels the difference to the next one is added.
-        Vector256<float> level = Vector256.Create((float)table[0]);
-        for (int i = 1; i < table.Length; i++)
-            level += Vector256.GreaterThan(scaled, Vector256.Create((table[i - 1] + table[i]) * 0.5f)) & Vector256.Create((float)(table[i] - table[i - 1]));
-        return level;
-    }
+    public static Vector256<float> Nearest(Vector256<float> scaled) => tree.Level(tree.Code(scaled));
 
-    public static int CodeOf(float level) => Table.IndexOf((sbyte)level);
+    public static Vector256<float> CodesOf(Vector256<float> levels) => Vector256.ConvertToSingle(tree.Code(levels));
 }
 
 /// <summary>Twice the numbers of 4-bit floating point, e2m1: MXFP4's, ranked by size, with two ranks for 0.</summary>
@@ -123,8 +114,15 @@ readonly struct Float4Levels : ILevels
 
     public static float Spread => 0.5f;
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Nearest(Vector256<float> scaled) => NonLinearLevels.Nearest(scaled, Table);
+    static readonly SixteenLevels tree = new(Table);
 
-    public static int CodeOf(float level) => Table.IndexOf((sbyte)level) is var place && level < 0 ? place : place + 1;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Nearest(Vector256<float> scaled) => tree.Level(tree.Code(scaled));
+
+    // Ranks from 0 on have a second one for 0 before them.
+    public static Vector256<float> CodesOf(Vector256<float> levels)
+    {
+        Vector256<float> ranks = Vector256.ConvertToSingle(tree.Code(levels));
+        return ranks + (Vector256.GreaterThanOrEqual(levels, default) & Vector256<float>.One);
+    }
 }

@@ -29,6 +29,20 @@ public struct IQ4_NL : IBlock<IQ4_NL>
     public static IQ4_NL Pack(ReadOnlySpan<float> values) => BlockFormat.Pack<IQ4_NL>(values);
 
     /// <inheritdoc/>
+    public static void Pack(ReadOnlySpan<float> values, Span<IQ4_NL> blocks)
+    {
+        Span<Half> scales = stackalloc Half[GroupLanes.Count];
+        Span<byte> codes = stackalloc byte[GroupLanes.Count * Size];
+        for (; !blocks.IsEmpty; blocks = blocks[scales.Length..], values = values[(scales.Length * Size)..])
+        {
+            scales = scales[..Math.Min(scales.Length, blocks.Length)];
+            ScaleSearch.Fill<NonLinearLevels>(values[..(scales.Length * Size)], default, Size, scales, codes[..(scales.Length * Size)]);
+            for (int i = 0; i < scales.Length; i++)
+                blocks[i] = new IQ4_NL { Scale = scales[i], Values = Q4_0.Nibbles.Join(codes.Slice(i * Size, Size)) };
+        }
+    }
+
+    /// <inheritdoc/>
     public static void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts) => ScaleSearch.Fill<NonLinearLevels>(values, importance, parts);
 
     /// <inheritdoc/>

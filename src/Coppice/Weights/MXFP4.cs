@@ -54,7 +54,7 @@ public struct MXFP4 : IBlock<MXFP4>
             largest = Math.Max(largest, Math.Abs(value));
         int covering = largest == 0 ? Least : Math.Max(Least, (int)Math.Ceiling(Math.Log2(largest / Float4Levels.Most)));
         parts.FillOneGroup(largest == 0 ? Half.Zero : Half.PositiveInfinity);
-        parts.Codes.Fill((byte)Float4Levels.CodeOf(0));
+        parts.Codes.Fill((byte)Rank(0));
         if (largest == 0 || covering > Most)
             return;
         Span<Vector256<float>> numbers = stackalloc Vector256<float>[Size], weights = stackalloc Vector256<float>[importance.Length];
@@ -68,9 +68,8 @@ public struct MXFP4 : IBlock<MXFP4>
             if (error < least)
                 (least, parts.Units[0]) = (error, (Half)scale);
         }
-        ScaleSearch.Round<Float4Levels>(x, Vector256.Create((float)parts.Units[0]), numbers);
-        for (int i = 0; i < Size; i++)
-            parts.Codes[i] = (byte)Float4Levels.CodeOf(numbers[i][0]);
+        ScaleSearch.RoundToCodes<Float4Levels>(x, Vector256.Create((float)parts.Units[0]), numbers);
+        GroupLanes.Gather(numbers, Size, parts.Codes);
     }
 
     /// <inheritdoc/>

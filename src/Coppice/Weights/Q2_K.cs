@@ -56,8 +56,8 @@ public struct Q2_K : IBlock<Q2_K>
         Q2_K block = new() { Scale = parts.Units[0], MinScale = parts.Units[1] };
         for (int group = 0; group < Groups; group++)
             block.GroupScales[group] = (byte)((byte)parts.Scales[group] | parts.Mins[group] << 4);
-        for (int i = 0; i < Size; i++)
-            block.Values[i / 128 * 32 + i % 32] |= (byte)(parts.Codes[i] << i % 128 / 32 * 2);
+        for (int run = 0; run < Size; run += CodeBits.Run)
+            CodeBits.Put(parts.Codes[run..], 0, 2, block.Values[(run / 128 * 32)..], run % 128 / 32 * 2);
         return block;
     }
 

@@ -64,11 +64,10 @@ public struct Q3_K : IBlock<Q3_K>
             block.GroupScales[group % 8] |= (byte)((scale & 15) << group / 8 * 4);
             block.GroupScales[8 + group % 4] |= (byte)(scale >> 4 << group / 4 * 2);
         }
-        for (int i = 0; i < Size; i++)
+        for (int run = 0; run < Size; run += CodeBits.Run)
         {
-            int code = parts.Codes[i];
-            block.Low[i / 128 * 32 + i % 32] |= (byte)((code & 3) << i % 128 / 32 * 2);
-            block.High[i % 32] |= (byte)(code >> 2 << i / 32);
+            CodeBits.Put(parts.Codes[run..], 0, 2, block.Low[(run / 128 * 32)..], run % 128 / 32 * 2);
+            CodeBits.Put(parts.Codes[run..], 2, 1, block.High, run / 32);
         }
         return block;
     }

@@ -84,8 +84,8 @@ public struct Q4_K : IBlock<Q4_K>
     {
         Q4_K block = new() { Scale = parts.Units[0], MinScale = parts.Units[1] };
         block.GroupScales.Fill(parts.Scales, parts.Mins);
-        for (int i = 0; i < Size; i++)
-            block.Values[i / 64 * 32 + i % 32] |= (byte)(parts.Codes[i] << i / 32 % 2 * 4);
+        for (int run = 0; run < Size; run += CodeBits.Run)
+            CodeBits.Put(parts.Codes[run..], 0, 4, block.Values[(run / 64 * 32)..], run / 32 % 2 * 4);
         return block;
     }
 

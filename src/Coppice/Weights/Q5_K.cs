@@ -47,10 +47,10 @@ public struct Q5_K : IBlock<Q5_K>
     {
         Q5_K block = new() { Scale = parts.Units[0], MinScale = parts.Units[1] };
         block.GroupScales.Fill(parts.Scales, parts.Mins);
-        for (int i = 0; i < Size; i++)
+        for (int run = 0; run < Size; run += CodeBits.Run)
         {
-            block.Low[i / 64 * 32 + i % 32] |= (byte)((parts.Codes[i] & 15) << i / 32 % 2 * 4);
-            block.High[i % 32] |= (byte)(parts.Codes[i] >> 4 << i / 32);
+            CodeBits.Put(parts.Codes[run..], 0, 4, block.Low[(run / 64 * 32)..], run / 32 % 2 * 4);
+            CodeBits.Put(parts.Codes[run..], 4, 1, block.High, run / 32);
         }
         return block;
     }

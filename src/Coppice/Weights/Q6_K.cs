@@ -66,11 +66,11 @@ public struct Q6_K : IBlock<Q6_K>
         Q6_K block = new() { Scale = parts.Units[0] };
         for (int group = 0; group < 16; group++)
             block.GroupScales[group] = parts.Scales[group];
-        for (int i = 0; i < Size; i++)
+        for (int run = 0; run < Size; run += CodeBits.Run)
         {
-            int code = parts.Codes[i], half = i / 128, quarter = i % 128 / 32, place = i % 32;
-            block.Low[64 * half + quarter % 2 * 32 + place] |= (byte)((code & 15) << quarter / 2 * 4);
-            block.High[32 * half + place] |= (byte)(code >> 4 << 2 * quarter);
+            int half = run / 128, quarter = run % 128 / 32;
+            CodeBits.Put(parts.Codes[run..], 0, 4, block.Low[(64 * half + quarter % 2 * 32)..], quarter / 2 * 4);
+            CodeBits.Put(parts.Codes[run..], 4, 2, block.High[(32 * half)..], 2 * quarter);
         }
         return block;
     }

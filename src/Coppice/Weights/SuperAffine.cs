@@ -38,7 +38,7 @@ static class SuperAffine
         for (int attempt = 0; attempt < 2; attempt++)
         {
             (Half, Half) units = attempt == 0 ? (Covering(scales, limit), Covering(mins, limit)) : Refit<TW>(all, size, s, m, most, best);
-            float error = Fit<TW>(all, size, scales, mins, most, limit, units, reach: 1, triedS, triedM);
+            float error = Fit<TW>(all, size, scales, mins, most, limit, units, reach: attempt, triedS, triedM);
             if (!(error < least))
                 continue;
             (best, least) = (units, error);
@@ -71,23 +71,36 @@ static class SuperAffine
     static float Fit<TW>(GroupLanes all, int size, ReadOnlySpan<Vector256<float>> scales, ReadOnlySpan<Vector256<float>> mins, int most, int limit, (Half Scale, Half Min) units, int reach, Span<Vector256<float>> s, Span<Vector256<float>> m)
         where TW : struct, IErrorWeights
     {
-        Vector256<float> d = Vector256.Create((float)units.Scale), dmin = Vector256.Create((float)units.Min), end = Vector256.Create((float)limit), total = default;
+        Vector256<float> d = Vector256.Create((float)units.Scale), dmin = Vector256.Create((float)units.Min), end = Vector256.Create((float)limit), one = Vector256<float>.One, total = default;
         for (int i = 0; i < scales.Length; i++)
         {
             GroupLanes x = all.Of(i * GroupLanes.Count, size);
             Vector256<float> middle = Near(scales[i], d, end), middleMin = Near(mins[i], dmin, end), least = Vector256.Create(float.PositiveInfinity);
-            for (int ds = -reach; ds <= reach; ds++)
-                for (int dm = -reach; dm <= reach; dm++)
+            for (int dm = -reach; dm <= reach; dm++)
+            {
+                Vector256<float> below = Within(middle - one, end), above = Within(middle + one, end), min = Within(middleMin + Vector256.Create((float)dm), end);
+                if (reach > 0)
                 {
-                    Vector256<float> scale = Within(middle + Vector256.Create((float)ds), end), min = Within(middleMin + Vector256.Create((float)dm), end);
-                    Vector256<float> error = AffineSearch.Error<TW>(x, d * scale, dmin * min, most), isBetter = Vector256.LessThan(error, least);
-                    least = Vector256.ConditionalSelect(isBetter, error, least);
-                    s[i] = Vector256.ConditionalSelect(isBetter, scale, s[i]);
-                    m[i] = Vector256.ConditionalSelect(isBetter, min, m[i]);
+                    (Vector256<float> a, Vector256<float> b, Vector256<float> c) = AffineSearch.Errors<TW>(x, (d * below, d * middle, d * above), dmin * min, most);
+                    Take(a, below, min, ref least, ref s[i], ref m[i]);
+                    Take(b, middle, min, ref least, ref s[i], ref m[i]);
+                    Take(c, above, min, ref least, ref s[i], ref m[i]);
                 }
+                else
+                    Take(AffineSearch.Error<TW>(x, d * middle, dmin * min, most), middle, min, ref least, ref s[i], ref m[i]);
+            }
             total += least;
         }
         return Vector256.Sum(total);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Take(Vector256<float> error, Vector256<float> scale, Vector256<float> min, ref Vector256<float> least, ref Vector256<float> s, ref Vector256<float> m)
+    {
+        Vector256<float> isBetter = Vector256.LessThan(error, least);
+        least = Vector256.ConditionalSelect(isBetter, error, least);
+        s = Vector256.ConditionalSelect(isBetter, scale, s);
+        m = Vector256.ConditionalSelect(isBetter, min, m);
     }
 
     // A unit of 0 has only 0.

@@ -46,13 +46,11 @@ static class SuperScale
         parts.Units[0] = best;
         for (int i = 0; i < rounds; i++)
         {
-            ScaleSearch.Round<TL>(all.Of(i * GroupLanes.Count, size), Vector256.Create((float)best) * s[i], numbers.Slice(i * size, size));
+            ScaleSearch.RoundToCodes<TL>(all.Of(i * GroupLanes.Count, size), Vector256.Create((float)best) * s[i], numbers.Slice(i * size, size));
             for (int lane = 0; lane < GroupLanes.Count; lane++)
                 parts.Scales[i * GroupLanes.Count + lane] = (sbyte)s[i][lane];
         }
-        for (int group = 0; group < groups; group++)
-            for (int i = 0; i < size; i++)
-                parts.Codes[group * size + i] = (byte)TL.CodeOf(numbers[group / GroupLanes.Count * size + i][group % GroupLanes.Count]);
+        GroupLanes.Gather(numbers, size, parts.Codes);
     }
 
     // d that takes the group scale of largest magnitude to the furthest s, the least.
@@ -75,16 +73,27 @@ static class SuperScale
         {
             GroupLanes x = all.Of(i * GroupLanes.Count, size);
             Vector256<float> middle = Vector256.Min(Vector256.Max(Vector256.Round(wanted[i] * inverse), lowest), highest), least = Vector256.Create(float.PositiveInfinity);
-            for (int by = -reach; by <= reach; by++)
+            if (reach > 0)
             {
-                Vector256<float> scale = Vector256.Min(Vector256.Max(middle + Vector256.Create((float)by), lowest), highest);
-                Vector256<float> error = ScaleSearch.Error<TL, TW>(x, d * scale), isBetter = Vector256.LessThan(error, least);
-                least = Vector256.ConditionalSelect(isBetter, error, least);
-                s[i] = Vector256.ConditionalSelect(isBetter, scale, s[i]);
+                Vector256<float> below = Vector256.Max(middle - Vector256<float>.One, lowest), above = Vector256.Min(middle + Vector256<float>.One, highest);
+                (Vector256<float> a, Vector256<float> b, Vector256<float> c) = ScaleSearch.Errors<TL, TW>(x, d * below, d * middle, d * above);
+                Take(a, below, ref least, ref s[i]);
+                Take(b, middle, ref least, ref s[i]);
+                Take(c, above, ref least, ref s[i]);
             }
+            else
+                Take(ScaleSearch.Error<TL, TW>(x, d * middle), middle, ref least, ref s[i]);
             total += least;
         }
         return Vector256.Sum(total);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Take(Vector256<float> error, Vector256<float> scale, ref Vector256<float> least, ref Vector256<float> s)
+    {
+        Vector256<float> isBetter = Vector256.LessThan(error, least);
+        least = Vector256.ConditionalSelect(isBetter, error, least);
+        s = Vector256.ConditionalSelect(isBetter, scale, s);
     }
 
     // With levels and scales as they are, d = sum x s l / sum (s l)^2.
