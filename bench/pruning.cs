@@ -69,7 +69,7 @@ if (wanted.Count == 0 || wanted.Contains("claims"))
         (CompressionReport report, long peak) = PeakMemory.Of(() => grove.Compress(Recipe(steps), grove.Calibration(ClaimCalibrationTokens, seeds[0]), seeds[0]));
         Comparison cost = grove.Cost(report.Model);
         double gone = 1 - report.Layers.Sum(layer => (1 - layer.Sparsity) * layer.Rows * layer.Columns) / start.Model.Matrices().Sum(matrix => (double)matrix.Layer.Weight.Rows * matrix.Layer.Weight.Columns);
-        Print($"| {claim} | {way} | {gone:P1} | {cost.Kl.Value:F4} ± {cost.Kl.StandardError:F4} | {1 / cost.PerplexityRatio.Value:P1} | {cost.Top1Agreement.Value:P1} | {grove.SpeedRatio(grove.Written(report.Model).Model):F2} | {report.Seconds:F0} | {peak / 1e6:F0} |");
+        Print($"| {claim} | {way} | {gone:P1} | {cost.Kl.Value:F4} ± {cost.Kl.StandardError:F4} | {1 / cost.PerplexityRatio.Value:P1} | {cost.Top1Agreement.Value:P1} | {grove.Speed(grove.Written(report.Model).Model).Ratio:F2} | {report.Seconds:F0} | {peak / 1e6:F0} |");
     }
     Print($"\nTheir recipes:\n\n```yaml");
     foreach ((string claim, _, string steps) in claims)
@@ -80,7 +80,7 @@ if (wanted.Count == 0 || wanted.Contains("claims"))
 void Row(string name, double share, string steps)
 {
     Trial trial = new(grove, Recipe(steps), CalibrationTokens, seeds);
-    Print($"| {name} | {share:P0} | {trial.Kl:F5}{trial.KlSpreadText} | {trial.BitsPerByte:F4} | {trial.Top1:P1} | {trial.OutputError:F5} | {trial.Written.Model.ParameterCount:N0} | {trial.Written.Model.ByteCount:N0} | {trial.SpeedRatio:F2} | {trial.Seconds:F1} | {trial.PeakBytes / 1e6:F0} |");
+    Print($"| {name} | {share:P0} | {trial.Kl:F5}{trial.KlSpreadText} | {trial.BitsPerByte:F4} | {trial.Top1:P1} | {trial.OutputError:F5} | {trial.Written.Model.ParameterCount:N0} | {trial.Written.Model.ByteCount:N0} | {trial.Speed.Ratio:F2} | {trial.Seconds:F1} | {trial.PeakBytes / 1e6:F0} |");
 }
 
 static string Number(double value) => value.ToString("R", CultureInfo.InvariantCulture);

@@ -3,7 +3,7 @@
 // What each quantization method costs the default model at 8 to 1 bits: the tables of docs/results/grove-quantization.md. Linux.
 //   dotnet run -c Release bench/quantization.cs > docs/results/grove-quantization.md
 //   dotnet run -c Release bench/quantization.cs -- GPTQ "to nearest" 4     only rows of these names and widths
-//   dotnet run -c Release bench/quantization.cs -- speed                   the second table alone, on a machine that does nothing else
+//   dotnet run -c Release bench/quantization.cs -- speed [names] [widths]    the second table alone, on a machine that does nothing else
 using System.Globalization;
 using Coppice.Bench;
 using Coppice.Evaluation;
@@ -63,15 +63,15 @@ int[] widths = [8, 6, 5, 4, 3, 2], four = [4], eight = [8], two = [2], one = [1]
 (string Header, Func<Trial, FormattableString> Cell)[] timed =
 [
     ("bits/weight", trial => $"{trial.BitsPerWeight:F2}"),
-    ("speed", trial => $"{trial.SpeedRatio:F2}"),
+    ("tokens/s, against the base", trial => Speed(trial)),
     ("seconds", trial => $"{trial.Seconds:F1}"),
 ];
 // One method for each storage, and those whose work takes another time.
 string[] representative = ["to nearest", "to nearest, asymmetric", "to nearest, a scale a row", "HQQ", "GPTQ", "AWQ, asymmetric", "non-uniform", "powers of two", "Haar wavelets", "llama.cpp's blocks", "llama.cpp's blocks, GPTQ", "FP8 e4m3", "NF4", "FP4", "MXFP4", "ternary", "binary"];
 
-bool isTimed = args is ["speed"];
+bool isTimed = args.Contains("speed");
 HashSet<int> onlyWidths = [.. args.Select(word => int.TryParse(word, out int width) ? width : 0).Where(width => width > 0)];
-HashSet<string> onlyNames = isTimed ? [.. representative] : [.. args.Where(word => !int.TryParse(word, out _))];
+HashSet<string> onlyNames = [.. args.Where(word => word != "speed" && !int.TryParse(word, out _))];
 using Grove grove = new(TestDocuments);
 if (!isTimed)
 {
@@ -79,11 +79,18 @@ if (!isTimed)
     Print($"Base: `{grove.Base.Source}`, {grove.Base.Model.ParameterCount:N0} parameters, {grove.Base.Model.ByteCount:N0} bytes. The blocks' matrices are rounded; the table of tokens stays in 16 bits. Groups of 32 but where a row says otherwise. Calibrated on {CalibrationTokens:N0} tokens of `sdk:train`, measured on {grove.Text.ScoredTokens:N0} tokens of the first {grove.Text.Documents.Count} documents of `sdk:test`. KL is the mean over calibration seeds {string.Join(", ", seeds)} ± their standard deviation, in nats a token (methods that look at no text have none); the others are means. *Bits a weight* are those of the rounded matrices, scales and tables included; *output error* is the mean over them of ||Wx - Qx||^2 / ||Wx||^2. *Bytes* are of the whole model as it is written, *memory* the most that the work took beyond what the process held before, in MB, with the pass over the calibration text that tells the output error.\n");
     Table(columns, seeds);
 }
-if (isTimed || args.Length == 0)
+if (isTimed || onlyNames.Count + onlyWidths.Count == 0)
 {
-    onlyNames = [.. representative];
-    Print($"\n## Speed\n\n*Speed* is generated tokens a second against the base's, in turns with it, *seconds* the work's, with the pass over the calibration text. {SystemInfo.Current()}.\n");
+    if (onlyNames.Count == 0)
+        onlyNames = [.. representative];
+    Print($"\n## Speed\n\n*Tokens/s* are of greedy generation, and then the share of the base's in turns with it, *seconds* the work's, with the pass over the calibration text. {SystemInfo.Current()}.\n");
     Table(timed, seeds[..1]);
+}
+
+static FormattableString Speed(Trial trial)
+{
+    (double tokens, double ratio) = trial.Speed;
+    return $"{tokens:N0}, {ratio:F2}";
 }
 
 void Table((string Header, Func<Trial, FormattableString> Cell)[] shown, int[] drawn)

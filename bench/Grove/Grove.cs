@@ -13,7 +13,7 @@ namespace Coppice.Bench;
 public sealed class Grove(int testDocuments) : IDisposable
 {
     const string Folder = "assets/grove";
-    const int SpeedPrompt = 16;
+    const int SpeedPrompt = 16, SpeedRounds = 25;
 
     readonly Corpus train = Corpus.Open("sdk:train");
     readonly string written = Path.Combine(Path.GetTempPath(), $"grove-{Environment.ProcessId}");
@@ -65,12 +65,12 @@ public sealed class Grove(int testDocuments) : IDisposable
     /// <summary>What was lost against the base.</summary>
     public Comparison Cost(Model model) => Comparison.Measure(Base.Model, model, Text, Pool);
 
-    /// <summary>Tokens a second against the base's, as <c>coppice eval --base</c> has it: both generate in turn after the first tokens of the text; medians of the rounds.</summary>
-    public double SpeedRatio(Model model)
+    /// <summary>Tokens a second, and against the base's, as <c>coppice eval --base</c> has it: both generate in turn after the first tokens of the text; medians of the rounds.</summary>
+    public (double TokensPerSecond, double Ratio) Speed(Model model)
     {
         ReadOnlySpan<int> prompt = Text.Documents[0].Ids.Span;
-        IReadOnlyList<Speed> speeds = SpeedProbe.Measure([model, Base.Model], prompt[..Math.Min(SpeedPrompt, prompt.Length)], Pool);
-        return speeds[0].TokensPerSecond / speeds[1].TokensPerSecond;
+        IReadOnlyList<Speed> speeds = SpeedProbe.Measure([model, Base.Model], prompt[..Math.Min(SpeedPrompt, prompt.Length)], Pool, new SpeedOptions { Rounds = SpeedRounds });
+        return (speeds[0].TokensPerSecond, speeds[0].TokensPerSecond / speeds[1].TokensPerSecond);
     }
 
     /// <summary>Begins a table's page: its title, command and machine.</summary>

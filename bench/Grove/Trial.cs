@@ -27,8 +27,8 @@ public sealed class Trial
     /// <summary>The first run's model as its file has it.</summary>
     public LanguageModel Written => field ??= grove.Written(runs[0].Report.Model);
 
-    /// <summary>Tokens a second against the base's; see <see cref="Grove.SpeedRatio"/>.</summary>
-    public double SpeedRatio => grove.SpeedRatio(Written.Model);
+    /// <summary>Tokens a second, and against the base's; see <see cref="Grove.Speed"/>.</summary>
+    public (double TokensPerSecond, double Ratio) Speed => grove.Speed(Written.Model);
 
     /// <summary>Mean KL divergence, nats a token.</summary>
     public double Kl => runs.Average(run => run.Cost.Kl.Value);

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Coppice.Compression;
 using Coppice.Compression.Budget;
 using Coppice.Compression.Quantize;
+using Coppice.Formats;
 using Coppice.Models;
 
 namespace Coppice.Cli;
@@ -15,6 +16,7 @@ static class CompressCommand
     public static readonly Option<string?> Preset = Options.Text("--to", "PRESET", $"A recipe by name: {string.Join(", ", Presets.Names)}");
     public static readonly Option<string[]> Calibrate = new("--calibrate") { Description = $"Text that methods look at activations on, or several, each with its own --calibrate, for multiTask: {TextArgument.Specs}; sdk:train for grove", HelpName = "TEXT" };
     public static readonly Option<int> CalibrationTokens = Options.Integer("--calibration-tokens", "Tokens of each, drawn with --seed", value: DefaultCalibrationTokens, least: 1);
+    static readonly Option<string?> Importance = Options.Text("--imatrix", "FILE", "An importance matrix in place of --calibrate, for methods that look at no more than inputs' mean squares: ours or llama.cpp's, .gguf or .dat");
     static readonly Option<string> Output = new("--output", "-o") { Description = "What to write: NAME.gguf, or a Hugging Face folder", HelpName = "OUT", Required = true };
     static readonly Option<bool> AllowRequantize = new("--allow-requantize") { Description = "Round again what OUT's format cannot hold exactly, instead of failing" };
 
@@ -22,7 +24,7 @@ static class CompressCommand
     {
         Command command = new("compress", "Runs a recipe over a model; interrupted, the same command goes on after the last finished block")
         {
-            ModelArgument.Model, RecipePath, Preset, BudgetOption.Budget, BudgetOption.Among, BudgetOption.Tokens, Calibrate, CalibrationTokens, Output, AllowRequantize,
+            ModelArgument.Model, RecipePath, Preset, BudgetOption.Budget, BudgetOption.Among, BudgetOption.Tokens, Calibrate, CalibrationTokens, Importance, Output, AllowRequantize,
             Gates.MaxKl, Gates.MaxSize, Gates.Measure, Gates.MeasureTokens, TextArgument.Documents, TextArgument.Sdk,
         };
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
@@ -37,24 +39,31 @@ static class CompressCommand
         Recipe? given = BudgetOption.Wanted(parsed) is null ? ReadRecipe(parsed) : null;
         output.CheckTarget(name);
         output.CheckBlocks(given?.Steps.OfType<GgufBlock>().Count() ?? 0, "steps");
-        string[] texts = CalibrationSpecs(name, parsed);
+        ImportanceMatrix? importance = parsed.GetValue(Importance) is { } file ? ImportanceMatrix.Read(file) : null;
         bool isGiven = parsed.GetValue(Calibrate) is { Length: > 0 };
+        if (importance is not null && (isGiven || given is null))
+            throw new MisuseException($"--imatrix and {(isGiven ? "--calibrate" : "--budget")} are both given; wanted one");
+        string[] texts = importance is null ? CalibrationSpecs(name, parsed) : [];
         Gates gates = new(parsed, texts);
 
         using OpenModel model = OpenModel.Open(ModelArgument.PathOf(name));
         LanguageModel language = model.Language;
         BudgetResult? budget = BudgetOption.Search(session, language, name, texts, output, parsed, cancel);
-        Recipe recipe = given ?? budget!.Recipe;
+        Recipe recipe = given is null ? budget!.Recipe : importance is null ? given : Weighing(given);
+        RecipePlan plan = new(recipe, language.Model);
+        if (importance is not null && (plan.NeedsMoreThanNorms || !plan.NeedsText))
+            throw new MisuseException(plan.NeedsText ? $"recipe '{recipe.Name}' looks at more than inputs' mean squares, which are all that --imatrix tells; give --calibrate: {TextArgument.Specs}"
+                : $"recipe '{recipe.Name}' looks at no inputs: --imatrix would do nothing");
         bool rounds = output.IsGguf ? StreamedRounding.Rounds(recipe) : StreamedIntegers.Rounds(recipe);
         if (rounds && !isGiven && (output.IsGguf ? StreamedRounding.Streams(language.Model) : StreamedIntegers.Streams(language.Model)))
             return RunStreamed(session, recipe, language, output, gates, parsed, cancel);
-        bool looks = new RecipePlan(recipe, language.Model).NeedsText;
+        bool looks = plan.NeedsText && importance is null;
         if (looks && texts.Length == 0)
             throw new MisuseException($"recipe '{recipe.Name}' looks at activations; --calibrate is missing: {TextArgument.Specs}");
         IReadOnlyList<int[]>[] drawn = looks || isGiven ? [.. texts.Select(spec => Draw(spec, parsed.GetValue(CalibrationTokens), language, session, parsed, cancel))] : [];
         IReadOnlyList<int[]> calibration = [.. drawn.SelectMany(text => text)];
 
-        Journal journal = Journal.Open(output.Path, language.Model, recipe, calibration, session.Seed);
+        Journal journal = Journal.Open(output.Path, language.Model, recipe, calibration, session.Seed, importance);
         try
         {
             CompressionPipeline pipeline = new(recipe, session.Pool)
@@ -63,6 +72,7 @@ static class CompressCommand
                 Texts = [.. drawn.Select(text => text.Count)],
                 Text = texts.Length == 0 ? null : tokens => [.. texts.SelectMany(spec => Draw(spec, tokens / texts.Length, language, session, parsed, cancel))],
                 Base = () => ModelArgument.Load(name).Model,
+                Importance = importance,
             };
             CompressionReport report = session.Track("compressing", ticks => pipeline.Run(language.Model, calibration, journal,
                 new Told<CompressionProgress>(progress => ticks.Report(new Tick((double)progress.Done / progress.Total, progress.Layer))), cancel));
@@ -87,6 +97,10 @@ static class CompressCommand
             journal.DeleteIfEmpty();
         }
     }
+
+    // As llama-quantize has it: blocks that would be rounded by their numbers alone are rounded by what the numbers are multiplied by.
+    static Recipe Weighing(Recipe recipe) =>
+        recipe with { Steps = [.. recipe.Steps.Select(step => step is GgufBlock { Rounding: BlockRounding.Nearest } block ? block with { Rounding = BlockRounding.Weighted } : step)] };
 
     // Rounding without calibration needs a look or two at each number: nothing is kept in memory, and nothing worth resuming.
     static int RunStreamed(Session session, Recipe recipe, LanguageModel model, CompressedOutput output, Gates gates, ParseResult parsed, CancellationToken cancel)

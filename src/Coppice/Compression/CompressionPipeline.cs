@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Globalization;
 using Coppice.Compression.Prune;
+using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Weights;
@@ -16,6 +17,9 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
 
     /// <summary>How many of the calibration sequences each of its texts has, in order; empty where all are one text.</summary>
     public ImmutableArray<int> Texts { get; init; } = [];
+
+    /// <summary>What enters each matrix, for steps that look at mean squares of inputs; in place of calibration text. Null where there is none.</summary>
+    public ImportanceMatrix? Importance { get; init; }
 
     /// <summary>Draws tokens of the text that calibration is drawn from, as sequences, for steps that train; null where there is none.</summary>
     public Func<int, IReadOnlyList<int[]>>? Text { get; init; }
@@ -33,8 +37,9 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
     public CompressionReport Run(Model model, IReadOnlyList<int[]> calibration, Journal? journal = null, IProgress<CompressionProgress>? progress = null, CancellationToken cancel = default)
     {
         RecipePlan plan = new(recipe, model);
-        if (calibration.Count == 0 && plan.NeedsText)
-            throw new CoppiceException($"recipe '{recipe.Name}' needs calibration text and there is none");
+        if (calibration.Count == 0 && plan.NeedsText && (Importance is null || plan.NeedsMoreThanNorms))
+            throw new CoppiceException($"recipe '{recipe.Name}' needs calibration text and there is none{(Importance is null ? "" : "; an importance matrix has mean squares of inputs alone")}");
+        GivenInputs? given = Importance is null ? null : new GivenInputs(model, Importance);
         if (calibration.Count > 0 && model.SourceBlocks.Count > 0)
             throw new CoppiceException($"recipe '{recipe.Name}': a {model.Family} model is calibrated by pairs of texts, which are not taken yet; use steps that need no calibration text");
         if (!Texts.IsEmpty && Texts.Sum() != calibration.Count)
@@ -60,7 +65,7 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
             scoreBytes = Math.Max(scoreBytes, scores.ByteCount);
             Calibration? states = calibration.Count == 0 ? null : new Calibration(model, calibration, pool);
             LayerPass pass = new(steps, scores, model, states, journal,
-                new PassSettings(pool, phase.SeedOf(Seed), progress, cancel) { FirstPart = phase.FirstPart, DoneBefore = done, Total = total });
+                new PassSettings(pool, phase.SeedOf(Seed), progress, cancel) { FirstPart = phase.FirstPart, DoneBefore = done, Total = total, Given = given });
             foreach (LayerResult result in pass.Run())
                 results[result.Name] = results.TryGetValue(result.Name, out LayerResult? earlier) ? result with { Steps = [.. earlier.Steps, .. result.Steps], Warnings = [.. earlier.Warnings, .. result.Warnings] } : result;
             done += model.Matrices().Count();

@@ -26,6 +26,15 @@ public sealed class InputStatistics
         gram = kind == Statistics.Gram ? new float[columns * columns] : [];
     }
 
+    /// <summary>Mean squares [columns] that were gathered elsewhere, over so many tokens.</summary>
+    internal static InputStatistics Given(ReadOnlySpan<float> meanSquares, long tokens)
+    {
+        InputStatistics given = new(meanSquares.Length, Statistics.ColumnNorms) { Tokens = tokens };
+        for (int i = 0; i < meanSquares.Length; i++)
+            given.squares[i] = (double)meanSquares[i] * tokens;
+        return given;
+    }
+
     /// <summary>Input channels.</summary>
     public int Columns { get; }
 

@@ -22,12 +22,12 @@ public sealed class Journal
 
     Journal(string folder) => this.folder = folder;
 
-    /// <summary>The journal of an output, new or left by an interrupted run. The run is told by model, recipe, calibration text, seed and the CPU's vector width.</summary>
+    /// <summary>The journal of an output, new or left by an interrupted run. The run is told by model, recipe, calibration text or importance matrix, seed and the CPU's vector width.</summary>
     /// <exception cref="CoppiceException">The folder holds another run's work.</exception>
-    public static Journal Open(string output, Model model, Recipe recipe, IReadOnlyList<int[]> calibration, int seed)
+    public static Journal Open(string output, Model model, Recipe recipe, IReadOnlyList<int[]> calibration, int seed, ImportanceMatrix? importance = null)
     {
         string folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output)) + ".journal";
-        string file = Path.Combine(folder, SignatureName), signature = Signature(model, recipe, calibration, seed);
+        string file = Path.Combine(folder, SignatureName), signature = Signature(model, recipe, calibration, seed, importance);
         try
         {
             Directory.CreateDirectory(folder);
@@ -127,7 +127,7 @@ public sealed class Journal
 
     string PathOf(int part) => Path.Combine(folder, $"part-{part:D5}.safetensors");
 
-    static string Signature(Model model, Recipe recipe, IReadOnlyList<int[]> calibration, int seed)
+    static string Signature(Model model, Recipe recipe, IReadOnlyList<int[]> calibration, int seed, ImportanceMatrix? importance)
     {
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         string modelHash = HashOf(model, hash);
@@ -142,6 +142,12 @@ public sealed class Journal
         {
             hash.AppendData(BitConverter.GetBytes(sequence.Length));
             hash.AppendData(MemoryMarshal.AsBytes(sequence.AsSpan()));
+        }
+        foreach ((string name, InputImportance entry) in importance?.Entries ?? ImmutableSortedDictionary<string, InputImportance>.Empty)
+        {
+            hash.AppendData(Encoding.UTF8.GetBytes(name));
+            hash.AppendData(MemoryMarshal.AsBytes(entry.SumsOfSquares.AsSpan()));
+            hash.AppendData(MemoryMarshal.AsBytes(entry.Counts.AsSpan()));
         }
         int width = Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128;
         return $"journal 1\nmodel {modelHash}\n{checkpoints}calibration {Convert.ToHexStringLower(hash.GetHashAndReset())}\nseed {seed}\nvectors {width}\n{recipe.ToYaml()}";

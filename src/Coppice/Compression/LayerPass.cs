@@ -61,7 +61,7 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
             if (!Found(blocks.Count + i, [others[i]]))
             {
                 residence.BringIn();
-                CompressGroup([others[i]], plan.For(name).Count > 0 ? calibration?.MeasureHead(layer, Statistics.Gram, settings.Cancel) : null);
+                CompressGroup([others[i]], plan.For(name).Count == 0 ? null : settings.Given?.Of(name, layer) ?? calibration?.MeasureHead(layer, Statistics.Gram, settings.Cancel));
                 residence.Keep([results[^1]]);
             }
             residence.Leave();
@@ -122,8 +122,8 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
                 Timed(() => inputs = calibration!.Measure(block, index, [.. measured.Select(group => group[0])], Statistics.Gram, settings.Cancel));
             foreach (IReadOnlyList<Linear> group in groups)
             {
-                InputStatistics? own = Array.IndexOf(measured, group) is >= 0 and int at ? inputs[at] : null;
-                if (own is not null && (long)own.Columns * own.Columns >= LargeCount)
+                InputStatistics? own = Array.IndexOf(measured, group) is >= 0 and int at ? inputs[at] : settings.Given?.Of(names[group[0]], group[0]);
+                if (own is { Kind: Statistics.Gram } && (long)own.Columns * own.Columns >= LargeCount)
                 {
                     calibration!.LetGo();
                     Collect();
@@ -158,14 +158,14 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
             throw new CoppiceException($"{name}: calibration's activations are not finite in input channel {channel}; the model is damaged, or numbers in it are too large");
         IReadOnlyList<WeightStep> steps = plan.For(name);
         string? blind = steps.All(step => step.Needs == Statistics.None) ? null
-            : inputs is null ? "it enters no product"
-            : inputs.Tokens < Math.Min(FewestTokens, calibration!.Tokens) ? $"{Reached(inputs)}, fewer than {FewestTokens}" : null;
+            : inputs is null ? settings.Given is null ? "it enters no product" : "the importance matrix says nothing of it"
+            : calibration is not null && inputs.Tokens < Math.Min(FewestTokens, calibration.Tokens) ? $"{Reached(inputs)}, fewer than {FewestTokens}" : null;
         if (blind is not null)
             steps = [.. steps.Select(step => step.WithoutInputs ?? throw new CoppiceException($"{name}: {blind}, and {step.Key} has no form that needs no inputs; use more calibration text or 'ignore'"))];
         Weight before = layer.Weight;
         if (steps.Count == 0 && before is not DenseWeight)
         {
-            results.Add(new LayerResult(name, [], before.Kind, before.Rows, before.Columns, before.ByteCount, before.BitsPerWeight, before.Sparsity(), 0, inputs is null ? null : 0, 0, []));
+            results.Add(new LayerResult(name, [], before.Kind, before.Rows, before.Columns, before.ByteCount, before.BitsPerWeight, before.Sparsity(), 0, inputs is not { Kind: Statistics.Gram } ? null : 0, 0, []));
             settings.Progress?.Report(new CompressionProgress(name, settings.DoneBefore + results.Count, settings.Total));
             return;
         }
@@ -190,7 +190,7 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
         (double norm, double distance) = Distance(original, layer.Weight);
         results.Add(new LayerResult(name, [.. steps.Select(step => step.Key)], layer.Weight.Kind, layer.Weight.Rows, layer.Weight.Columns, layer.Weight.ByteCount,
             layer.Weight.BitsPerWeight, layer.Weight.Sparsity(), norm == 0 ? 0 : distance / norm,
-            inputs is not { Tokens: > 0 } ? null : LayerObjective.Relative(settings.Pool, original, layer.Weight, inputs.Gram), seconds, [.. work.Warnings])
+            inputs is not { Tokens: > 0, Kind: Statistics.Gram } ? null : LayerObjective.Relative(settings.Pool, original, layer.Weight, inputs.Gram), seconds, [.. work.Warnings])
         { Tokens = inputs?.Tokens });
         settings.Progress?.Report(new CompressionProgress(name, settings.DoneBefore + results.Count, settings.Total));
     }
@@ -250,6 +250,9 @@ sealed record PassSettings(WorkerPool Pool, int Seed, IProgress<CompressionProgr
 
     /// <summary>Matrices of all passes.</summary>
     public int Total { get; init; }
+
+    /// <summary>What is known of inputs where no calibration looks at them, or null.</summary>
+    public GivenInputs? Given { get; init; }
 
     /// <summary>How many blocks, from the first on, where not all, and then nothing outside them.</summary>
     public int? Blocks { get; init; }

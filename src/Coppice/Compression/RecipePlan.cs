@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Coppice.Compression.Prune;
 using Coppice.Models;
 using Coppice.Tensors;
 
@@ -30,12 +31,14 @@ public sealed class RecipePlan
             if (phase.Model is { } step)
             {
                 NeedsText |= step.NeedsCalibration || step.NeedsText;
+                NeedsMoreThanNorms |= step.NeedsCalibration || step.NeedsText;
                 onGrid.UnionWith(step.Quantizes(model, $"recipe '{recipe.Name}', step {phase.FirstStep + 1} ({step.Key})"));
             }
             else
             {
                 CompressionPlan plan = new(recipe.Name, phase.Steps, phase.FirstStep, model);
                 NeedsText |= plan.MostNeeded != Statistics.None;
+                NeedsMoreThanNorms |= plan.MostNeeded > Statistics.ColumnNorms || plan.Distinct.Any(own => own is PreparedPruneStep or PruneStep { Allocation: not SparsityAllocation.Uniform });
                 if (onGrid.FirstOrDefault(name => plan.For(name).Count > 0) is { } kept)
                     throw new CoppiceException($"recipe '{recipe.Name}': {plan.For(kept)[0].Key} is for {kept} too, which a step before it has put on a grid; leave it out of one of them");
             }
@@ -49,6 +52,9 @@ public sealed class RecipePlan
 
     /// <summary>Whether a step looks at calibration text.</summary>
     public bool NeedsText { get; }
+
+    /// <summary>Whether an importance matrix, which has mean squares of inputs alone, would not do in place of the text.</summary>
+    public bool NeedsMoreThanNorms { get; }
 }
 
 /// <summary>Steps that go over the model together.</summary>
