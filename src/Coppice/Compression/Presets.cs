@@ -29,6 +29,19 @@ public static class Presets
         ["q3_k_m"] = Mixed("q3_k", values: "q5_k", down: "q4_k", output: "q4_k"),
         ["q4_k_m"] = Mixed("q4_k", values: "q6_k", down: "q5_k", output: "q4_k"),
         ["q5_k_m"] = Mixed("q5_k", values: "q6_k", down: "q6_k", output: "q5_k"),
+        ["iq2_xxs"] = Mixed("iq2_xxs", values: "q2_k", down: "iq2_xxs", output: "iq2_xxs", others: "q5_k"),
+        ["iq2_xs"] = Mixed("iq2_xs", values: "q2_k", down: "iq2_xs", output: "iq2_xs", others: "q5_k"),
+        ["iq2_s"] = Mixed("iq2_xs", values: "iq3_s", down: "iq2_xs", output: "iq3_s", others: "q5_k"),
+        ["iq2_m"] = Mixed("iq2_s", values: "iq3_s", down: "iq2_s", output: "iq3_s", others: "q5_k"),
+        ["iq3_xxs"] = """
+            - ggufBlock: { type: iq3_xxs, ignore: ["*.q_proj", "*.k_proj", "*.o_proj"] }
+            - ggufBlock: { type: iq2_s, targets: ["model.layers.*.q_proj", "model.layers.*.k_proj"] }
+            - ggufBlock: { type: iq3_s, targets: "model.layers.*.o_proj" }
+            - ggufBlock: { type: q5_k, targets: "*", ignore: "model.layers.*" }
+            """,
+        ["iq3_xs"] = Mixed("iq3_xxs", values: "iq3_s", down: "iq3_s", output: "iq3_s"),
+        ["iq3_s"] = Blocks("iq3_s", "q6_k"),
+        ["iq3_m"] = Mixed("iq3_s", values: "q4_k", down: "iq3_s", output: "q4_k"),
         ["sparse50"] = "- sparseGpt: { sparsity: 0.5 }",
         ["2:4"] = "- sparseGpt: { pattern: \"2:4\" }",
         ["2:4-int4"] = """
@@ -42,12 +55,12 @@ public static class Presets
         - ggufBlock: { type: {{others}}, targets: "*", ignore: "model.layers.*" }
         """;
 
-    static string Mixed(string type, string values, string down, string output) => $$"""
+    static string Mixed(string type, string values, string down, string output, string others = "q6_k") => $$"""
         - ggufBlock: { type: {{type}}, ignore: ["*.v_proj", "*.down_proj", "*.o_proj"] }
         - ggufBlock: { type: {{values}}, targets: "model.layers.*.v_proj" }
         - ggufBlock: { type: {{down}}, targets: "model.layers.*.down_proj" }
         - ggufBlock: { type: {{output}}, targets: "model.layers.*.o_proj" }
-        - ggufBlock: { type: q6_k, targets: "*", ignore: "model.layers.*" }
+        - ggufBlock: { type: {{others}}, targets: "*", ignore: "model.layers.*" }
         """;
 
     // A recipe of blocks has a twin, NAME-gptq, in which what the layers read decides on codes and scales.

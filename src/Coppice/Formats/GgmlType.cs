@@ -35,9 +35,9 @@ public sealed record GgmlType(int Id, string Name, int BlockSize, int BlockBytes
     public static ImmutableArray<GgmlType> All { get; } =
     [
         F32, F16, BF16, Q8_0, Q4_0, Of<Q4_1>(3), Of<Q5_0>(6), Of<Q5_1>(7), Of<Q2_K>(10), Of<Q3_K>(11), Q4_K, Of<Q5_K>(13), Q6_K, Of<IQ4_NL>(20), Of<IQ4_XS>(23), Of<MXFP4>(39),
+        Of<IQ2_XXS>(16), Of<IQ2_XS>(17), Of<IQ2_S>(22), Of<IQ3_XXS>(18), Of<IQ3_S>(21),
         new(9, "Q8_1", 32, 36), new(15, "Q8_K", 256, 292),
-        new(16, "IQ2_XXS", 256, 66), new(17, "IQ2_XS", 256, 74), new(18, "IQ3_XXS", 256, 98), new(19, "IQ1_S", 256, 50),
-        new(21, "IQ3_S", 256, 110), new(22, "IQ2_S", 256, 82), new(29, "IQ1_M", 256, 56),
+        new(19, "IQ1_S", 256, 50), new(29, "IQ1_M", 256, 56),
         new(24, "I8", 1, 1), new(25, "I16", 1, 2), new(26, "I32", 1, 4), new(27, "I64", 1, 8), new(28, "F64", 1, 8),
         new(34, "TQ1_0", 256, 54), new(35, "TQ2_0", 256, 66), new(40, "NVFP4", 64, 36),
     ];

@@ -28,6 +28,7 @@ public abstract class BlockFormat
     public static ImmutableArray<BlockFormat> All { get; } =
     [
         Of<Q8_0>(), Of<Q4_0>(), Of<Q4_1>(), Of<Q5_0>(), Of<Q5_1>(), Of<Q2_K>(), Of<Q3_K>(), Of<Q4_K>(), Of<Q5_K>(), Of<Q6_K>(), Of<IQ4_NL>(), Of<IQ4_XS>(), Of<MXFP4>(),
+        Of<IQ2_XXS>(), Of<IQ2_XS>(), Of<IQ2_S>(), Of<IQ3_XXS>(), Of<IQ3_S>(),
     ];
 
     /// <summary>The format of a block known when this is compiled.</summary>

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using Coppice.Tensors;
 
 namespace Coppice.Weights;
@@ -54,14 +55,14 @@ sealed class BlockGrid
     public (float Step, float Offset) GroupOf(int group)
     {
         int block = group / groupsPerBlock;
-        return ((float)units[2 * block] * scales[group], (float)units[2 * block + 1] * mins[group]);
+        return ((float)units[2 * block] * Format.Shape.UnitShare * scales[group], (float)units[2 * block + 1] * mins[group]);
     }
 
     /// <summary>Whether groups have scales of their own within a block.</summary>
     public bool HasGroupScales => Format.Shape.Scales.Least < Format.Shape.Scales.Most;
 
-    /// <summary>d and dmin of a group's block.</summary>
-    public (float Scale, float MinScale) UnitsOf(int group) => ((float)units[2 * (group / groupsPerBlock)], (float)units[2 * (group / groupsPerBlock) + 1]);
+    /// <summary>What the scales and minima of a group's block are multiplied by.</summary>
+    public (float Scale, float MinScale) UnitsOf(int group) => ((float)units[2 * (group / groupsPerBlock)] * Format.Shape.UnitShare, (float)units[2 * (group / groupsPerBlock) + 1]);
 
     /// <summary>The levels of a group's codes.</summary>
     public void LevelsOf(int group, Span<float> levels)
@@ -70,11 +71,11 @@ sealed class BlockGrid
             levels[i] = Format.Shape.Levels[Codes[group * GroupSize + i]];
     }
 
-    /// <summary>The nearest to a change of a group's s and m that their limits allow.</summary>
+    /// <summary>The nearest to a change of a group's s and m, of steps of each, that their limits allow.</summary>
     public (int Scale, int Min) Allowed(int group, int scale, int min)
     {
         ((int least, int most), (int leastMin, int mostMin)) = (Format.Shape.Scales, Format.Shape.Mins);
-        return (Math.Clamp(scales[group] + scale, least, most) - scales[group], Math.Clamp(mins[group] + min, leastMin, mostMin) - mins[group]);
+        return (Math.Clamp(scales[group] + scale * Format.Shape.ScaleStep, least, most) - scales[group], Math.Clamp(mins[group] + min, leastMin, mostMin) - mins[group]);
     }
 
     /// <summary>Changes a group's s and m.</summary>
@@ -109,6 +110,33 @@ sealed class BlockGrid
         Codes[place] = (byte)code;
         return step * levels[code] - offset;
     }
+
+    /// <summary>Gives a run of a codebook's weights, counted row after row, codes that bring it nearer to numbers x by (x - w) A (x - w)^T than those that it has.</summary>
+    /// <param name="metric">A [8, 8].</param>
+    /// <param name="pull">x A.</param>
+    public void SettleRun(int place, ReadOnlySpan<float> metric, ReadOnlySpan<float> pull)
+    {
+        (float step, _) = GroupOf(place / GroupSize);
+        if (step == 0)
+            return;
+        Span<float> scaled = stackalloc float[Codebook.Run];
+        TensorPrimitives.Divide(pull, step, scaled);
+        CodebookRounding.Settle(Format.Shape.Codebook!, Format.Shape.Levels.AsSpan(), metric, scaled, Codes.AsSpan(place, Codebook.Run));
+    }
+
+    /// <summary>Gives such a run the codes nearest to numbers, each squared error weighed.</summary>
+    public void SettleRunToNearest(int place, ReadOnlySpan<float> numbers, ReadOnlySpan<float> weights)
+    {
+        (float step, _) = GroupOf(place / GroupSize);
+        if (step == 0)
+            return;
+        Span<float> scaled = stackalloc float[Codebook.Run];
+        TensorPrimitives.Divide(numbers, step, scaled);
+        CodebookRounding.Nearest(Format.Shape.Codebook!, scaled, weights, Codes.AsSpan(place, Codebook.Run));
+    }
+
+    /// <summary>The number that a weight, counted row after row, is stored as.</summary>
+    public float ValueAt(int place) => GroupOf(place / GroupSize) is var (step, offset) ? step * Format.Shape.Levels[Codes[place]] - offset : 0;
 
     int Nearest(ReadOnlySpan<sbyte> levels, float level)
     {

@@ -2,13 +2,22 @@ using System.Collections.Immutable;
 
 namespace Coppice.Weights;
 
-/// <summary>What the numbers of a block type are made of: w = d s l[q] - dmin m, with halves d and dmin for the block, small whole numbers s and m for each group of weights, and a code q for each weight.</summary>
+/// <summary>What the numbers of a block type are made of: w = d s l[q] - dmin m, with halves d and dmin for the block, small whole numbers s and m for each group of weights, and a code q for each weight. Where there is a <see cref="Codebook"/> the codes of a run are a point of it.</summary>
 /// <param name="GroupSize">Neighbouring weights that share an s and an m.</param>
 /// <param name="Levels">l, the level of each code, ascending.</param>
 public sealed record BlockShape(int GroupSize, ImmutableArray<sbyte> Levels)
 {
     /// <summary>The least and the largest s; a block of one group has d alone.</summary>
     public (int Least, int Most) Scales { get; init; } = (1, 1);
+
+    /// <summary>What one s is apart from the next.</summary>
+    public int ScaleStep { get; init; } = 1;
+
+    /// <summary>What d is multiplied by.</summary>
+    public float UnitShare { get; init; } = 1;
+
+    /// <summary>The vectors that runs of weights may be; null where each weight has its code by itself.</summary>
+    public Codebook? Codebook { get; init; }
 
     /// <summary>The least and the largest m: none, those of groups, or always -1 where dmin is a smallest weight.</summary>
     public (int Least, int Most) Mins { get; init; } = (0, 0);

@@ -267,25 +267,34 @@ readonly unsafe struct Q2KPanels : IPanelDecoder
 }
 
 /// <summary>
-/// Signed bytes, w = d scale q, 256 steps a block: what IQ4_XS's table gives for its codes.
+/// Signed bytes, w = d share scale q, 256 steps a block: what IQ4_XS's table gives for its codes, or a codebook for its points.
 /// <code>
 /// 0     d of 64 outputs                        halves, then 128 bytes unused
-/// 256   scales [8 groups of 32 steps][64]      signed bytes
-/// 768   [64] rows of 64 lanes of 4 bytes
+/// 256   scales [groups][64]                     signed bytes
+/// then  [64] rows of 64 lanes of 4 bytes
 /// </code>
 /// </summary>
-readonly unsafe struct ScaledInt8Panels : IIntegerPanels
+readonly unsafe struct ScaledInt8Panels<TG> : IIntegerPanels where TG : struct, IScaledGroups
 {
-    public const int ScalesAt = 4 * IntegerPacking.Lanes, CodesAt = ScalesAt + 8 * IntegerPacking.Lanes;
+    public const int ScalesAt = 4 * IntegerPacking.Lanes;
+
+    public static int CodesAt
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => ScalesAt + 256 / TG.Steps * IntegerPacking.Lanes;
+    }
 
     public static int BlockSteps => 256;
 
     public static int BlockBytes => CodesAt + 256 * IntegerPacking.Lanes;
 
+    public static int GroupSteps => TG.Steps;
+
     public static bool Signed => true;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TV BlockScale<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct => TL.LoadFiniteHalf((ushort*)block + lane);
+    public static TV BlockScale<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.Multiply(TL.LoadFiniteHalf((ushort*)block + lane), TL.Broadcast(TG.Share));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Scale<TL, TV>(byte* block, int group, int lane, TV blockScale) where TL : struct, ILanes<TV> where TV : struct =>
@@ -297,5 +306,47 @@ readonly unsafe struct ScaledInt8Panels : IIntegerPanels
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TI Codes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct =>
-        TB.Load(block + CodesAt + ((group * 8 + four) * IntegerPacking.Lanes + lane) * 4);
+        TB.Load(block + CodesAt + ((group * (TG.Steps / 4) + four) * IntegerPacking.Lanes + lane) * 4);
+}
+
+/// <summary>How long groups of <see cref="ScaledInt8Panels{TG}"/> are and what d is multiplied by, constants to the compiler.</summary>
+interface IScaledGroups
+{
+    /// <summary>Steps of a group: 16 or 32.</summary>
+    static abstract int Steps { get; }
+
+    /// <summary>A power of two.</summary>
+    static abstract float Share { get; }
+}
+
+/// <summary>Groups of 32, d itself.</summary>
+readonly struct Whole32 : IScaledGroups
+{
+    public static int Steps => 32;
+
+    public static float Share => 1;
+}
+
+/// <summary>Groups of 32, d / 4.</summary>
+readonly struct Fourths32 : IScaledGroups
+{
+    public static int Steps => 32;
+
+    public static float Share => 1 / 4f;
+}
+
+/// <summary>Groups of 32, d / 8.</summary>
+readonly struct Eighths32 : IScaledGroups
+{
+    public static int Steps => 32;
+
+    public static float Share => 1 / 8f;
+}
+
+/// <summary>Groups of 16, d / 8.</summary>
+readonly struct Eighths16 : IScaledGroups
+{
+    public static int Steps => 16;
+
+    public static float Share => 1 / 8f;
 }

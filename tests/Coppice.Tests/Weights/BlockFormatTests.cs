@@ -32,6 +32,11 @@ public sealed class BlockFormatTests : IDisposable
         ["q5_k"] = (256, 176, [0, 2]),
         ["q6_k"] = (256, 210, [208]),
         ["iq4_xs"] = (256, 136, [0]),
+        ["iq2_xxs"] = (256, 66, [0]),
+        ["iq2_xs"] = (256, 74, [0]),
+        ["iq2_s"] = (256, 82, [0]),
+        ["iq3_xxs"] = (256, 98, [0]),
+        ["iq3_s"] = (256, 110, [0]),
     };
 
     /// <summary>Any bytes of blocks, their halves small and finite.</summary>
@@ -136,6 +141,7 @@ public sealed class BlockFormatTests : IDisposable
     // Of what the numbers' deviation leaves: bits a weight buy about 6 dB each, and no type may fall far short of that.
     [Theory]
     [InlineData("q2_k", 0.09), InlineData("q3_k", 0.026), InlineData("q4_k", 0.006), InlineData("q5_k", 0.0016), InlineData("q6_k", 0.0004), InlineData("iq4_nl", 0.0065), InlineData("iq4_xs", 0.0067), InlineData("mxfp4", 0.013)]
+    [InlineData("iq2_xxs", 0.12), InlineData("iq2_xs", 0.1), InlineData("iq2_s", 0.085), InlineData("iq3_xxs", 0.035), InlineData("iq3_s", 0.025)]
     public void Normal_numbers_lose_no_more_than_the_type_has_to(string name, double most)
     {
         Random random = new(3);
@@ -216,6 +222,11 @@ public sealed class BlockFormatTests : IDisposable
         BlockWeight<IQ4_NL> blocks => Sum(blocks, x),
         BlockWeight<IQ4_XS> blocks => Sum(blocks, x),
         BlockWeight<MXFP4> blocks => Sum(blocks, x),
+        BlockWeight<IQ2_XXS> blocks => Sum(blocks, x),
+        BlockWeight<IQ2_XS> blocks => Sum(blocks, x),
+        BlockWeight<IQ2_S> blocks => Sum(blocks, x),
+        BlockWeight<IQ3_XXS> blocks => Sum(blocks, x),
+        BlockWeight<IQ3_S> blocks => Sum(blocks, x),
         _ => throw new ArgumentException(weight.Kind),
     };
 

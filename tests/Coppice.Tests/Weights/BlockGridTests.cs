@@ -25,6 +25,11 @@ public class BlockGridTests
         Check<IQ4_NL>();
         Check<IQ4_XS>();
         Check<MXFP4>();
+        Check<IQ2_XXS>();
+        Check<IQ2_XS>();
+        Check<IQ2_S>();
+        Check<IQ3_XXS>();
+        Check<IQ3_S>();
     }
 
     static void Check<TBlock>() where TBlock : unmanaged, IBlock<TBlock>
@@ -43,7 +48,7 @@ public class BlockGridTests
                 int group = i / shape.GroupSize;
                 Assert.InRange(parts.Scales[group], shape.Scales.Least, shape.Scales.Most);
                 Assert.InRange(parts.Mins[group], shape.Mins.Least, shape.Mins.Most);
-                Assert.Equal(values[i], (float)parts.Units[0] * parts.Scales[group] * shape.Levels[parts.Codes[i]] - (float)parts.Units[1] * parts.Mins[group], 1e-6f);
+                Assert.Equal(values[i], (float)parts.Units[0] * shape.UnitShare * parts.Scales[group] * shape.Levels[parts.Codes[i]] - (float)parts.Units[1] * parts.Mins[group], 1e-6f);
             }
             Assert.Equal(bytes, MemoryMarshal.AsBytes([TBlock.Join(parts)]).ToArray());
         }

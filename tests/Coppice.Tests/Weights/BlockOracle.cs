@@ -1,3 +1,5 @@
+using Coppice.Weights;
+
 namespace Coppice.Tests.Weights;
 
 /// <summary>llama.cpp's blocks, read from bytes as their documentation says, one bit at a time, and rounded in the plainest way.</summary>
@@ -51,10 +53,39 @@ static class BlockOracle
                 return Half(0) * scale * Table[Nibble(8 + 16 * g, i % 32)];
             }
             ,
+            "iq2_xxs" => i =>
+            {
+                int at = 2 + i / 32 * 8, run = i % 32 / 8;
+                return Half(0) * (Bits(at + 7, 4, 4) + 0.5f) / 4 * Point(name, b[at + run], i % 8) * EvenSign(Long(at + 4, 7 * run, 7), i % 8);
+            }
+            ,
+            "iq2_xs" => i => Half(0) * (Bits(66 + i / 32, i % 32 / 16 * 4, 4) + 0.5f) / 4 * Point(name, (int)Long(2 + i / 8 * 2, 0, 9), i % 8) * EvenSign(Long(2 + i / 8 * 2, 9, 7), i % 8),
+            "iq2_s" => i => Half(0) * (Bits(74 + i / 32, i % 32 / 16 * 4, 4) + 0.5f) / 4 * Point(name, b[2 + i / 8] + 256 * Bits(66 + i / 32, i % 32 / 8 * 2, 2), i % 8) * (1 - 2 * Bits(34 + i / 8, i % 8, 1)),
+            "iq3_xxs" => i =>
+            {
+                int at = 66 + i / 32 * 4;
+                return Half(0) * (Bits(at + 3, 4, 4) + 0.5f) / 2 * Point(name, b[2 + i / 4], i % 4) * EvenSign(Long(at, 7 * (i % 32 / 8), 7), i % 8);
+            }
+            ,
+            "iq3_s" => i => Half(0) * (2 * Bits(106 + i / 64, i % 64 / 32 * 4, 4) + 1) * Point(name, b[2 + i / 4] + 256 * Bits(66 + i / 32, i % 32 / 4, 1), i % 4) * (1 - 2 * Bits(74 + i / 8, i % 8, 1)),
             _ => throw new ArgumentException(name),
         };
-        return [.. Enumerable.Range(0, name.EndsWith("_k", StringComparison.Ordinal) || name == "iq4_xs" ? 256 : 32).Select(weight)];
+        return [.. Enumerable.Range(0, name.EndsWith("_k", StringComparison.Ordinal) || name.StartsWith("iq", StringComparison.Ordinal) && name != "iq4_nl" ? 256 : 32).Select(weight)];
+
+        // Bits across bytes, the lowest first.
+        long Long(int at, int first, int count) => Enumerable.Range(first, count).Sum(bit => (long)(b[at + bit / 8] >> bit % 8 & 1) << bit - first);
     }
+
+    // A weight's magnitude at a point; that the grids are llama.cpp's its own blocks show.
+    static int Point(string name, int point, int i)
+    {
+        Codebook book = BlockFormat.Find(name)!.Shape.Codebook!;
+        byte[] codes = new byte[book.Length];
+        book.Put(point, 0, codes);
+        return book.Levels[codes[i]];
+    }
+
+    static int EvenSign(long seven, int i) => (i < 7 ? seven >> i & 1 : Enumerable.Range(0, 7).Sum(bit => seven >> bit & 1) % 2) == 0 ? 1 : -1;
 
     /// <summary>Q4_1, Q5_0 and Q5_1 as llama.cpp documents them.</summary>
     public static byte[] Write(string name, float[] values)

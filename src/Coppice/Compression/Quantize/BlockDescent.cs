@@ -6,7 +6,7 @@ using Coppice.Weights;
 
 namespace Coppice.Compression.Quantize;
 
-/// <summary>Coordinate descent on (w - q) H (w - q)^T over all that a block stores: each code in turn goes to the level nearest what the others leave for it, q + r / H_cc with r = (w - q) H (Behdin et al. 2023); then each group's scale and minimum, and each block's units, go where they serve the codes best. No move makes it larger.</summary>
+/// <summary>Coordinate descent on (w - q) H (w - q)^T over all that a block stores: each code in turn goes to the level nearest what the others leave for it, q + r / H_cc with r = (w - q) H (Behdin et al. 2023), each run of a codebook to a point; then each group's scale and minimum, and each block's units, go where they serve the codes best. No move makes it larger.</summary>
 static class BlockDescent
 {
     // Columns that are settled before the others hear of it; of whole blocks.
@@ -48,7 +48,10 @@ static class BlockDescent
             for (int row = part * Rows; row < Math.Min(Work.Rows, (part + 1) * Rows); row++)
             {
                 RowSpan span = new() { Job = this, Row = row, Residual = Residual.AsSpan(row * Width, Width), Error = Error.AsSpan(row * Work.Columns + Start, Width) };
-                span.SettleCodes();
+                if (Grid.Format.Shape.Codebook is null)
+                    span.SettleCodes();
+                else
+                    span.SettleRuns();
                 for (int block = 0; block < Width; block += blockSize)
                 {
                     for (int group = block; Grid.HasGroupScales && group < block + blockSize; group += Grid.GroupSize)
@@ -84,6 +87,35 @@ static class BlockDescent
             }
         }
 
+        [SkipLocalsInit]
+        public readonly void SettleRuns()
+        {
+            Span<float> metric = stackalloc float[Codebook.Run * Codebook.Run], pull = stackalloc float[Codebook.Run];
+            for (int c = 0; c < Job.Width; c += Codebook.Run)
+            {
+                bool isRead = true;
+                for (int i = 0; i < Codebook.Run; i++)
+                {
+                    Span<float> row = metric.Slice(i * Codebook.Run, Codebook.Run);
+                    HessianRow(c + i).Slice(c, Codebook.Run).CopyTo(row);
+                    row[i] += Job.Ridge;
+                    isRead &= row[i] > 0;
+                }
+                if (!isRead)
+                    continue;
+                // What all else leaves for the run, times its metric: q A + r.
+                for (int i = 0; i < Codebook.Run; i++)
+                {
+                    pull[i] = Residual[c + i] + Job.Ridge * Error[c + i];
+                    for (int j = 0; j < Codebook.Run; j++)
+                        pull[i] += metric[i * Codebook.Run + j] * (Job.Work.Original[First + c + j] - Error[c + j]);
+                }
+                Job.Grid.SettleRun(First + c, metric, pull);
+                for (int i = c; i < c + Codebook.Run; i++)
+                    Move(i, Job.Grid.ValueAt(First + i) - (Job.Work.Original[First + i] - Error[i]));
+            }
+        }
+
         // s and m of a group, codes standing.
         [SkipLocalsInit]
         public readonly void SettleGroup(int start)
@@ -97,6 +129,7 @@ static class BlockDescent
             ones.Fill(-minUnit);
             Quadratic cost = CostOf(start, levels, ones);
             (double scale, double min) = cost.Least();
+            scale /= grid.Format.Shape.ScaleStep;
             (int bestScale, int bestMin) = (0, 0);
             double least = 0;
             for (int i = -1; i <= 1; i++)
@@ -126,7 +159,7 @@ static class BlockDescent
             {
                 Span<float> own = levels.Slice(group * groupSize, groupSize);
                 grid.LevelsOf(block * (size / groupSize) + group, own);
-                TensorPrimitives.Multiply(own, parts.Scales[group], own);
+                TensorPrimitives.Multiply(own, parts.Scales[group] * grid.Format.Shape.UnitShare, own);
                 mins.Slice(group * groupSize, groupSize).Fill(-parts.Mins[group]);
             }
             Quadratic cost = CostOf(start, levels, mins);

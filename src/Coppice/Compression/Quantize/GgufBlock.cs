@@ -1,4 +1,5 @@
 using System.Globalization;
+using Coppice.Tensors;
 using Coppice.Weights;
 
 namespace Coppice.Compression.Quantize;
@@ -58,6 +59,8 @@ public sealed record GgufBlock : WeightStep
     public override void Apply(LayerWork work)
     {
         BlockFormat format = For(work.Columns)!;
+        if (work.Mask is not null && format.Shape.Codebook is not null)
+            throw new CoppiceException($"{work.Name}: {Key}: type {format} has no 0 for what was pruned; take another type, or 'ignore' the matrix");
         work.Block = format;
         if (Rounding == BlockRounding.Weighted)
             work.Parts = BlockGrid.Search(work.Pool, format, work.Columns, work.Masked(), InputsOf(work).MeanSquares());

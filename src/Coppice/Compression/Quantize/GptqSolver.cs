@@ -15,11 +15,11 @@ internal static unsafe class GptqSolver
     // Rows that go together: a row is a lane, and an error reaches a later column of all of them in one multiplication.
     const int Lanes = 16;
 
-    /// <summary>Columns in the order in which they are rounded; ties stay as they are.</summary>
-    public static int[] OrderOf(InputStatistics inputs, ColumnOrder order)
+    /// <summary>Columns in the order in which they are rounded, runs of so many neighbours together; ties stay as they are.</summary>
+    public static int[] OrderOf(InputStatistics inputs, ColumnOrder order, int run = 1)
     {
-        IEnumerable<int> columns = Enumerable.Range(0, inputs.Columns);
-        return [.. order == ColumnOrder.ActOrder ? columns.OrderByDescending(inputs.MeanSquare) : columns];
+        IEnumerable<int[]> runs = Enumerable.Range(0, inputs.Columns).Chunk(run);
+        return [.. (order == ColumnOrder.ActOrder ? runs.OrderByDescending(columns => columns.Sum(inputs.MeanSquare)) : runs).SelectMany(columns => columns)];
     }
 
     /// <summary>Sees all weights [rows, columns], in order and as they are before the columns from <paramref name="start"/> up to <paramref name="end"/> are settled.</summary>

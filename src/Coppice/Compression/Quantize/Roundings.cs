@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using Coppice.Weights;
 
 namespace Coppice.Compression.Quantize;
@@ -62,5 +63,53 @@ internal readonly struct ToBlockGrid(BlockGrid grid, bool[]? mask) : IRounding
     {
         int place = row * grid.Columns + column;
         return grid.Settle(place, mask is null || mask[place] ? current[0] : 0);
+    }
+}
+
+/// <summary>To the points of a codebook, a run at a time when its first weight is reached, in the metric of what its errors cost once later columns make up for them; scales are given. For orders that keep runs together.</summary>
+/// <param name="metrics">Of each run [8, 8].</param>
+internal readonly struct ToBlockRuns(BlockGrid grid, float[] metrics) : IRounding
+{
+    const int Run = Codebook.Run;
+
+    public float Round(int row, int column, ReadOnlySpan<float> current, int stride)
+    {
+        int place = row * grid.Columns + column;
+        if (column % Run == 0)
+        {
+            ReadOnlySpan<float> metric = metrics.AsSpan(column * Run, Run * Run);
+            Span<float> numbers = stackalloc float[Run], weights = stackalloc float[Run], pull = stackalloc float[Run];
+            for (int i = 0; i < Run; i++)
+                (numbers[i], weights[i]) = (current[i * stride], metric[i * Run + i]);
+            for (int i = 0; i < Run; i++)
+                pull[i] = TensorPrimitives.Dot(metric.Slice(i * Run, Run), numbers);
+            grid.SettleRunToNearest(place, numbers, weights);
+            grid.SettleRun(place, metric, pull);
+        }
+        return grid.ValueAt(place);
+    }
+
+    /// <summary>(U^T U)^-1 of each run, U its rows and columns of the factor: what its errors cost.</summary>
+    public static float[] MetricsOf(GptqFactor factor)
+    {
+        int columns = factor.Places.Length;
+        float[] metrics = new float[columns * Run];
+        double[] inverse = new double[Run * Run];
+        for (int start = 0; start < columns; start += Run)
+        {
+            // V = U^-1, upper triangular, row by row from the last; then V V^T.
+            for (int i = Run - 1; i >= 0; i--)
+                for (int j = 0; j < Run; j++)
+                {
+                    double sum = i == j ? 1 : 0;
+                    for (int k = i + 1; k < Run; k++)
+                        sum -= factor.Upper[(start + i) * columns + start + k] * inverse[k * Run + j];
+                    inverse[i * Run + j] = sum / factor.Upper[(start + i) * columns + start + i];
+                }
+            for (int i = 0; i < Run; i++)
+                for (int j = 0; j < Run; j++)
+                    metrics[factor.Places[start] * Run + i * Run + j] = (float)TensorPrimitives.Dot<double>(inverse.AsSpan(i * Run, Run), inverse.AsSpan(j * Run, Run));
+        }
+        return metrics;
     }
 }
