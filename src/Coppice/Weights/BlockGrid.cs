@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 using Coppice.Tensors;
 
 namespace Coppice.Weights;
@@ -111,28 +112,28 @@ sealed class BlockGrid
         return step * levels[code] - offset;
     }
 
-    /// <summary>Gives a run of a codebook's weights, counted row after row, codes that bring it nearer to numbers x by (x - w) A (x - w)^T than those that it has.</summary>
+    /// <summary>Gives a run of a codebook's weights, counted row after row, codes that bring it nearer to x by (x - w) A (x - w)^T: the better of what is found from those that it has and from those nearest to some numbers.</summary>
     /// <param name="metric">A [8, 8].</param>
     /// <param name="pull">x A.</param>
-    public void SettleRun(int place, ReadOnlySpan<float> metric, ReadOnlySpan<float> pull)
+    /// <param name="numbers">Numbers near x.</param>
+    [SkipLocalsInit]
+    public void SettleRun(int place, ReadOnlySpan<float> metric, ReadOnlySpan<float> pull, ReadOnlySpan<float> numbers)
     {
         (float step, _) = GroupOf(place / GroupSize);
         if (step == 0)
             return;
-        Span<float> scaled = stackalloc float[Codebook.Run];
-        TensorPrimitives.Divide(pull, step, scaled);
-        CodebookRounding.Settle(Format.Shape.Codebook!, Format.Shape.Levels.AsSpan(), metric, scaled, Codes.AsSpan(place, Codebook.Run));
-    }
-
-    /// <summary>Gives such a run the codes nearest to numbers, each squared error weighed.</summary>
-    public void SettleRunToNearest(int place, ReadOnlySpan<float> numbers, ReadOnlySpan<float> weights)
-    {
-        (float step, _) = GroupOf(place / GroupSize);
-        if (step == 0)
-            return;
-        Span<float> scaled = stackalloc float[Codebook.Run];
+        Codebook book = Format.Shape.Codebook!;
+        ReadOnlySpan<sbyte> levels = Format.Shape.Levels.AsSpan();
+        Span<byte> own = Codes.AsSpan(place, Codebook.Run), other = stackalloc byte[Codebook.Run];
+        Span<float> scaledPull = stackalloc float[Codebook.Run], scaled = stackalloc float[Codebook.Run], weights = stackalloc float[Codebook.Run];
+        TensorPrimitives.Divide(pull, step, scaledPull);
         TensorPrimitives.Divide(numbers, step, scaled);
-        CodebookRounding.Nearest(Format.Shape.Codebook!, scaled, weights, Codes.AsSpan(place, Codebook.Run));
+        for (int i = 0; i < Codebook.Run; i++)
+            weights[i] = metric[i * Codebook.Run + i];
+        CodebookRounding.Nearest(book, scaled, weights, other);
+        float cost = CodebookRounding.Settle(book, levels, metric, scaledPull, own);
+        if (CodebookRounding.Settle(book, levels, metric, scaledPull, other) < cost)
+            other.CopyTo(own);
     }
 
     /// <summary>The number that a weight, counted row after row, is stored as.</summary>

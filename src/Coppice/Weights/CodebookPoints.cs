@@ -57,20 +57,35 @@ static unsafe class CodebookPoints
         Best best = Best.None;
         fixed (Vector256<float>* points = book.Points)
             for (int p = 0; p < book.Count / 8; p++)
-            {
-                Vector256<float>* g = points + length * p, row = m;
-                Vector256<float> cost = default;
-                for (int i = 0; i < length; row += ++i)
-                {
-                    Vector256<float> slope = c[i];
-                    for (int j = 0; j <= i; j++)
-                        slope = Vector256.FusedMultiplyAdd(row[j], g[j], slope);
-                    cost = Vector256.FusedMultiplyAdd(slope, g[i], cost);
-                }
-                best.Take(cost, p);
-            }
+                best.Take(length == 4 ? Four(points + 4 * p, c, m) : Eight(points + 8 * p, c, m), p);
         return best.Point;
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<float> Four(Vector256<float>* g, Vector256<float>* c, Vector256<float>* m)
+    {
+        Vector256<float> g0 = g[0], g1 = g[1], g2 = g[2], g3 = g[3];
+        Vector256<float> s0 = Add(m[0], g0, c[0]);
+        Vector256<float> s1 = Add(m[2], g1, Add(m[1], g0, c[1]));
+        Vector256<float> s2 = Add(m[5], g2, Add(m[4], g1, Add(m[3], g0, c[2])));
+        Vector256<float> s3 = Add(m[9], g3, Add(m[8], g2, Add(m[7], g1, Add(m[6], g0, c[3]))));
+        return Add(s3, g3, Add(s2, g2, Add(s1, g1, s0 * g0)));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<float> Eight(Vector256<float>* g, Vector256<float>* c, Vector256<float>* m)
+    {
+        Vector256<float> g0 = g[0], g1 = g[1], g2 = g[2], g3 = g[3], g4 = g[4], g5 = g[5], g6 = g[6], g7 = g[7];
+        Vector256<float> cost = Four(g, c, m);
+        Vector256<float> s4 = Add(m[14], g4, Add(m[13], g3, Add(m[12], g2, Add(m[11], g1, Add(m[10], g0, c[4])))));
+        Vector256<float> s5 = Add(m[20], g5, Add(m[19], g4, Add(m[18], g3, Add(m[17], g2, Add(m[16], g1, Add(m[15], g0, c[5]))))));
+        Vector256<float> s6 = Add(m[27], g6, Add(m[26], g5, Add(m[25], g4, Add(m[24], g3, Add(m[23], g2, Add(m[22], g1, Add(m[21], g0, c[6])))))));
+        Vector256<float> s7 = Add(m[35], g7, Add(m[34], g6, Add(m[33], g5, Add(m[32], g4, Add(m[31], g3, Add(m[30], g2, Add(m[29], g1, Add(m[28], g0, c[7]))))))));
+        return Add(s7, g7, Add(s6, g6, Add(s5, g5, Add(s4, g4, cost))));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<float> Add(Vector256<float> factor, Vector256<float> other, Vector256<float> sum) => Vector256.FusedMultiplyAdd(factor, other, sum);
 
     // The least of each lane so far, and among which eight it was.
     struct Best

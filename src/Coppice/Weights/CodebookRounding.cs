@@ -10,7 +10,7 @@ static class CodebookRounding
     const int Run = Codebook.Run;
 
     // Signs and points in turn, at most.
-    const int Rounds = 4;
+    const int Rounds = 8;
 
     /// <summary>By the sum of squared errors, each weighed: signs are the numbers' own, but for the one that costs least where their number has to be even.</summary>
     [SkipLocalsInit]
@@ -34,26 +34,31 @@ static class CodebookRounding
             book.Put(CodebookPoints.Nearest(book, x[start..], weights[start..]), signs >> start, codes[start..]);
     }
 
-    /// <summary>By v A v^T - 2 b v^T, from the codes that are there: the best point with signs standing, then each sign, or pair of signs, whose change makes it less, in turn. Never larger than it was.</summary>
+    /// <summary>By v A v^T - 2 b v^T, from the codes that are there: the best points with signs standing, then each sign, and each pair of signs, whose change makes it less, in turn. Never larger than it was; returns it.</summary>
     /// <param name="metric">A [8, 8], symmetric.</param>
     /// <param name="pull">b.</param>
     [SkipLocalsInit]
-    public static void Settle(Codebook book, ReadOnlySpan<sbyte> levels, ReadOnlySpan<float> metric, ReadOnlySpan<float> pull, Span<byte> codes)
+    public static float Settle(Codebook book, ReadOnlySpan<sbyte> levels, ReadOnlySpan<float> metric, ReadOnlySpan<float> pull, Span<byte> codes)
     {
         Span<float> v = stackalloc float[Run];
         for (int i = 0; i < Run; i++)
             v[i] = levels[codes[i]];
         for (int round = 0; round < Rounds; round++)
         {
+            bool isMoved = false;
             for (int start = 0; start < Run; start += book.Length)
-                SettlePoint(book, levels, metric, pull, start, v, codes);
-            if (!SettleSigns(book, metric, pull, v, codes))
-                return;
+                isMoved |= SettlePoint(book, levels, metric, pull, start, v, codes);
+            if (!SettleSigns(book, metric, pull, v, codes) && (!isMoved || book.Length == Run))
+                break;
         }
+        float cost = 0;
+        for (int i = 0; i < Run; i++)
+            cost += v[i] * (TensorPrimitives.Dot(metric.Slice(i * Run, Run), v) - 2 * pull[i]);
+        return cost;
     }
 
     // The best magnitudes from a place on, all else standing.
-    static void SettlePoint(Codebook book, ReadOnlySpan<sbyte> levels, ReadOnlySpan<float> metric, ReadOnlySpan<float> pull, int start, Span<float> v, Span<byte> codes)
+    static bool SettlePoint(Codebook book, ReadOnlySpan<sbyte> levels, ReadOnlySpan<float> metric, ReadOnlySpan<float> pull, int start, Span<float> v, Span<byte> codes)
     {
         Span<float> linear = stackalloc float[Run], squares = stackalloc float[Run * (Run + 1) / 2];
         int signs = 0, at = 0, length = book.Length;
@@ -70,9 +75,14 @@ static class CodebookRounding
                 squares[at++] = 2 * row[start + j] * (v[start + j] < 0 ? -sign : sign);
             squares[at++] = row[start + i];
         }
-        book.Put(CodebookPoints.Least(book, linear, squares), signs, codes[start..]);
+        Span<byte> best = stackalloc byte[Run];
+        book.Put(CodebookPoints.Least(book, linear, squares), signs, best);
+        if (best[..length].SequenceEqual(codes.Slice(start, length)))
+            return false;
+        best[..length].CopyTo(codes[start..]);
         for (int i = start; i < start + length; i++)
             v[i] = levels[codes[i]];
+        return true;
     }
 
     static bool SettleSigns(Codebook book, ReadOnlySpan<float> metric, ReadOnlySpan<float> pull, Span<float> v, Span<byte> codes)
@@ -88,7 +98,7 @@ static class CodebookRounding
             {
                 if (!book.HasEvenSigns && change[i] < least)
                     (least, first, second) = (change[i], i, -1);
-                for (int j = 0; book.HasEvenSigns && j < i; j++)
+                for (int j = 0; j < i; j++)
                     if (change[i] + change[j] + 8 * v[i] * v[j] * metric[i * Run + j] is var both && both < least)
                         (least, first, second) = (both, i, j);
             }

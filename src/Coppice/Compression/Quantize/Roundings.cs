@@ -78,13 +78,12 @@ internal readonly struct ToBlockRuns(BlockGrid grid, float[] metrics) : IRoundin
         if (column % Run == 0)
         {
             ReadOnlySpan<float> metric = metrics.AsSpan(column * Run, Run * Run);
-            Span<float> numbers = stackalloc float[Run], weights = stackalloc float[Run], pull = stackalloc float[Run];
+            Span<float> numbers = stackalloc float[Run], pull = stackalloc float[Run];
             for (int i = 0; i < Run; i++)
-                (numbers[i], weights[i]) = (current[i * stride], metric[i * Run + i]);
+                numbers[i] = current[i * stride];
             for (int i = 0; i < Run; i++)
                 pull[i] = TensorPrimitives.Dot(metric.Slice(i * Run, Run), numbers);
-            grid.SettleRunToNearest(place, numbers, weights);
-            grid.SettleRun(place, metric, pull);
+            grid.SettleRun(place, metric, pull, numbers);
         }
         return grid.ValueAt(place);
     }
