@@ -18,9 +18,7 @@ using Coppice.Weights;
 using static Coppice.Bench.Grove;
 
 const int CalibrationTokens = 32768, TestDocuments = 1000;
-string[] types = ["Q2_K_S", "Q2_K", "Q3_K_S", "Q3_K_M", "Q3_K_L", "IQ4_XS", "IQ4_NL", "Q4_0", "Q4_K_S", "Q4_K_M", "Q4_1", "Q5_0", "Q5_K_S", "Q5_K_M", "Q5_1"];
-// Written by llama.cpp alone: codebooks of vectors.
-string[] others = ["IQ2_XS", "IQ2_M", "IQ3_XXS", "IQ3_M"];
+string[] types = ["IQ2_XS", "IQ2_M", "Q2_K_S", "IQ3_XXS", "Q2_K", "Q3_K_S", "IQ3_M", "Q3_K_M", "Q3_K_L", "IQ4_XS", "IQ4_NL", "Q4_0", "Q4_K_S", "Q4_K_M", "Q4_1", "Q5_0", "Q5_K_S", "Q5_K_M", "Q5_1"];
 int[] seeds = [1, 2, 3];
 string tools = Environment.GetEnvironmentVariable("LLAMA_CPP") ?? throw new InvalidOperationException("LLAMA_CPP is not set: the folder of llama-quantize and llama-perplexity");
 string folder = Directory.CreateTempSubdirectory("frontier-").FullName;
@@ -43,7 +41,7 @@ Print($"llama.cpp {Version()}. Both read the same importance: sums over the same
 Print($"| type | bytes | llama.cpp, KL | ours, KL | ours / llama.cpp | top-1, llama.cpp | top-1, ours | ours, measured here |");
 Print($"| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
 List<(long Bytes, string Type, double Theirs, double Ours)> points = [];
-foreach (string type in types.Concat(others).Where(type => args.Length == 0 || args.Contains(type)))
+foreach (string type in types.Where(type => args.Length == 0 || args.Contains(type)))
 {
     List<Judged> theirs = [], ours = [];
     double here = 0;
@@ -54,8 +52,6 @@ foreach (string type in types.Concat(others).Where(type => args.Length == 0 || a
         Tool("llama-quantize", "--imatrix", importance, plain, peer, type, "2");
         theirs.Add(Judge(peer));
         bytes = new FileInfo(peer).Length;
-        if (others.Contains(type))
-            continue;
         CompressionReport report = grove.Compress(SameTypes(peer), grove.Calibration(CalibrationTokens, seed), seed);
         (grove.Base with { Model = report.Model }).SaveGguf(own);
         ours.Add(Judge(own));
@@ -65,12 +61,8 @@ foreach (string type in types.Concat(others).Where(type => args.Length == 0 || a
             here = Comparison.Measure(grove.Base.Model, report.Model, same, grove.Pool).Kl.Value;
     }
     double kl = theirs.Average(run => run.Kl), top = theirs.Average(run => run.Top1);
-    if (ours.Count > 0)
-        points.Add((bytes, type, kl, ours.Average(run => run.Kl)));
-    if (ours.Count == 0)
-        Print($"| {type} | {bytes:N0} | {kl:F5} ± {Spread([.. theirs.Select(run => run.Kl)]):F5} | | | {top:F1} % | | |");
-    else
-        Print($"| {type} | {bytes:N0} | {kl:F5} ± {Spread([.. theirs.Select(run => run.Kl)]):F5} | {ours.Average(run => run.Kl):F5} ± {Spread([.. ours.Select(run => run.Kl)]):F5} | {ours.Average(run => run.Kl) / kl:F2} | {top:F1} % | {ours.Average(run => run.Top1):F1} % | {here:F5} |");
+    points.Add((bytes, type, kl, ours.Average(run => run.Kl)));
+    Print($"| {type} | {bytes:N0} | {kl:F5} ± {Spread([.. theirs.Select(run => run.Kl)]):F5} | {ours.Average(run => run.Kl):F5} ± {Spread([.. ours.Select(run => run.Kl)]):F5} | {ours.Average(run => run.Kl) / kl:F2} | {top:F1} % | {ours.Average(run => run.Top1):F1} % | {here:F5} |");
 }
 (long Bytes, string Type, double Theirs, double Ours)[] bySize = [.. points.OrderBy(point => point.Bytes)];
 string Join(IEnumerable<string> parts) => string.Join(", ", parts);

@@ -9,7 +9,7 @@ import { at, logitsOf, reference } from "./reference.mjs";
 // Where Coppice's two best logits lie further apart than `gap`, llama.cpp must choose the same token. `distance` bounds the root mean square of
 // the difference of all logits of a step, as a part of their standard deviation. docs/interop.md says why they differ at all, and what was measured.
 const float = { F16: { gap: 0.05, distance: 0.005 }, BF16: { gap: 0.1, distance: 0.025 } };
-const ofType = type => float[type] ?? (/_K$|_XS$/.test(type) ? { gap: 0.25, distance: 0.15 } : { gap: 0.25, distance: 0.08 });
+const ofType = type => float[type] ?? (/_K$|_XS$|^IQ[23]_/.test(type) ? { gap: 0.25, distance: 0.15 } : { gap: 0.25, distance: 0.08 });
 
 // Steps that a run must have compared for its comparison to mean anything.
 const leastCompared = 24;

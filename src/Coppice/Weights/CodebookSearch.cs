@@ -24,7 +24,7 @@ static class CodebookSearch
         Codebook book = shape.Codebook!;
         for (int i = 0; i < values.Length; i += book.Length)
             book.Put(0, 0, parts.Codes[i..]);
-        Half plain = (Half)(TensorPrimitives.MaxMagnitude(values) / shape.Levels[^1] / most);
+        Half plain = (Half)(Math.Abs(TensorPrimitives.MaxMagnitude(values)) / shape.Levels[^1] / most);
         parts.Units[0] = Half.IsFinite(plain) ? default : Half.PositiveInfinity;
         if (!Half.IsFinite(plain))
             return;
@@ -34,8 +34,8 @@ static class CodebookSearch
             wanted[group] = ScaleOf(values.Slice(group * size, size), weights.Slice(group * size, size), shape, codes);
         Span<sbyte> scales = stackalloc sbyte[groups];
         double least = double.PositiveInfinity;
-        Half d = (Half)(TensorPrimitives.Max<float>(wanted) / most);
-        for (int attempt = 0; attempt < 3 && d > default(Half) && Half.IsFinite(d); attempt++)
+        Half d = Half.Min((Half)(TensorPrimitives.Max<float>(wanted) / most), Half.MaxValue);
+        for (int attempt = 0; attempt < 3 && d > default(Half); attempt++)
         {
             double error = Fit(values, weights, shape, wanted, (float)d * shape.UnitShare, scales, codes, out double refit);
             if (!(error < least))
@@ -43,7 +43,7 @@ static class CodebookSearch
             (least, parts.Units[0]) = (error, d);
             scales.CopyTo(parts.Scales);
             codes.CopyTo(parts.Codes);
-            d = (Half)(refit / shape.UnitShare);
+            d = Half.Min((Half)(refit / shape.UnitShare), Half.MaxValue);
         }
     }
 

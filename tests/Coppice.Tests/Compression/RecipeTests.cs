@@ -168,7 +168,7 @@ public class RecipeTests
     public void A_preset_goes_by_its_name_in_any_letters() => Assert.Equal(Presets.Get("q4_k_m").ToYaml(), Presets.Get("Q4_K_M").ToYaml());
 
     [Theory]
-    [InlineData("int5", "unknown preset 'int5'; the nearest is 'int8' of int8, int4, int4-gptq, int4-awq, q8_0, q4_0, q4_1, q5_0, q5_1, iq4_nl, iq4_xs, q6_k, q2_k, q3_k_m, q4_k_m, q5_k_m, sparse50, 2:4, 2:4-int4, q8_0-gptq, q4_0-gptq, q4_1-gptq, q5_0-gptq, q5_1-gptq, iq4_nl-gptq, iq4_xs-gptq, q6_k-gptq, q2_k-gptq, q3_k_m-gptq, q4_k_m-gptq, q5_k_m-gptq")]
+    [InlineData("int5", "unknown preset 'int5'; the nearest is 'int8' of int8, int4, int4-gptq, int4-awq, q8_0, q4_0, q4_1, q5_0, q5_1, iq4_nl, iq4_xs, q6_k, q2_k, q3_k_m, q4_k_m, q5_k_m, iq2_xxs, iq2_xs, iq2_s, iq2_m, iq3_xxs, iq3_xs, iq3_s, iq3_m, sparse50, 2:4, 2:4-int4, q8_0-gptq, q4_0-gptq, q4_1-gptq, q5_0-gptq, q5_1-gptq, iq4_nl-gptq, iq4_xs-gptq, q6_k-gptq, q2_k-gptq, q3_k_m-gptq, q4_k_m-gptq, q5_k_m-gptq, iq2_xxs-gptq, iq2_xs-gptq, iq2_s-gptq, iq2_m-gptq, iq3_xxs-gptq, iq3_xs-gptq, iq3_s-gptq, iq3_m-gptq")]
     public void A_preset_that_is_not_there_is_refused(string name, string message) =>
         Assert.Equal(message, Assert.Throws<CoppiceException>(() => Presets.Get(name)).Message);
 
