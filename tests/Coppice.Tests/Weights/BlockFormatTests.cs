@@ -100,6 +100,11 @@ public sealed class BlockFormatTests : IDisposable
         { "q5_k", "cQhoGOz17bOz8u94sv8T+QRXpyKoCD85DYrmioNuCwg1FSkdE0jeP+gI8m8eHTiBtYZdBBzLJ5gGYJhp/zJ9fwKQ6ffr708byZxpcF5XTmTBqgKQfEwBOS92YRvctCu10pf5Atk7qrFNTKmXHDJojAzASQc7joAneW1Pauleu4zw5EnJkJ3DQWHQkwni70Hfob5bPwzs3YnZSqZVlw78qSBLKu5wdLK9AqrxwWtt938=", "592ae13d262a0d23be827a8faff6ea128e3eb83ba67f641de5e4fd73c074e97f", -0.07990694f, 0.0214777f },
         { "iq4_nl", "exOCes2ixGRqyzpQM2NeoW2W", "10aea69d62f69b86f35cbce29e44dd777bfb9a87383abe86a6890984cf45d3a6", -0.07579088f, 0.022828579f },
         { "iq4_xs", "RYIMw6ZJC3iCes2ixGRqyzpQM2NeoW2W+sOUhw+aVmyvxDI0QNXj3ZjNSZA1VdiEX1JIxOWaNFJVNOBzW5nX2ZibQsiFnbg9aUa7K2mYV2Pr6Fe6WwdqefB1qlhKQ1yqw2Lbg3drtWMAX0V4BramZKREnJJTbzZ02cjTbba2F5pYlAGDsb5mKQ==", "96d759cf687caa6da4d91ac7b73d0d4fe7aa27a51f413aba538a39c65a79ecf8", -0.074732184f, 0.022509694f },
+        { "iq2_xxs", "cxFRvFW5HczLiN1notbx5AaNuLuyqptNkK3UzrwPickrhGztAG2JSZTvWZ6FD8YUUf258zVqbVQGoXXTggrhRLSv", "1159a7c171678b7b3040a6f6433246ef6f4a1c165a79312afa1e06a28b4b9ac4", -0.011308193f, 0.011308193f },
+        { "iq2_xs", "qRGaOmMwJ14yjSfj6JI6N5zRozYiNlGDRNkBE4Yn6l8QQ80SyScAos74r4wyU/+IFdSJ29tRZDK8ENvCKBOJowf6mY2veO3vx5s=", "b4dd38bc49c01391ff987e9c8a8a0d2f90817e85702fadb7d6c22c8822378431", -0.013127804f, 0.013127804f },
+        { "iq2_s", "VxHtj9/QIavdVgjximcluDHudJ8AdRpT2BXwzpQ4iiLwBz0Qr8RzyRvoGxtAbAmTrwEBl5H8xqlEKuwo2YjhGdF9kOahdk0ZTzmKjbx4/f7IrA==", "139dd1335e597d2c393a9f3b04ecd6af921d7bd6c136c81cf46ba80bc39cc2d8", -0.013688564f, 0.013688564f },
+        { "iq3_xxs", "Aww+hA16Vmr2nkrO860StsvO/lhyK1rXX5MixymLBdTAjAwvY/wNPgWIZjHzlwaMiT3/5ar5LXLENAg2Z5bXpyoXHczLmPHkBo2bTZCtickrhIlJlO/GFFH9bVQGkeFEtM8=", "059fb7c882b4f121d0f95daf5105506f0f8458d5af21a1e902393bb718e0e17c", -0.013956785f, 0.023261309f },
+        { "iq3_s", "gQyFBh/s/ObvSSpznWsyNpRpyJraQbBFsdYnXkq5dLVHxRlWxfYbci9k0U7ONQoZDm+ztE/RRe+Irg1m4V6zUEIZwuYhYghsTzg9EK/Ec8kb6BsbQGwJk68BAZeR/MapRCrsKNmI4RnRfZiM/bk=", "d28bfd0cba199dcf0552a064939a7eb56337cc3200e55ace85cf2f609a2a67e5", -0.014019728f, 0.023366213f },
     };
 
     [Theory]
