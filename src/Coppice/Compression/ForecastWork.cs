@@ -18,8 +18,8 @@ namespace Coppice.Compression;
 /// <param name="cancel">Stops it.</param>
 sealed class ForecastWork(Recipe recipe, IReadOnlyList<int[]> text, int texts, double longer, string scratch, WorkerPool pool, Func<Model>? reload, CancellationToken cancel)
 {
-    // Below this most of a first time goes to compiling what is run, which is done but once.
-    const double QuickSeconds = 5;
+    // Below this much of a first time goes to compiling what is run, and to reading the file, which is done but once.
+    const double QuickSeconds = 30;
 
     // Of a matrix outside the blocks.
     const int SampleRows = 256;

@@ -6,7 +6,7 @@ namespace Coppice.Compression;
 /// <summary>
 /// A matrix on a grid: value = scale * (code - zero), or scale * level[code] where there are <see cref="Levels"/>, with a scale (and a zero point) for each run of <see cref="GroupSize"/> inputs of a row.
 /// </summary>
-public sealed class Grid
+public sealed class Grid : ICodes
 {
     /// <summary>As a group size: one group a matrix. It is kept as a scale a row, all of them equal.</summary>
     public const int WholeMatrix = -2;
@@ -82,8 +82,13 @@ public sealed class Grid
         return Levels is null ? UniformGrid.Code(value, scale, Zeros[group], Bits) : Levels.Nearest(scale == 0 ? 0 : value / scale);
     }
 
-    /// <summary>The code of exactly 0.</summary>
-    internal byte ZeroOf(int group) => Levels is null ? Zeros[group] : Levels.Zero!.Value;
+    /// <summary>Gives a weight, counted row after row, the code nearest a value; returns what that stands for.</summary>
+    public float Settle(int place, float value)
+    {
+        int group = place / GroupSize;
+        byte code = Codes[place] = Nearest(value, group);
+        return (float)Scales[group] * Unit(code, group);
+    }
 
     /// <summary>What a code stands for before the scale.</summary>
     internal float Unit(byte code, int group) => Levels is null ? code - Zeros[group] : Levels.Levels[code];

@@ -31,6 +31,7 @@ internal static class StepRegistry
         {
             Order = options.Choice("order", ColumnOrder.ActOrder, ("actOrder", ColumnOrder.ActOrder), ("natural", ColumnOrder.Natural), ("staticGroups", ColumnOrder.StaticGroups)),
             Dampening = options.Between("dampening", 0.01, 0, 1),
+            Sweeps = options.Int("sweeps", 1, 0, 100),
         }),
         ["hqq"] = options => new Hqq
         {

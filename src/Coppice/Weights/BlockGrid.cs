@@ -5,7 +5,7 @@ using Coppice.Tensors;
 namespace Coppice.Weights;
 
 /// <summary>A matrix in the parts of a block type, w = d s l[q] - dmin m (see <see cref="BlockShape"/>): what may still be changed before it is joined to blocks.</summary>
-sealed class BlockGrid
+sealed class BlockGrid : ICodes
 {
     readonly Half[] units;
     readonly sbyte[] scales, mins;

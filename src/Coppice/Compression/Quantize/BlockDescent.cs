@@ -15,12 +15,17 @@ static partial class BlockDescent
     // Rows of a part.
     const int Rows = 16;
 
-    /// <summary>So many sweeps, with a share of the mean square on H's diagonal.</summary>
-    public static void Run(LayerWork work, BlockGrid grid, InputStatistics inputs, double dampening, int sweeps)
+    /// <summary>So many sweeps over a block's codes and parts, with a share of the mean square on H's diagonal.</summary>
+    public static void Run(LayerWork work, BlockGrid grid, InputStatistics inputs, double dampening, int sweeps) => Run(work, grid, grid, inputs, dampening, sweeps);
+
+    /// <summary>One over the codes of a grid, whose scales stand.</summary>
+    public static void Run(LayerWork work, Grid grid, InputStatistics inputs, double dampening) => Run(work, grid, null, inputs, dampening, 1);
+
+    static void Run(LayerWork work, ICodes codes, BlockGrid? blocks, InputStatistics inputs, double dampening, int sweeps)
     {
         int rows = work.Rows, columns = work.Columns;
         float[] error = new float[rows * columns], residual = new float[rows * Math.Min(Span, columns)];
-        grid.Unpack(0, error);
+        codes.Unpack(0, error);
         TensorPrimitives.Subtract<float>(work.Original, error, error);
         for (int sweep = 0; sweep < sweeps; sweep++)
             for (int start = 0; start < columns; start += Span)
@@ -28,7 +33,7 @@ static partial class BlockDescent
                 work.Cancel.ThrowIfCancellationRequested();
                 int width = Math.Min(Span, columns - start);
                 Gemm.Multiply(work.Pool, Transpose.No, Transpose.No, rows, width, columns, error, columns, inputs.Gram[start..], columns, residual, width, Accumulate.Overwrite);
-                SpanJob job = new() { Work = work, Grid = grid, Gram = inputs.Gram, Error = error, Residual = residual, Start = start, Width = width, Ridge = (float)(dampening * inputs.MeanOfSquares) };
+                SpanJob job = new() { Work = work, Codes = codes, Blocks = blocks, Gram = inputs.Gram, Error = error, Residual = residual, Start = start, Width = width, Ridge = (float)(dampening * inputs.MeanOfSquares) };
                 work.Pool.Run((rows + Rows - 1) / Rows, ref job);
             }
     }
@@ -36,7 +41,8 @@ static partial class BlockDescent
     ref struct SpanJob : IJob
     {
         public LayerWork Work;
-        public BlockGrid Grid;
+        public ICodes Codes;
+        public BlockGrid? Blocks;
         public ReadOnlySpan<float> Gram;
         public float[] Error, Residual;
         public int Start, Width;
@@ -44,20 +50,19 @@ static partial class BlockDescent
 
         public void Execute(int part)
         {
-            int blockSize = Grid.Format.Size;
             for (int row = part * Rows; row < Math.Min(Work.Rows, (part + 1) * Rows); row++)
             {
                 RowSpan span = new() { Job = this, Row = row, Residual = Residual.AsSpan(row * Width, Width), Error = Error.AsSpan(row * Work.Columns + Start, Width) };
-                if (Grid.Format.Shape.Codebook is null)
+                if (Blocks?.Format.Shape.Codebook is null)
                     span.SettleCodes();
                 else
                     span.SettleRuns();
-                for (int block = 0; block < Width; block += blockSize)
+                for (int block = 0; Blocks is { } grid && block < Width; block += grid.Format.Size)
                 {
-                    for (int group = block; Grid.HasGroupScales && group < block + blockSize; group += Grid.GroupSize)
+                    for (int group = block; grid.HasGroupScales && group < block + grid.Format.Size; group += grid.GroupSize)
                     {
                         span.SettleGroup(group);
-                        if (Grid.Format.Shape.Codebook is not null)
+                        if (grid.Format.Shape.Codebook is not null)
                             span.SettleGroupOfRuns(group);
                     }
                     span.SettleUnits(block);
@@ -87,7 +92,7 @@ static partial class BlockDescent
                 int place = First + c;
                 float was = Job.Work.Original[place] - Error[c];
                 bool isKept = Job.Work.Mask is null || Job.Work.Mask[place];
-                Move(c, Job.Grid.Settle(place, isKept ? was + (Residual[c] + Job.Ridge * Error[c]) / diagonal : 0) - was);
+                Move(c, Job.Codes.Settle(place, isKept ? was + (Residual[c] + Job.Ridge * Error[c]) / diagonal : 0) - was);
             }
         }
 
@@ -95,7 +100,7 @@ static partial class BlockDescent
         [SkipLocalsInit]
         public readonly void SettleGroup(int start)
         {
-            BlockGrid grid = Job.Grid;
+            BlockGrid grid = Job.Blocks!;
             int group = (First + start) / grid.GroupSize;
             Span<float> levels = stackalloc float[grid.GroupSize], ones = stackalloc float[grid.GroupSize];
             (float unit, float minUnit) = grid.UnitsOf(group);
@@ -126,7 +131,7 @@ static partial class BlockDescent
         [SkipLocalsInit]
         public readonly void SettleUnits(int start)
         {
-            BlockGrid grid = Job.Grid;
+            BlockGrid grid = Job.Blocks!;
             int size = grid.Format.Size, block = (First + start) / size, groupSize = grid.GroupSize;
             Span<float> levels = stackalloc float[size], mins = stackalloc float[size];
             BlockParts parts = grid.Parts(block);
@@ -169,7 +174,7 @@ static partial class BlockDescent
         readonly void Moved(int start, int count)
         {
             Span<float> now = stackalloc float[count];
-            Job.Grid.Unpack(First + start, count, now);
+            Job.Blocks!.Unpack(First + start, count, now);
             for (int i = 0; i < count; i++)
                 Move(start + i, now[i] - (Job.Work.Original[First + start + i] - Error[start + i]));
         }

@@ -36,16 +36,16 @@ static partial class BlockDescent
                 wanted[i] = numbers[i] + pull[i] / metric[i * Run + i];
             for (int i = 0; i < Run; i++)
                 pull[i] += TensorPrimitives.Dot<float>(metric.Slice(i * Run, Run), numbers);
-            Job.Grid.SettleRun(place, metric, pull, wanted);
+            Job.Blocks!.SettleRun(place, metric, pull, wanted);
             for (int i = 0; i < Run; i++)
-                Move(c + i, Job.Grid.ValueAt(place + i) - numbers[i], from, residual, error);
+                Move(c + i, Job.Blocks!.ValueAt(place + i) - numbers[i], from, residual, error);
         }
 
         // s of a group to the next on either side, its runs following.
         [SkipLocalsInit]
         public readonly void SettleGroupOfRuns(int start)
         {
-            BlockGrid grid = Job.Grid;
+            BlockGrid grid = Job.Blocks!;
             int size = grid.GroupSize, group = (First + start) / size;
             Span<byte> codes = grid.Codes.AsSpan(First + start, size), standing = stackalloc byte[size], best = stackalloc byte[size];
             Span<float> error = stackalloc float[size], residual = stackalloc float[size];

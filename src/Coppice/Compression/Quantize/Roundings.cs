@@ -15,10 +15,8 @@ internal readonly struct ToGrid(Grid grid, bool[]? mask) : IRounding
 {
     public float Round(int row, int column, ReadOnlySpan<float> current, int stride)
     {
-        int place = row * grid.Columns + column, group = row * grid.Groups + column / grid.GroupSize;
-        byte code = mask is null || mask[place] ? grid.Nearest(current[0], group) : grid.ZeroOf(group);
-        grid.Codes[place] = code;
-        return (float)grid.Scales[group] * grid.Unit(code, group);
+        int place = row * grid.Columns + column;
+        return grid.Settle(place, mask is null || mask[place] ? current[0] : 0);
     }
 }
 

@@ -87,7 +87,7 @@ public class GptqTests
 
         LayerWork work = Samples.Work(weights, columns, inputs);
         work.Mask = mask;
-        Gptq step = new() { Bits = bits, GroupSize = groupSize, Symmetric = symmetric, Order = order, Range = RangeFit.AbsMax };
+        Gptq step = new() { Bits = bits, GroupSize = groupSize, Symmetric = symmetric, Order = order, Range = RangeFit.AbsMax, Sweeps = 0 };
         step.Apply(work);
         Grid plain = new(rows, columns, bits, groupSize, symmetric);
         RoundToNearest.Round(Samples.Pool, work.Masked(), GridRange.AbsMax, plain);
@@ -237,5 +237,27 @@ public class GptqTests
         })];
         Assert.Equal(codes[0], codes[1]);
         Assert.Equal(codes[0], codes[2]);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Sweeps_over_the_codes_serve_the_objective_and_leave_what_is_pruned(bool isPruned)
+    {
+        const int Rows = 24, Columns = 96;
+        float[] weights = Samples.Gaussian(Rows * Columns, 31), inputs = Samples.Inputs(300, Columns, 32);
+        double none = Objective(0), one = Objective(1), four = Objective(4);
+        Assert.True(one < none, $"{one} of {none}");
+        Assert.True(four < one, $"{four} of {one}");
+
+        double Objective(int sweeps)
+        {
+            LayerWork work = Samples.Work(weights, Columns, Samples.Statistics(inputs, Columns));
+            work.Mask = isPruned ? [.. Enumerable.Range(0, weights.Length).Select(i => i % 3 != 0)] : null;
+            new Gptq { Bits = 3, GroupSize = 32, Sweeps = sweeps }.Apply(work);
+            float[] stored = work.Grid!.ToDense();
+            Assert.True(work.Mask is null || stored.Where((_, i) => !work.Mask[i]).All(value => value == 0));
+            return LayerObjective.Errors(work, work.Inputs!.Gram, work.Grid.Unpack).Sum();
+        }
     }
 }
