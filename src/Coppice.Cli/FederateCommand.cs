@@ -1,6 +1,11 @@
 using System.CommandLine;
 using System.Globalization;
 using Coppice.Federation;
+using Coppice.Federation.Attacks;
+using Coppice.Federation.Codecs;
+using Coppice.Federation.Privacy;
+using Coppice.Federation.Robust;
+using Coppice.Federation.Strategies;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Text;
@@ -22,14 +27,22 @@ static class FederateCommand
     static readonly Option<int> Context = Options.Integer("--context", "Tokens in a sequence", Defaults.Training.ContextLength, least: 1);
     static readonly Option<double> Rate = Options.Number("--rate", "Local learning rate", Defaults.Training.LearningRate);
     static readonly Option<double> Dropout = Options.Number("--dropout", "The probability that a client drawn never answers", Defaults.Dropout);
-    static readonly Option<string?> Codec = Options.Choice("--codec", $"How updates are encoded; {Defaults.Codec.Name} by default", [.. Codecs.All.Select(codec => codec.Name)]);
+    static readonly Option<OptimizerKind?> Optimizer = new("--optimizer") { Description = "Local optimizer: AdamW (the default) or Sgd", HelpName = "NAME" };
+    static readonly Option<string?> Personal = Options.Text("--personal", "NAMES", "Tensors that stay with each client: names, or beginnings with a * behind, commas between");
+    static readonly Option<double?> Participation = Options.OptionalNumber("--participation", "Instead of a fixed number, each client takes part in a round with this probability");
+    static readonly Option<ICodec?> Codec = Options.Named("--codec", "NAME", $"How updates are encoded: {string.Join(", ", CodecRegistry.Forms)}; {Defaults.Codec.Name} by default", CodecRegistry.Find);
+    static readonly Option<IStrategy?> Strategy = Options.Named("--strategy", "NAME", $"What becomes of updates: {string.Join(", ", StrategyRegistry.Forms)}; {Defaults.Strategy.Name} by default", StrategyRegistry.Find);
+    static readonly Option<IRobustRule?> Robust = Options.Named("--robust", "NAME", $"Makes one of the updates, some of which may be anything: {string.Join(", ", RobustRegistry.Forms)}", RobustRegistry.Find);
+    static readonly Option<PrivacyOptions?> Privacy = Options.Named("--dp", "NAME", $"Differential privacy of clients: {string.Join(", ", PrivacyOptions.Forms)}", PrivacyOptions.Find);
+    static readonly Option<Attack?> Attacks = Options.Named("--attack", "NAME", $"Some clients attack the run: {string.Join(", ", Attack.Forms)}", Attack.Find);
     static readonly Option<string?> Download = Options.Choice("--download", "How the model is sent to clients; float32 by default", "float32", "float16");
 
     public static Command Create()
     {
         Command simulate = new("simulate", "Trains a model with clients that share no text, in this process; interrupted, the same command goes on where it stopped")
         {
-            ModelArgument.Model, Clients, TextArgument.Sdk, Output, Rounds, PerRound, LocalSteps, BatchSize, Context, Rate, Dropout, Codec, Download,
+            ModelArgument.Model, Clients, TextArgument.Sdk, Output, Rounds, PerRound, LocalSteps, BatchSize, Context, Rate, Dropout, Optimizer, Codec, Download,
+            Strategy, Participation, Personal, Robust, Privacy, Attacks,
         };
         simulate.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return new Command("federate", "Trains with many clients that share no text") { simulate };
@@ -44,11 +57,16 @@ static class FederateCommand
             Rounds = parsed.GetValue(Rounds),
             ClientsPerRound = parsed.GetValue(PerRound),
             LocalSteps = parsed.GetValue(LocalSteps),
-            Codec = Codecs.Find(parsed.GetValue(Codec) ?? Defaults.Codec.Name),
+            Participation = parsed.GetValue(Participation) ?? 0,
+            Strategy = parsed.GetValue(Strategy) ?? Defaults.Strategy,
+            Codec = parsed.GetValue(Codec) ?? Defaults.Codec,
+            Robust = parsed.GetValue(Robust),
+            Privacy = parsed.GetValue(Privacy),
+            Personal = [.. (parsed.GetValue(Personal) ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)],
             Download = parsed.GetValue(Download) == "float16" ? DownloadFormat.Float16 : DownloadFormat.Float32,
             Dropout = parsed.GetValue(Dropout),
             Seed = session.Seed,
-            Training = Defaults.Training with { BatchSize = parsed.GetValue(BatchSize), ContextLength = parsed.GetValue(Context), LearningRate = parsed.GetValue(Rate) },
+            Training = Defaults.Training with { BatchSize = parsed.GetValue(BatchSize), ContextLength = parsed.GetValue(Context), LearningRate = parsed.GetValue(Rate), Optimizer = parsed.GetValue(Optimizer) ?? Defaults.Training.Optimizer },
         };
         options.Validate();
         ModelArgument.CheckTarget(parsed.GetRequiredValue(ModelArgument.Model), output);
@@ -57,19 +75,28 @@ static class FederateCommand
         IReadOnlyList<ClientCorpus> corpora = ClientCorpus.Open(parsed.GetValue(Clients) ?? "sdk", new CorpusOptions { SdkRoot = parsed.GetValue(TextArgument.Sdk) }, cancel);
 
         string folder = output + ".federation";
-        RunJournal journal = new(folder);
+        // What is under way in a run without rounds is not kept.
+        RunJournal? journal = options.Strategy is FedBuff ? null : new RunJournal(folder);
         List<(string Name, int Documents, int[] Tokens)> texts = [.. corpora.Select(corpus => (corpus.Client, corpus.Train.Documents.Count, TokenWindows.Tokenize(language.Tokenizer, corpus.Train.Documents)))];
         NonIidReport difference = NonIidReport.Measure(texts, model.VocabularySize);
         foreach (ClientTextSummary client in difference.Clients)
             session.Say(string.Create(CultureInfo.InvariantCulture, $"client {client.Client}: {client.Documents:N0} documents, {client.Tokens:N0} tokens, {client.FromPooled:F3} bits from all clients' text together"));
         session.Say(string.Create(CultureInfo.InvariantCulture, $"clients differ by {difference.MeanDivergence:F3} bits (mean Jensen-Shannon divergence of two; 0 alike, 1 nothing shared)"));
 
+        Attack? attack = parsed.GetValue(Attacks);
+        IReadOnlySet<string> attackers = attack?.Attackers(texts.Select(text => text.Name), session.Seed) ?? new HashSet<string>();
+        if (attackers.Count > 0)
+            session.Say($"attacking ({attack!.Name}): {string.Join(", ", attackers.Order(StringComparer.Ordinal))}");
         List<IClientChannel> channels = [];
         foreach (((string name, _, int[] tokens), ClientCorpus corpus) in texts.Zip(corpora))
-            channels.Add(new LocalChannel(new Client(name, tokens, session.Pool, HeldOut(session, language, corpus, options.Training.ContextLength), journal.ClientFile(name))));
+        {
+            Attack? own = attackers.Contains(name) ? attack : null;
+            channels.Add(new LocalChannel(new Client(name, own?.Text(tokens, session.Seed) ?? tokens, session.Pool, HeldOut(session, language, corpus, options.Training.ContextLength), journal?.ClientFile(name)) { Attack = own }));
+        }
         IReadOnlyList<RoundRecord> rounds = Simulate(session, model, channels, options, journal, folder, cancel);
         language.Save(output);
-        Directory.Delete(folder, recursive: true);
+        if (journal is not null)
+            Directory.Delete(folder, recursive: true);
 
         session.Say(string.Create(CultureInfo.InvariantCulture, $"{rounds.Sum(round => round.BytesUp):N0} bytes up, {rounds.Sum(round => round.BytesDown):N0} bytes down in {rounds.Count} rounds; wrote {output}"));
         session.Document(json =>
@@ -82,7 +109,7 @@ static class FederateCommand
                 json.WriteNumber("bytesUp", round.BytesUp);
                 json.WriteNumber("bytesDown", round.BytesDown);
                 json.Number("loss", round.LossBefore);
-                json.WriteNull("epsilon");
+                json.Number("epsilon", round.Epsilon);
             });
             json.WriteNumber("divergence", difference.MeanDivergence);
             json.WriteString("artifact", output);
@@ -90,7 +117,7 @@ static class FederateCommand
         return ExitCode.Done;
     }
 
-    static IReadOnlyList<RoundRecord> Simulate(Session session, DecoderModel model, IReadOnlyList<IClientChannel> channels, FederatedOptions options, RunJournal journal, string folder, CancellationToken cancel)
+    static IReadOnlyList<RoundRecord> Simulate(Session session, DecoderModel model, IReadOnlyList<IClientChannel> channels, FederatedOptions options, RunJournal? journal, string folder, CancellationToken cancel)
     {
         try
         {
@@ -98,7 +125,7 @@ static class FederateCommand
         }
         catch (OperationCanceledException error)
         {
-            throw new InterruptedException($"interrupted; the same command goes on from {folder}", error);
+            throw new InterruptedException(journal is null ? "interrupted; nothing was kept" : $"interrupted; the same command goes on from {folder}", error);
         }
     }
 

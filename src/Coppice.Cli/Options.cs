@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using Coppice.Tensors;
 
 namespace Coppice.Cli;
 
@@ -50,6 +51,24 @@ static class Options
     /// <summary>A text of any kind, called <paramref name="help"/> in the help.</summary>
     public static Option<string?> Text(string name, string help, string description, params string[] aliases) =>
         new(name, aliases) { Description = description, HelpName = help };
+
+    /// <summary>A part by its name and parameters; what <paramref name="find"/> refuses is misuse.</summary>
+    public static Option<T?> Named<T>(string name, string help, string description, Func<string, T> find) where T : class => new(name)
+    {
+        Description = description,
+        HelpName = help,
+        CustomParser = result =>
+        {
+            try
+            {
+                return find(Word(result));
+            }
+            catch (CoppiceException error)
+            {
+                return Refuse<T>(result, error.Message);
+            }
+        },
+    };
 
     static int? ParseInteger(string name, int least, int most, ArgumentResult result) =>
         int.TryParse(Word(result), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int number) && number >= least && number <= most

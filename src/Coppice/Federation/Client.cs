@@ -1,4 +1,8 @@
 using System.Security.Cryptography;
+using Coppice.Federation.Attacks;
+using Coppice.Federation.Codecs;
+using Coppice.Federation.Privacy;
+using Coppice.Federation.Strategies;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -27,6 +31,12 @@ public sealed class Client
     /// <summary>Its name in the run.</summary>
     public string Id { get; }
 
+    /// <summary>What it does to the run it is in, in a simulation; null for an honest client.</summary>
+    public Attack? Attack { get; init; }
+
+    /// <summary>Makes the 32 secret bytes that its own noise comes from, where a task asks for some.</summary>
+    public Func<byte[]> NewKey { get; init; } = () => RandomNumberGenerator.GetBytes(32);
+
     /// <summary>Does what the task says and returns the update. The same task a second time gets the same bytes, without training.</summary>
     /// <exception cref="CoppiceException">The task is damaged, is another client's, comes out of turn, does not fit the text, or the loss is not finite. The client's state is as before.</exception>
     public ReadOnlyMemory<byte> Answer(ReadOnlyMemory<byte> message, CancellationToken cancel = default)
@@ -54,21 +64,33 @@ public sealed class Client
 
     ClientState Train(string name, RoundTask task, string hash, ReadOnlyMemory<byte> tensors, ClientState? state, CancellationToken cancel)
     {
-        ICodec codec = Codecs.Find(task.Codec);
+        ICodec codec = CodecRegistry.Find(task.Codec);
         TrainingOptions options = task.Training.ToOptions();
         DecoderConfig config = task.ReadConfig(name);
+        LocalRules rules = task.Rules;
         DecoderModel model;
+        ParameterSet? serverControl;
         using (SafeTensors received = SafeTensors.Read(name, tensors))
-            model = DecoderCheckpoint.Build(config, received, name => new Models.Families.TensorPlace(name), _ => false);
-        ParameterSet before = ParameterSet.Copy(model);
+        {
+            model = DecoderCheckpoint.Build(config, received, name => new Models.Families.TensorPlace(name), rules.Control ? IsControl : _ => false);
+            serverControl = rules.Control ? ReadControl(received, Shared(ParameterSet.Copy(model), rules)) : null;
+        }
+        ParameterSet whole = ParameterSet.Copy(model), before = Shared(whole, rules);
+        PersonalTensors.Check(rules.Personal, whole);
         options.Validate();
         if (options.ContextLength > config.ContextLength)
             throw FormatError.At(name, $"contextLength is {options.ContextLength}, the model's context holds {config.ContextLength}");
         TokenWindows windows = new(tokens, options.ContextLength, options.Seed), held = new(measured, options.ContextLength, options.Seed);
         CheckVocabulary(name, config.VocabularySize);
-        Trainer trainer = new(model, windows, options, pool);
         if (state is not null && state.TextHash != windows.Hash())
             throw FormatError.At(name, "the text is not that of the run's earlier rounds");
+        if (rules.Personal.Length > 0)
+            new ParameterSet([.. Pairs(before), .. Pairs(ClientState.CopyKept(state?.Personal, Own(whole, rules)))]).CopyTo(model);
+        ParameterSet? control = serverControl is null ? null : ClientState.CopyKept(state?.Control, before.Zeros());
+        Trainer trainer = new(model, windows, options, pool)
+        {
+            Correction = rules.Proximal > 0 || control is not null ? new GradientCorrection(before, rules.Proximal, serverControl, control).Apply : null,
+        };
         state?.Restore(trainer.Optimizer);
 
         double lossBefore = trainer.Measure(held, task.EvaluationWindows);
@@ -81,14 +103,56 @@ public sealed class Client
         if (!double.IsFinite(lossAfter))
             throw FormatError.At(name, $"after {task.LocalSteps} local steps the loss is {lossAfter}; lower the learning rate {options.LearningRate}");
 
-        ParameterSet after = new(trainer.Optimizer.Parameters.Select(parameter => (parameter.Name, parameter.Tensor)));
-        ParameterSet? memory = codec.Traits.HasFlag(CodecTraits.Stateful) ? ClientState.CopyMemory(state, before) : null;
+        ParameterSet trained = new(trainer.Optimizer.Parameters.Select(parameter => (parameter.Name, parameter.Tensor))), after = Leaving(before, Shared(trained, rules), rules);
+        ParameterSet? memory = codec.NewMemory(before) is { } fresh ? ClientState.CopyKept(state?.Memory, fresh) : null;
         byte[] encoded = SafeTensorsWriter.ToBytes(codec.Encode(before, after, memory, Seeds.Generator(task.Seed, "codec", task.Round, Id)));
         byte[] update = Message.Write(
             new ClientUpdate(ClientUpdate.CurrentFormat, task.Run, task.Round, Id, codec.Name, windows.Count, lossBefore, lossAfter), FederationJson.Default.ClientUpdate, encoded);
+        if (control is not null)
+            Follow(control, serverControl!, codec, encoded, before, Enumerable.Range(task.FirstStep, task.LocalSteps).Sum(options.RateAt));
         return new ClientState(task.Run, task.Round, hash, windows.Hash(), trainer.Optimizer.StepsTaken, update,
-            trainer.Optimizer.State.ToDictionary(part => part.Name, part => part.Tensor, StringComparer.Ordinal), memory);
+            trainer.Optimizer.State.ToDictionary(part => part.Name, part => part.Tensor, StringComparer.Ordinal), memory, control, rules.Personal.Length > 0 ? Own(trained, rules) : null);
     }
+
+    // What leaves the client: an attacker's weights are forged, and with local privacy the delta is clipped and has noise.
+    ParameterSet Leaving(ParameterSet before, ParameterSet after, LocalRules rules)
+    {
+        ParameterSet leaving = Attack?.Forge(before, after) ?? after;
+        if (rules.Clip == 0)
+            return leaving;
+        using KeyedRandom random = new(NewKey(), "local");
+        return GaussianMechanism.Perturb(before, leaving, rules.Clip, rules.Noise, random);
+    }
+
+    // c_i+ = c_i - c - (y - x) / sum of rates, with the y - x that the server decodes, so that its c stays the mean of all c_i.
+    static void Follow(ParameterSet control, ParameterSet serverControl, ICodec codec, byte[] encoded, ParameterSet before, double rateSum)
+    {
+        using SafeTensors own = SafeTensors.Read("own update", encoded);
+        ParameterSet decoded = codec.Decode(own, before), delta = codec.Kind == UpdateKind.Weights ? decoded.Minus(before) : decoded;
+        foreach ((string name, Tensor tensor) in control.Tensors)
+        {
+            ReadOnlySpan<float> server = serverControl.Tensors[name].Data, change = delta.Tensors[name].Data;
+            for (int i = 0; i < server.Length; i++)
+                tensor.Data[i] = (float)(tensor.Data[i] - server[i] - change[i] / rateSum);
+        }
+    }
+
+    static bool IsControl(string name) => name.StartsWith(Scaffold.Prefix, StringComparison.Ordinal);
+
+    static ParameterSet ReadControl(SafeTensors received, ParameterSet shared)
+    {
+        return shared.Map((name, like) =>
+        {
+            Tensor control = received.ReadTensor(Scaffold.Prefix + name);
+            return control.Shape == like.Shape ? control : throw FormatError.At(received.Path, $"tensor '{Scaffold.Prefix + name}' is {control.Shape}, wanted {like.Shape}");
+        });
+    }
+
+    static ParameterSet Shared(ParameterSet all, LocalRules rules) => PersonalTensors.Shared(rules.Personal, all);
+
+    static ParameterSet Own(ParameterSet all, LocalRules rules) => all.Where(name => PersonalTensors.Contains(rules.Personal, name));
+
+    static IEnumerable<(string, Tensor)> Pairs(ParameterSet set) => set.Tensors.Select(part => (part.Key, part.Value));
 
     ClientState? Load() => journal is null ? inMemory : File.Exists(journal) ? ClientState.Load(journal) : null;
 

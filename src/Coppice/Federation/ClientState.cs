@@ -6,12 +6,13 @@ using Coppice.Training;
 namespace Coppice.Federation;
 
 /// <summary>
-/// What a client keeps between rounds: its optimizer's state, what its codec lost, and the last update with the task that it answers.
+/// What a client keeps between rounds: its optimizer's state, what its codec lost, its control variates, its own tensors, and the last update with the task that it answers.
 /// All of it is committed at once, so that a task that comes a second time gets the same bytes and nothing is trained twice.
 /// </summary>
-sealed record ClientState(string Run, int Round, string TaskHash, string TextHash, int StepsTaken, byte[] Update, IReadOnlyDictionary<string, Tensor> Optimizer, ParameterSet? Memory)
+sealed record ClientState(string Run, int Round, string TaskHash, string TextHash, int StepsTaken, byte[] Update, IReadOnlyDictionary<string, Tensor> Optimizer,
+    ParameterSet? Memory, ParameterSet? Control, ParameterSet? Personal)
 {
-    const string UpdateName = "update", MemoryPrefix = "memory.";
+    const string UpdateName = "update", MemoryPrefix = "memory.", ControlPrefix = "control.", PersonalPrefix = "personal.";
 
     /// <summary>Takes the optimizer's place, as it was when the state was made.</summary>
     public void Restore(Optimizer optimizer)
@@ -21,10 +22,10 @@ sealed record ClientState(string Run, int Round, string TaskHash, string TextHas
         optimizer.StepsTaken = StepsTaken;
     }
 
-    /// <summary>A copy of what the codec lost so far, zeros if nothing was kept.</summary>
-    public static ParameterSet CopyMemory(ClientState? state, ParameterSet like) => state?.Memory is { } memory
-        ? like.Map((name, tensor) => Tensor.From(tensor.Shape, Kept(memory.Tensors, name, tensor).Data))
-        : like.Zeros();
+    /// <summary>A copy of what was kept, or what a client begins with.</summary>
+    public static ParameterSet CopyKept(ParameterSet? kept, ParameterSet fresh) => kept is null
+        ? fresh
+        : fresh.Map((name, tensor) => Tensor.From(tensor.Shape, Kept(kept.Tensors, name, tensor).Data));
 
     // The server says which model and optimizer a round has; within a run they may not change.
     static Tensor Kept(IReadOnlyDictionary<string, Tensor> kept, string name, Tensor like) => kept.TryGetValue(name, out Tensor? tensor) && tensor.Shape == like.Shape
@@ -36,7 +37,7 @@ sealed record ClientState(string Run, int Round, string TaskHash, string TextHas
         [
             TensorSource.Raw(UpdateName, DType.U8, [Update.Length], Update),
             .. Optimizer.Select(part => TensorSource.Floats(part.Key, DType.F32, part.Value)),
-            .. (Memory?.Tensors ?? new Dictionary<string, Tensor>()).Select(part => TensorSource.Floats(MemoryPrefix + part.Key, DType.F32, part.Value)),
+            .. Sources(MemoryPrefix, Memory), .. Sources(ControlPrefix, Control), .. Sources(PersonalPrefix, Personal),
         ],
         new Dictionary<string, string>
         {
@@ -52,18 +53,22 @@ sealed record ClientState(string Run, int Round, string TaskHash, string TextHas
     public static ClientState Load(string path)
     {
         using SafeTensors file = SafeTensors.Open(path);
-        List<(string Name, Tensor Tensor)> memory = [];
-        Dictionary<string, Tensor> optimizer = new(StringComparer.Ordinal);
-        foreach (string name in file.Names.Where(name => name != UpdateName))
-            if (name.StartsWith(MemoryPrefix, StringComparison.Ordinal))
-                memory.Add((name[MemoryPrefix.Length..], file.ReadTensor(name)));
-            else
-                optimizer.Add(name, file.ReadTensor(name));
-        return new ClientState(Text("run"), Number("round"), Text("task"), Text("text"), Number("step"), file.Find(UpdateName).ToBytes(), optimizer, memory.Count > 0 ? new ParameterSet(memory) : null);
+        string[] prefixes = [MemoryPrefix, ControlPrefix, PersonalPrefix];
+        return new ClientState(Text("run"), Number("round"), Text("task"), Text("text"), Number("step"), file.Find(UpdateName).ToBytes(),
+            file.Names.Where(name => name != UpdateName && !prefixes.Any(prefix => name.StartsWith(prefix, StringComparison.Ordinal))).ToDictionary(name => name, file.ReadTensor, StringComparer.Ordinal),
+            Set(MemoryPrefix), Set(ControlPrefix), Set(PersonalPrefix));
+
+        ParameterSet? Set(string prefix)
+        {
+            string[] names = [.. file.Names.Where(name => name.StartsWith(prefix, StringComparison.Ordinal))];
+            return names.Length == 0 ? null : new ParameterSet(names.Select(name => (name[prefix.Length..], file.ReadTensor(name))));
+        }
 
         string Text(string key) => file.Metadata.GetValueOrDefault(key) ?? throw new CoppiceException($"{path}: has no '{key}'; delete it to start this client anew");
         int Number(string key) => int.TryParse(Text(key), NumberStyles.None, CultureInfo.InvariantCulture, out int number)
             ? number
             : throw new CoppiceException($"{path}: '{key}' is '{Text(key)}', wanted a whole number");
     }
+
+    static IEnumerable<TensorSource> Sources(string prefix, ParameterSet? set) => set is null ? [] : set.Tensors.Select(part => TensorSource.Floats(prefix + part.Key, DType.F32, part.Value));
 }

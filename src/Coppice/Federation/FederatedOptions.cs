@@ -1,3 +1,8 @@
+using System.Collections.Immutable;
+using Coppice.Federation.Codecs;
+using Coppice.Federation.Privacy;
+using Coppice.Federation.Robust;
+using Coppice.Federation.Strategies;
 using Coppice.Formats;
 using Coppice.Tensors;
 using Coppice.Training;
@@ -23,6 +28,9 @@ public sealed record FederatedOptions
     /// <summary>Clients drawn a round; 0 takes all.</summary>
     public int ClientsPerRound { get; init; }
 
+    /// <summary>Above 0, each client takes part in a round with this probability, independently of the others, instead of a fixed number: what privacy amplification assumes.</summary>
+    public double Participation { get; init; }
+
     /// <summary>Optimizer steps of a client in a round.</summary>
     public int LocalSteps { get; init; } = 10;
 
@@ -31,6 +39,15 @@ public sealed record FederatedOptions
 
     /// <summary>How updates are encoded.</summary>
     public ICodec Codec { get; init; } = new Int8Codec();
+
+    /// <summary>Makes one of the round's updates, some of which may be anything; null averages.</summary>
+    public IRobustRule? Robust { get; init; }
+
+    /// <summary>Differential privacy of clients; null for none.</summary>
+    public PrivacyOptions? Privacy { get; init; }
+
+    /// <summary>Tensors that each client keeps to itself: names, or beginnings of names with a * behind. Averaged are the others.</summary>
+    public ImmutableArray<string> Personal { get; init; } = [];
 
     /// <summary>How the model is sent to clients.</summary>
     public DownloadFormat Download { get; init; } = DownloadFormat.Float32;
@@ -56,9 +73,14 @@ public sealed record FederatedOptions
         Check((long)Rounds * LocalSteps <= int.MaxValue, "rounds times local steps", (double)Rounds * LocalSteps, $"at most {int.MaxValue:N0}");
         Check(Dropout is >= 0 and < 1, "dropout", Dropout, "0 to 1, exclusive");
         Check(EvaluationWindows >= 1, "evaluation windows", EvaluationWindows, "1 or more");
-        if (Codec.Kind == UpdateKind.Weights && Download != DownloadFormat.Float32)
-            throw new CoppiceException($"Federation: codec '{Codec.Name}' sends weights, which would carry the rounding of a {Download} download into the model; wanted a codec of deltas or download Float32");
+        if (Download != DownloadFormat.Float32)
+            CodecRules.Check(Codec, CodecUse.RoundedDownload);
+        Check(Participation is >= 0 and <= 1, "participation", Participation, "0 (a fixed number) to 1");
         Training.Validate();
+        Privacy?.Validate();
+        if (Participation > 0 && ClientsPerRound > 0)
+            throw new CoppiceException($"Federation: {ClientsPerRound} clients a round and each with probability {Participation}; wanted one of the two");
+        ValidateMix();
 
         static void Check(bool right, string name, double value, string wanted)
         {
@@ -66,6 +88,39 @@ public sealed record FederatedOptions
                 throw new CoppiceException($"Federation: {name} is {value}, wanted {wanted}");
         }
     }
+
+    // Parts that are sound alone and not together.
+    void ValidateMix()
+    {
+        CodecRules.Check(Codec, Strategy is MaskVote ? CodecUse.Voting : CodecUse.Averaging);
+        if (Privacy is not null)
+            CodecRules.Check(Codec, CodecUse.Clipping);
+        if (Privacy is { Place: PrivacyPlace.Central } && Robust is not null)
+            throw new CoppiceException($"Federation: robust rule '{Robust.Name}' and central noise, which is measured for a sum; wanted one of the two, or local noise");
+        if (Robust is not null && Codec.Kind == UpdateKind.Mask)
+            throw new CoppiceException($"Federation: robust rule '{Robust.Name}' is for deltas, and codec '{Codec.Name}' sends votes");
+        if (Strategy.UsesControl && Training.Optimizer != OptimizerKind.Sgd)
+            throw new CoppiceException($"Federation: strategy '{Strategy.Name}' takes a client's mean gradient from its plain gradient steps, and local training is {Training.Optimizer}; wanted Sgd");
+        if (Strategy.UsesControl && Privacy is { Place: PrivacyPlace.Local })
+            throw new CoppiceException($"Federation: strategy '{Strategy.Name}' would have clients correct their gradients by their own noise; wanted central noise");
+        if (Strategy is FedBuff && (Privacy is not null || Robust is not null || Participation > 0))
+            throw new CoppiceException($"Federation: strategy '{Strategy.Name}' takes what comes first, so that no round has a draw or a number of clients; wanted neither privacy nor a robust rule nor participation with it");
+    }
+
+    /// <summary>What a task asks of a client besides training.</summary>
+    internal LocalRules Rules => new(Strategy.Proximal, Strategy.UsesControl, LocalNoise?.Clip ?? 0, LocalNoise?.Noise ?? 0, [.. Personal]);
+
+    /// <summary>Local learning rates of a round's steps, added up.</summary>
+    internal double RateSum(int round)
+    {
+        TrainingOptions whole = WholeTraining;
+        return Enumerable.Range((round - 1) * LocalSteps, LocalSteps).Sum(whole.RateAt);
+    }
+
+    /// <summary>Local training with the whole run's steps.</summary>
+    internal TrainingOptions WholeTraining => Training with { Steps = Rounds * LocalSteps };
+
+    PrivacyOptions? LocalNoise => Privacy is { Place: PrivacyPlace.Local } ? Privacy : null;
 
     internal DType DownloadType => Download == DownloadFormat.Float16 ? DType.F16 : DType.F32;
 }

@@ -28,12 +28,15 @@ public enum UpdateKind
 
     /// <summary>The client's weights less those that it received.</summary>
     Delta,
+
+    /// <summary>One where the client would keep a weight, zero where it would not: votes, not an update.</summary>
+    Mask,
 }
 
 /// <summary>An update to the tensors of a message and back.</summary>
 public interface ICodec
 {
-    /// <summary>The name in messages and on the command line.</summary>
+    /// <summary>The name in messages and on the command line, its parameters included.</summary>
     string Name { get; }
 
     /// <summary>What it guarantees.</summary>
@@ -49,38 +52,10 @@ public interface ICodec
     /// <param name="random">Source of stochastic rounding.</param>
     IReadOnlyList<TensorSource> Encode(ParameterSet received, ParameterSet trained, ParameterSet? memory, Random random);
 
+    /// <summary>What a client that takes part for the first time remembers; null unless <see cref="CodecTraits.Stateful"/>.</summary>
+    ParameterSet? NewMemory(ParameterSet received) => Traits.HasFlag(CodecTraits.Stateful) ? received.Zeros() : null;
+
     /// <summary>Decodes a message that is not trusted: exactly the tensors that a model like <paramref name="model"/> calls for, all finite.</summary>
     /// <exception cref="CoppiceException">It is anything else; the message names the tensor.</exception>
     ParameterSet Decode(SafeTensors message, ParameterSet model);
-}
-
-/// <summary>The codecs there are, by name.</summary>
-public static class Codecs
-{
-    /// <summary>All of them.</summary>
-    public static IReadOnlyList<ICodec> All { get; } = [new IdentityCodec(), new Float16Codec(), new Int8Codec(Int8Rounding.Stochastic), new Int8Codec(Int8Rounding.ErrorFeedback)];
-
-    /// <summary>A codec by its name.</summary>
-    /// <exception cref="CoppiceException">There is none of that name.</exception>
-    public static ICodec Find(string name) => All.FirstOrDefault(codec => codec.Name == name)
-        ?? throw FormatError.At("codec", $"'{name}' is none of {string.Join(", ", All.Select(codec => codec.Name))}");
-}
-
-/// <summary>Checks that every decoder makes.</summary>
-static class CodecChecks
-{
-    /// <summary>Throws unless the message has a tensor of every wanted name, type and shape, and no other.</summary>
-    public static void Check(SafeTensors message, IEnumerable<(string Name, DType Type, Shape Shape)> wanted)
-    {
-        int count = 0;
-        foreach ((string name, DType type, Shape shape) in wanted)
-        {
-            TensorEntry entry = message.Find(name);
-            if (entry.DType != type || !entry.Shape.SequenceEqual(shape.Select(size => (long)size)))
-                throw FormatError.At(message.Path, $"tensor '{name}' is {entry.DType} [{string.Join(", ", entry.Shape)}], wanted {type} {shape}");
-            count++;
-        }
-        if (message.Entries.Count != count)
-            throw FormatError.At(message.Path, $"has {message.Entries.Count:N0} tensors, wanted {count:N0}");
-    }
 }

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
+using Coppice.Federation.Privacy;
 using Coppice.Formats;
 using Coppice.Tensors;
 
@@ -60,4 +61,5 @@ static class Message
 [JsonSerializable(typeof(ClientUpdate))]
 [JsonSerializable(typeof(RoundRecord[]))]
 [JsonSerializable(typeof(LocalTraining))]
+[JsonSerializable(typeof(LedgerPage))]
 sealed partial class FederationJson : JsonSerializerContext;

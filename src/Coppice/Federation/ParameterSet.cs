@@ -1,7 +1,9 @@
+using System.Numerics.Tensors;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Weights;
+using Tensor = Coppice.Tensors.Tensor;
 
 namespace Coppice.Federation;
 
@@ -34,6 +36,26 @@ public sealed class ParameterSet
     /// <summary>Zeros of the same names and shapes.</summary>
     public ParameterSet Zeros() => Map((_, tensor) => new Tensor(tensor.Shape));
 
+    /// <summary>Those whose names a condition holds for; nothing is copied.</summary>
+    public ParameterSet Where(Func<string, bool> condition) => new(tensors.Where(part => condition(part.Key)).Select(part => (part.Key, part.Value)));
+
+    /// <summary>The same tensors under other names; nothing is copied.</summary>
+    internal ParameterSet Renamed(Func<string, string> rename) => new(tensors.Select(part => (rename(part.Key), part.Value)));
+
+    /// <summary>2-norm over all numbers, in double: a hostile update may hold numbers whose squares float32 does not.</summary>
+    public double Norm() => Math.Sqrt(tensors.Values.Sum(tensor => SquaredDistance(tensor.Data, default)));
+
+    /// <summary>2-norm of the difference from a set of the same names and shapes.</summary>
+    public double DistanceTo(ParameterSet other) => Math.Sqrt(tensors.Sum(part => SquaredDistance(part.Value.Data, other.tensors[part.Key].Data)));
+
+    /// <summary>The numbers less those of a set of the same names and shapes.</summary>
+    public ParameterSet Minus(ParameterSet other) => Map((name, tensor) =>
+    {
+        Tensor difference = new(tensor.Shape);
+        TensorPrimitives.Subtract<float>(tensor.Data, other.tensors[name].Data, difference.Data);
+        return difference;
+    });
+
     /// <summary>Puts the numbers into a model of the same names and shapes; its matrices become float32.</summary>
     public void CopyTo(Model model)
     {
@@ -52,6 +74,18 @@ public sealed class ParameterSet
             source.Data.CopyTo(target.Data);
             target.MarkChanged();
         }
+    }
+
+    // From 0 where there is nothing to subtract.
+    static double SquaredDistance(ReadOnlySpan<float> values, ReadOnlySpan<float> other)
+    {
+        double sum = 0;
+        for (int i = 0; i < values.Length; i++)
+        {
+            double difference = other.IsEmpty ? values[i] : (double)values[i] - other[i];
+            sum += difference * difference;
+        }
+        return sum;
     }
 
     /// <summary>The tensors as safetensors entries of a type (F32, F16, BF16).</summary>

@@ -2,6 +2,8 @@ using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Numerics.Tensors;
 using System.Text.Json;
+using Coppice.Federation.Codecs;
+using Coppice.Federation.Privacy;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -15,7 +17,7 @@ public sealed class Round
     readonly string run;
     readonly int index;
     readonly FederatedOptions options;
-    readonly ParameterSet model;
+    readonly ParameterSet model, shared;
     readonly JsonElement config;
     readonly byte[] download;
     readonly long started = Stopwatch.GetTimestamp();
@@ -25,18 +27,39 @@ public sealed class Round
     long bytesUp, bytesDown, messagesUp, messagesDown;
 
     /// <summary>Opens round <paramref name="index"/> (1-based) of a run over the model with these sizes and numbers.</summary>
-    public Round(string run, int index, DecoderConfig config, ParameterSet model, FederatedOptions options)
+    /// <param name="run">The run's name.</param>
+    /// <param name="index">1-based.</param>
+    /// <param name="config">The model's sizes.</param>
+    /// <param name="model">The model's numbers.</param>
+    /// <param name="options">The run's options.</param>
+    /// <param name="state">What the server kept from the last round, <see cref="State"/>; null at the first. It is not changed.</param>
+    public Round(string run, int index, DecoderConfig config, ParameterSet model, FederatedOptions options, ParameterSet? state = null)
     {
         (this.run, this.index, this.model, this.options) = (run, index, model, options);
+        PersonalTensors.Check(options.Personal, model);
+        shared = PersonalTensors.Shared(options.Personal, model);
+        ParameterSet? fresh = ServerState.New(options, shared);
+        if (state is null && fresh is not null && index > 1)
+            throw new CoppiceException($"Round {index}: strategy '{options.Strategy.Name}' goes on from what the server kept in round {index - 1}, which is not there");
+        State = state is null ? fresh : fresh!.Map((name, like) => Tensor.From(like.Shape, state.Tensors[name].Data));
         this.config = RoundTask.WriteConfig(config, options.DownloadType);
-        download = SafeTensorsWriter.ToBytes(model.Sources(options.DownloadType));
+        download = SafeTensorsWriter.ToBytes([.. model.Sources(options.DownloadType), .. options.Strategy.UsesControl ? ServerState.Control(State!).Sources(DType.F32) : []]);
     }
+
+    /// <summary>What the server keeps besides the model: as it was given, and after <see cref="Close"/> for the next round. Null where the run keeps nothing.</summary>
+    public ParameterSet? State { get; }
+
+    /// <summary>Clients in the run; strategies that need it refuse 0.</summary>
+    public int ClientCount { get; init; }
+
+    /// <summary>What privacy is charged to; wanted where the options ask for privacy.</summary>
+    public PrivacyLedger? Ledger { get; init; }
 
     /// <summary>The message that asks a client to take part.</summary>
     public ReadOnlyMemory<byte> TaskFor(string client)
     {
         RoundTask task = new(RoundTask.CurrentFormat, run, index, client, options.Codec.Name, options.Seed, options.LocalSteps, (index - 1) * options.LocalSteps,
-            options.EvaluationWindows, LocalTraining.Of(options.Training with { Steps = options.Rounds * options.LocalSteps }), config);
+            options.EvaluationWindows, LocalTraining.Of(options.WholeTraining), options.Rules, config);
         byte[] message = Message.Write(task, FederationJson.Default.RoundTask, download);
         asked.Add(client);
         bytesDown += message.Length;
@@ -53,46 +76,81 @@ public sealed class Round
         string name = $"update of client '{client}' in round {index}";
         if (!asked.Contains(client) || answered.ContainsKey(client))
             throw FormatError.At(name, "was not asked for, or came before");
+        (ClientRecord record, ParameterSet values) = Read(name, client, message);
+        answered.Add(client, (record, new WeightedUpdate(client, record.Samples, values)));
+    }
+
+    /// <summary>An update's numbers and its part in the record.</summary>
+    internal (ClientRecord Record, ParameterSet Values) Read(string name, string client, ReadOnlyMemory<byte> message)
+    {
         ClientUpdate update = ClientUpdate.Read(name, message, run, index, client, options.Codec.Name, out ReadOnlyMemory<byte> tensors);
         using SafeTensors encoded = SafeTensors.Read(name, tensors);
-        ParameterSet values = options.Codec.Decode(encoded, model);
-        answered.Add(client, (new ClientRecord(client, update.Samples, update.LossBefore, update.LossAfter, Norm(values), message.Length), new WeightedUpdate(client, update.Samples, values)));
+        ParameterSet values = options.Codec.Decode(encoded, shared);
+        double norm = options.Codec.Kind == UpdateKind.Weights ? values.DistanceTo(shared) : values.Norm();
+        return (new ClientRecord(client, update.Samples, update.LossBefore, update.LossAfter, norm, message.Length), values);
     }
 
     /// <summary>Goes on without a client.</summary>
     public void Drop(string client, string reason) => dropped[client] = reason;
 
     /// <summary>Ends the round: the next model and what happened.</summary>
-    /// <exception cref="CoppiceException">No client's update was accepted, or the result is not finite.</exception>
+    /// <exception cref="CoppiceException">No client's update was accepted (with central privacy, noise alone is a result), a robust rule has too few, the privacy budget would be passed, or the result is not finite.</exception>
     public (ParameterSet Model, RoundRecord Record) Close()
     {
-        if (answered.Count == 0)
-            throw new CoppiceException($"Round {index}: no update from any of its {asked.Count} clients: {string.Join("; ", dropped.Select(part => $"'{part.Key}' {part.Value}"))}");
-        ParameterSet next = options.Strategy.Aggregate(model, options.Codec.Kind, [.. answered.Values.Select(part => part.Update)]);
+        if (answered.Count == 0 && options.Privacy is not { Place: PrivacyPlace.Central })
+            throw new CoppiceException($"Round {index}: no update from any of its {asked.Count} clients{(dropped.Count == 0 ? "" : ": ")}{string.Join("; ", dropped.Select(part => $"'{part.Key}' {part.Value}"))}");
+        double? epsilon = Charge();
+        UpdateKind kind = options.Codec.Kind;
+        WeightedUpdate[] updates = [.. answered.Values.Select(part => part.Update)];
+        if (options.Robust is not null || options.Privacy is { Place: PrivacyPlace.Central })
+            (updates, kind) = ([Combined([.. updates.Select(update => update with { Values = AsDelta(update.Values) })])], UpdateKind.Delta);
+        if (options.Strategy.UsesControl && ClientCount < Math.Max(1, answered.Count))
+            throw new CoppiceException($"Round {index}: strategy '{options.Strategy.Name}' needs the number of clients in the run, which is {ClientCount}");
+        ParameterSet next = options.Strategy.Aggregate(shared, kind, updates, new AggregationContext(ClientCount, answered.Count, options.RateSum(index), State));
+        return (Merged(index, model, next), Record(epsilon));
+    }
+
+    /// <summary>The next model: what was averaged, and the rest as it was.</summary>
+    /// <exception cref="CoppiceException">A number is not finite.</exception>
+    internal static ParameterSet Merged(int index, ParameterSet model, ParameterSet next)
+    {
         foreach ((string name, Tensor tensor) in next.Tensors)
             if (!float.IsFinite(TensorPrimitives.MaxMagnitude<float>(tensor.Data)))
                 throw new CoppiceException($"Round {index}: the average of tensor '{name}' is not finite");
-        ImmutableArray<ClientRecord> clients = [.. answered.Values.Select(part => part.Record)];
-        double samples = clients.Sum(client => (double)client.Samples);
-        return (next, new RoundRecord(index, clients, [.. dropped.Select(part => new DroppedClient(part.Key, part.Value))],
-            bytesUp, bytesDown, 4 * model.Count * messagesUp, 4 * model.Count * messagesDown,
-            clients.Sum(client => client.Samples * client.LossBefore) / samples, clients.Sum(client => client.Samples * client.LossAfter) / samples,
-            Stopwatch.GetElapsedTime(started).TotalSeconds));
+        return model.Map((name, current) => next.Tensors.GetValueOrDefault(name) ?? current);
     }
 
-    // In double throughout: a hostile update may hold numbers whose squares float32 does not.
-    double Norm(ParameterSet values)
+    /// <summary>Decoded numbers as a change of the round's model.</summary>
+    internal ParameterSet AsDelta(ParameterSet values) => options.Codec.Kind == UpdateKind.Weights ? values.Minus(shared) : values;
+
+    double? Charge()
     {
-        double sum = 0;
-        foreach ((string name, Tensor value) in values.Tensors)
-        {
-            ReadOnlySpan<float> after = value.Data, before = model.Tensors[name].Data;
-            for (int i = 0; i < after.Length; i++)
-            {
-                double change = options.Codec.Kind == UpdateKind.Delta ? after[i] : (double)after[i] - before[i];
-                sum += change * change;
-            }
-        }
-        return Math.Sqrt(sum);
+        if (options.Privacy is not { } privacy)
+            return null;
+        (double probability, double noise) = privacy.Cost(options.Participation);
+        return Ledger is null ? throw new CoppiceException($"Round {index}: privacy without a ledger to charge it to") : Ledger.Charge(run, index, probability, noise);
+    }
+
+    WeightedUpdate Combined(WeightedUpdate[] deltas)
+    {
+        if (options.Robust is not null)
+            return new WeightedUpdate("", 1, options.Robust.Combine(deltas));
+        PrivacyOptions privacy = options.Privacy!;
+        double clip = ServerState.Clip(State, privacy), expected = options.Participation > 0 ? options.Participation * Math.Max(1, ClientCount) : asked.Count;
+        using KeyedRandom noise = Ledger!.Random(run, index, "noise");
+        ParameterSet average = GaussianMechanism.Average(shared, deltas, clip, privacy.SumNoise, expected, noise);
+        if (privacy.Quantile > 0)
+            ServerState.SetClip(State!, GaussianMechanism.NextClip(clip, deltas, privacy, expected, noise));
+        return new WeightedUpdate("", 1, average);
+    }
+
+    RoundRecord Record(double? epsilon)
+    {
+        ImmutableArray<ClientRecord> clients = [.. answered.Values.Select(part => part.Record)];
+        double samples = clients.Sum(client => (double)client.Samples);
+        return new RoundRecord(index, clients, [.. dropped.Select(part => new DroppedClient(part.Key, part.Value))],
+            bytesUp, bytesDown, 4 * shared.Count * messagesUp, 4 * model.Count * messagesDown,
+            clients.Sum(client => client.Samples * client.LossBefore) / samples, clients.Sum(client => client.Samples * client.LossAfter) / samples,
+            Stopwatch.GetElapsedTime(started).TotalSeconds, epsilon);
     }
 }

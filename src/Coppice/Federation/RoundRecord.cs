@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 
 namespace Coppice.Federation;
 
@@ -22,8 +23,10 @@ public sealed record DroppedClient(string Client, string Reason);
 /// <param name="BytesDown">Lengths of all messages to clients.</param>
 /// <param name="Float32BytesUp">What the same messages would hold with 4 bytes a number, without any framing.</param>
 /// <param name="Float32BytesDown">The same for messages to clients.</param>
-/// <param name="LossBefore">Mean nats a token of the round's model over its clients' windows, weighted by samples.</param>
+/// <param name="LossBefore">Mean nats a token of the round's model over its clients' windows, weighted by samples; not a number where no client took part.</param>
 /// <param name="LossAfter">The same of each client's own model after its local steps.</param>
 /// <param name="Seconds">Wall-clock time.</param>
+/// <param name="Epsilon">What all rounds up to this one cost in privacy, at the run's delta; null without a privacy mechanism.</param>
 public sealed record RoundRecord(int Round, ImmutableArray<ClientRecord> Clients, ImmutableArray<DroppedClient> Dropped, long BytesUp, long BytesDown,
-    long Float32BytesUp, long Float32BytesDown, double LossBefore, double LossAfter, double Seconds);
+    long Float32BytesUp, long Float32BytesDown, [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double LossBefore,
+    [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double LossAfter, double Seconds, double? Epsilon = null);

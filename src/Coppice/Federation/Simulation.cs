@@ -2,6 +2,8 @@ using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using Coppice.Federation.Privacy;
+using Coppice.Federation.Strategies;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -18,32 +20,57 @@ public static class Simulation
     public static ImmutableArray<RoundRecord> Run(DecoderModel model, IReadOnlyList<IClientChannel> clients, FederatedOptions options, RunJournal? journal = null,
         IProgress<RoundRecord>? progress = null, CancellationToken cancel = default)
     {
-        options.Validate();
-        Dictionary<string, IClientChannel> channels = new(StringComparer.Ordinal);
-        foreach (IClientChannel client in clients)
-            if (!channels.TryAdd(client.Client, client))
-                throw new CoppiceException($"Federation: two clients are named '{client.Client}'");
-        if (options.ClientsPerRound > channels.Count || channels.Count == 0)
-            throw new CoppiceException($"Federation: {options.ClientsPerRound} clients a round of {channels.Count}");
+        Dictionary<string, IClientChannel> channels = Channels(clients, options);
+        if (options.Strategy is FedBuff)
+            return AsyncSimulation.Run(model, channels, options, journal, progress, cancel);
         int count = options.ClientsPerRound == 0 ? channels.Count : options.ClientsPerRound;
 
         ParameterSet current = ParameterSet.Copy(model);
         string run = Signature(model.Config, current, channels.Keys, options);
         ImmutableArray<RoundRecord> records = [];
-        if (journal?.Load(run, current) is { } saved)
-            (current, records) = saved;
+        PersonalTensors.Check(options.Personal, current);
+        ParameterSet? state = ServerState.New(options, PersonalTensors.Shared(options.Personal, current));
+        if (journal?.Load(run, current, state) is { } saved)
+            (current, state, records) = saved;
+        PrivacyLedger? ledger = options.Privacy is null ? null : PrivacyLedger.Open(journal?.LedgerFile, options.Privacy);
         while (records.Length < options.Rounds)
         {
-            Round round = new(run, records.Length + 1, model.Config, current, options);
-            foreach (string client in options.Strategy.Select([.. channels.Keys], count, records.Length + 1, options.Seed))
-                Ask(round, records.Length + 1, channels[client], options, cancel);
+            int index = records.Length + 1;
+            Round round = new(run, index, model.Config, current, options, state) { ClientCount = channels.Count, Ledger = ledger };
+            foreach (string client in Draw(run, index, [.. channels.Keys], count, options, ledger))
+                Ask(round, index, channels[client], options, cancel);
             (current, RoundRecord record) = round.Close();
+            state = round.State;
             records = records.Add(record);
-            journal?.Save(run, current, records);
+            journal?.Save(run, current, state, records);
             progress?.Report(record);
         }
         current.CopyTo(model);
         return records;
+    }
+
+    /// <summary>The clients by name, once options and names are known to be right.</summary>
+    internal static Dictionary<string, IClientChannel> Channels(IReadOnlyList<IClientChannel> clients, FederatedOptions options)
+    {
+        options.Validate();
+        Dictionary<string, IClientChannel> channels = new(StringComparer.Ordinal);
+        foreach (IClientChannel client in clients)
+            if (!channels.TryAdd(client.Client, client))
+                throw new CoppiceException($"Federation: two clients are named '{client.Client}'");
+        return options.ClientsPerRound <= channels.Count && channels.Count > 0
+            ? channels
+            : throw new CoppiceException($"Federation: {options.ClientsPerRound} clients a round of {channels.Count}");
+    }
+
+    // Whoever knows the draw can tell whose rounds a client's were not, which is what amplification rests on; so with privacy it comes from the ledger's secret.
+    static IReadOnlyList<string> Draw(string run, int round, string[] clients, int count, FederatedOptions options, PrivacyLedger? ledger)
+    {
+        if (options.Participation == 0)
+            return options.Strategy.Select(clients, count, round, options.Seed);
+        if (ledger is null)
+            return PoissonSampling.Draw(clients, options.Participation, Seeds.Generator(options.Seed, "select", round).NextDouble);
+        using KeyedRandom random = ledger.Random(run, round, "select");
+        return PoissonSampling.Draw(clients, options.Participation, random.NextUniform);
     }
 
     static void Ask(Round round, int index, IClientChannel channel, FederatedOptions options, CancellationToken cancel)
@@ -72,6 +99,7 @@ public static class Simulation
         sha.AppendData(SafeTensorsWriter.ToBytes(model.Sources(DType.F32)));
         sha.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant(
             $"{config}|{options.Rounds}|{options.ClientsPerRound}|{options.LocalSteps}|{options.Strategy.Name}|{options.Codec.Name}|{options.Download}|{options.Dropout}|{options.Seed}|{options.EvaluationWindows}|")));
+        sha.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant($"{options.Participation}|{options.Robust?.Name}|{options.Privacy?.Name}|{string.Join(',', options.Personal)}|")));
         sha.AppendData(JsonSerializer.SerializeToUtf8Bytes(LocalTraining.Of(options.Training), FederationJson.Default.LocalTraining));
         foreach (string client in clients.Order(StringComparer.Ordinal))
             sha.AppendData(Encoding.UTF8.GetBytes("|" + client));

@@ -66,6 +66,9 @@ public sealed class Trainer
     /// <summary>What moves the parameters; its step count is the trainer's place.</summary>
     public Optimizer Optimizer { get; }
 
+    /// <summary>Changes a step's gradients before they are clipped; null leaves them as the loss has them.</summary>
+    internal Action<IReadOnlyList<Parameter>>? Correction { get; init; }
+
     /// <summary>What a checkpoint keeps besides the step: parameters, moments, masks, and what decides the masks.</summary>
     internal IEnumerable<(string Name, Tensor Tensor)> State =>
     [
@@ -93,6 +96,7 @@ public sealed class Trainer
         }
         quantization?.Back(context.Pool);
         pruner?.Gradients(step);
+        Correction?.Invoke(Optimizer.Parameters);
         foreach (Parameter parameter in Optimizer.Parameters)
             if (parameter.Mask is { } mask)
                 Pruned.Clear(parameter.Tensor.Grad!, mask);

@@ -1,5 +1,7 @@
 using System.Text.Json.Nodes;
 using Coppice.Federation;
+using Coppice.Federation.Codecs;
+using Coppice.Federation.Strategies;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -37,7 +39,7 @@ public sealed class RoundTests : IDisposable
     public void The_average_is_weighted_by_samples()
     {
         ParameterSet zero = new([("w", new Tensor([2]))]);
-        ParameterSet next = new FedAvg().Aggregate(zero, UpdateKind.Delta, [Update("b", 3, [1, 2]), Update("a", 1, [5, -2])]);
+        ParameterSet next = new FedAvg().Aggregate(zero, UpdateKind.Delta, [Update("b", 3, [1, 2]), Update("a", 1, [5, -2])], new AggregationContext(2, 2, 1, null));
         Assert.Equal([2f, 1f], next.Tensors["w"].Data.ToArray());
 
         static WeightedUpdate Update(string client, int samples, float[] values) => new(client, samples, new ParameterSet([("w", Tensor.From([2], values))]));
@@ -115,7 +117,7 @@ public sealed class RoundTests : IDisposable
     public void Whatever_bytes_arrive_a_round_refuses_them_in_one_line_or_takes_finite_numbers(string codec)
     {
         Random random = new(6);
-        FederatedOptions options = Tiny.Options with { Codec = Codecs.Find(codec), LocalSteps = 1 };
+        FederatedOptions options = Tiny.Options with { Codec = CodecRegistry.Find(codec), LocalSteps = 1 };
         ReadOnlyMemory<byte> honest = Client(0).Answer(Open(options).TaskFor(Tiny.Name(0)));
         int refused = 0;
         for (int attempt = 0; attempt < 400; attempt++)

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
 using Coppice.Federation;
+using Coppice.Federation.Codecs;
+using Coppice.Federation.Strategies;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Tests.Formats;
@@ -65,7 +67,7 @@ public sealed class SimulationTests : IDisposable
     {
         FederatedOptions options = Tiny.Options with { Rounds = 6, LocalSteps = 4 };
         ImmutableArray<RoundRecord> exact = Simulation.Run(Tiny.Model(), Tiny.Channels(pool, 3), options with { Codec = new IdentityCodec() });
-        ImmutableArray<RoundRecord> coded = Simulation.Run(Tiny.Model(), Tiny.Channels(pool, 3), options with { Codec = Codecs.Find(codec) });
+        ImmutableArray<RoundRecord> coded = Simulation.Run(Tiny.Model(), Tiny.Channels(pool, 3), options with { Codec = CodecRegistry.Find(codec) });
 
         Assert.True(exact[^1].LossBefore < exact[0].LossBefore - 0.2, $"{exact[0].LossBefore} to {exact[^1].LossBefore}");
         Assert.InRange(coded[^1].LossBefore, exact[^1].LossBefore - 0.02, exact[^1].LossBefore + 0.02);
@@ -154,7 +156,7 @@ public sealed class SimulationTests : IDisposable
     [InlineData("identity", 7)]
     public void Killed_after_any_exchange_and_run_again_it_ends_with_the_same_bytes(string codec, int exchanges)
     {
-        FederatedOptions options = Tiny.Options with { Codec = Codecs.Find(codec), ClientsPerRound = 3, Rounds = 4 };
+        FederatedOptions options = Tiny.Options with { Codec = CodecRegistry.Find(codec), ClientsPerRound = 3, Rounds = 4 };
         DecoderModel undisturbed = Tiny.Model(), resumed = Tiny.Model();
         Simulation.Run(undisturbed, Tiny.Channels(pool, 4), options);
 

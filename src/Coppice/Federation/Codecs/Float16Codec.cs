@@ -2,7 +2,7 @@ using System.Numerics.Tensors;
 using Coppice.Formats;
 using Tensor = Coppice.Tensors.Tensor;
 
-namespace Coppice.Federation;
+namespace Coppice.Federation.Codecs;
 
 /// <summary>The delta in IEEE half, rounded to nearest: a relative error of 2^-11, below 6e-5 an absolute one of 3e-8.</summary>
 public sealed class Float16Codec : ICodec

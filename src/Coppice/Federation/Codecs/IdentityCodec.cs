@@ -1,6 +1,6 @@
 using Coppice.Formats;
 
-namespace Coppice.Federation;
+namespace Coppice.Federation.Codecs;
 
 /// <summary>The client's weights as float32, nothing lost. Weights and not deltas, so that one client's run is plain training bit for bit.</summary>
 public sealed class IdentityCodec : ICodec

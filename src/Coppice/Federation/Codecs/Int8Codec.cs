@@ -4,7 +4,7 @@ using Coppice.Formats;
 using Coppice.Tensors;
 using Tensor = Coppice.Tensors.Tensor;
 
-namespace Coppice.Federation;
+namespace Coppice.Federation.Codecs;
 
 /// <summary>How a number between two steps of the grid becomes one of them.</summary>
 public enum Int8Rounding
@@ -93,15 +93,15 @@ public sealed class Int8Codec(Int8Rounding rounding = Int8Rounding.Stochastic) :
         });
     }
 
-    /// <summary>Packs one run and returns its scale; rounds to nearest, ties to even, without <paramref name="random"/>.</summary>
-    internal static float Pack(ReadOnlySpan<float> values, Random? random, Span<sbyte> codes)
+    /// <summary>Packs one run into codes of -<paramref name="most"/>..<paramref name="most"/> and returns its scale; rounds to nearest, ties to even, without <paramref name="random"/>.</summary>
+    internal static float Pack(ReadOnlySpan<float> values, Random? random, Span<sbyte> codes, int most = 127)
     {
         double largest = Math.Abs((double)TensorPrimitives.MaxMagnitude(values));
         if (!double.IsFinite(largest))
-            throw new CoppiceException($"int8: a delta of {largest}; the local training diverged");
-        float scale = (float)(largest / 127);
-        // Never below the exact quotient, so that no number is cut off at 127 and the mean stays right.
-        if (scale * 127.0 < largest)
+            throw new CoppiceException($"Federation: a delta of {largest}; the local training diverged");
+        float scale = (float)(largest / most);
+        // Never below the exact quotient, so that no number is cut off at the end and the mean stays right.
+        if (scale * (double)most < largest)
             scale = MathF.BitIncrement(scale);
         if (scale == 0)
         {
@@ -111,7 +111,7 @@ public sealed class Int8Codec(Int8Rounding rounding = Int8Rounding.Stochastic) :
         for (int i = 0; i < values.Length; i++)
         {
             double steps = values[i] / (double)scale;
-            codes[i] = (sbyte)(random is null ? Math.Round(steps) : Math.Min(127, Math.Floor(steps + random.NextDouble())));
+            codes[i] = (sbyte)(random is null ? Math.Round(steps) : Math.Min(most, Math.Floor(steps + random.NextDouble())));
         }
         return scale;
     }

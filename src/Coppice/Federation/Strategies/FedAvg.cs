@@ -1,42 +1,23 @@
 using Coppice.Tensors;
 
-namespace Coppice.Federation;
+namespace Coppice.Federation.Strategies;
 
-/// <summary>Federated averaging (McMahan et al. 2017): clients drawn at random, w = sum n_k w_k / sum n_k, server learning rate 1.</summary>
-public sealed class FedAvg : IStrategy
+/// <summary>Federated averaging (McMahan et al. 2017): w = sum n_k w_k / sum n_k, server learning rate 1.</summary>
+public sealed class FedAvg : AveragingStrategy
 {
     /// <inheritdoc/>
-    public string Name => "fedavg";
+    public override string Name => "fedavg";
 
     /// <inheritdoc/>
-    public IReadOnlyList<string> Select(IReadOnlyList<string> clients, int count, int round, int seed)
-    {
-        string[] drawn = [.. clients.Order(StringComparer.Ordinal)];
-        Seeds.Generator(seed, "select", round).Shuffle(drawn);
-        return [.. drawn.Take(count).Order(StringComparer.Ordinal)];
-    }
+    public override ParameterSet Aggregate(ParameterSet model, UpdateKind kind, IReadOnlyList<WeightedUpdate> updates, AggregationContext context) => Average(model, kind, updates);
 
-    /// <inheritdoc/>
-    public ParameterSet Aggregate(ParameterSet model, UpdateKind kind, IReadOnlyList<WeightedUpdate> updates)
+    /// <summary>The averaged weights. n_k w_k is exact in double (24 + 29 bits) for fewer than 2^29 samples, so one client's weights come back as they are.</summary>
+    internal static ParameterSet Average(ParameterSet model, UpdateKind kind, IReadOnlyList<WeightedUpdate> updates) => model.Map((name, current) =>
     {
-        WeightedUpdate[] ordered = [.. updates.OrderBy(update => update.Client, StringComparer.Ordinal)];
-        long samples = ordered.Sum(update => (long)update.Samples);
-        return model.Map((name, current) =>
-        {
-            // n_k w_k is exact in double (24 + 29 bits) for fewer than 2^29 samples, so one client's weights come back as they are.
-            double[] sum = new double[current.Shape.Length];
-            foreach (WeightedUpdate update in ordered)
-                AddScaled(update.Values.Tensors[name].Data, update.Samples, sum);
-            Tensor next = new(current.Shape);
-            for (int i = 0; i < sum.Length; i++)
-                next.Data[i] = (float)(sum[i] / samples + (kind == UpdateKind.Delta ? current.Data[i] : 0));
-            return next;
-        });
-    }
-
-    static void AddScaled(ReadOnlySpan<float> values, double scale, Span<double> sum)
-    {
-        for (int i = 0; i < values.Length; i++)
-            sum[i] += scale * values[i];
-    }
+        double[] mean = Mean(name, current.Shape.Length, updates, BySamples);
+        Tensor next = new(current.Shape);
+        for (int i = 0; i < mean.Length; i++)
+            next.Data[i] = (float)(mean[i] + (kind == UpdateKind.Delta ? current.Data[i] : 0));
+        return next;
+    });
 }

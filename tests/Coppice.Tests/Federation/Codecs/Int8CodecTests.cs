@@ -1,8 +1,9 @@
 using Coppice.Federation;
+using Coppice.Federation.Codecs;
 using Coppice.Formats;
 using Coppice.Tensors;
 
-namespace Coppice.Tests.Federation;
+namespace Coppice.Tests.Federation.Codecs;
 
 public class Int8CodecTests
 {
