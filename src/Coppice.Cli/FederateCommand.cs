@@ -27,7 +27,7 @@ static class FederateCommand
     static readonly Option<int> Context = Options.Integer("--context", "Tokens in a sequence", Defaults.Training.ContextLength, least: 1);
     static readonly Option<double> Rate = Options.Number("--rate", "Local learning rate", Defaults.Training.LearningRate);
     static readonly Option<double> Dropout = Options.Number("--dropout", "The probability that a client drawn never answers", Defaults.Dropout);
-    static readonly Option<OptimizerKind?> Optimizer = new("--optimizer") { Description = "Local optimizer: AdamW (the default) or Sgd", HelpName = "NAME" };
+    static readonly Option<string?> Optimizer = Options.Choice("--optimizer", "Local optimizer; adamw by default", "adamw", "sgd");
     static readonly Option<string?> Personal = Options.Text("--personal", "NAMES", "Tensors that stay with each client: names, or beginnings with a * behind, commas between");
     static readonly Option<double?> Participation = Options.OptionalNumber("--participation", "Instead of a fixed number, each client takes part in a round with this probability");
     static readonly Option<ICodec?> Codec = Options.Named("--codec", "NAME", $"How updates are encoded: {string.Join(", ", CodecRegistry.Forms)}; {Defaults.Codec.Name} by default", CodecRegistry.Find);
@@ -66,7 +66,7 @@ static class FederateCommand
             Download = parsed.GetValue(Download) == "float16" ? DownloadFormat.Float16 : DownloadFormat.Float32,
             Dropout = parsed.GetValue(Dropout),
             Seed = session.Seed,
-            Training = Defaults.Training with { BatchSize = parsed.GetValue(BatchSize), ContextLength = parsed.GetValue(Context), LearningRate = parsed.GetValue(Rate), Optimizer = parsed.GetValue(Optimizer) ?? Defaults.Training.Optimizer },
+            Training = Defaults.Training with { BatchSize = parsed.GetValue(BatchSize), ContextLength = parsed.GetValue(Context), LearningRate = parsed.GetValue(Rate), Optimizer = parsed.GetValue(Optimizer) == "sgd" ? OptimizerKind.Sgd : OptimizerKind.AdamW },
         };
         options.Validate();
         ModelArgument.CheckTarget(parsed.GetRequiredValue(ModelArgument.Model), output);

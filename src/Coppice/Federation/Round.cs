@@ -49,7 +49,7 @@ public sealed class Round
     /// <summary>What the server keeps besides the model: as it was given, and after <see cref="Close"/> for the next round. Null where the run keeps nothing.</summary>
     public ParameterSet? State { get; }
 
-    /// <summary>Clients in the run; strategies that need it refuse 0.</summary>
+    /// <summary>Clients in the run, where a result depends on it: with control variates, and with noise for clients that take part by chance.</summary>
     public int ClientCount { get; init; }
 
     /// <summary>What privacy is charged to; wanted where the options ask for privacy.</summary>
@@ -94,18 +94,21 @@ public sealed class Round
     public void Drop(string client, string reason) => dropped[client] = reason;
 
     /// <summary>Ends the round: the next model and what happened.</summary>
-    /// <exception cref="CoppiceException">No client's update was accepted (with central privacy, noise alone is a result), a robust rule has too few, the privacy budget would be passed, or the result is not finite.</exception>
+    /// <exception cref="CoppiceException">No client's update was accepted (but where chance asked none; with central privacy, noise alone is a result), a robust rule has too few, the privacy budget would be passed, or the result is not finite.</exception>
     public (ParameterSet Model, RoundRecord Record) Close()
     {
-        if (answered.Count == 0 && options.Privacy is not { Place: PrivacyPlace.Central })
+        bool isNoisy = options.Privacy is { Place: PrivacyPlace.Central };
+        if (answered.Count == 0 && !isNoisy && (asked.Count > 0 || options.Participation == 0))
             throw new CoppiceException($"Round {index}: no update from any of its {asked.Count} clients{(dropped.Count == 0 ? "" : ": ")}{string.Join("; ", dropped.Select(part => $"'{part.Key}' {part.Value}"))}");
         double? epsilon = Charge();
+        if ((options.Strategy.UsesControl || isNoisy && options.Participation > 0) && ClientCount < Math.Max(1, answered.Count))
+            throw new CoppiceException($"Round {index}: its result depends on the number of clients in the run, which is given as {ClientCount}");
+        if (answered.Count == 0 && !isNoisy)
+            return (model, Record(epsilon));
         UpdateKind kind = options.Codec.Kind;
         WeightedUpdate[] updates = [.. answered.Values.Select(part => part.Update)];
-        if (options.Robust is not null || options.Privacy is { Place: PrivacyPlace.Central })
+        if (options.Robust is not null || isNoisy)
             (updates, kind) = ([Combined([.. updates.Select(update => update with { Values = AsDelta(update.Values) })])], UpdateKind.Delta);
-        if (options.Strategy.UsesControl && ClientCount < Math.Max(1, answered.Count))
-            throw new CoppiceException($"Round {index}: strategy '{options.Strategy.Name}' needs the number of clients in the run, which is {ClientCount}");
         ParameterSet next = options.Strategy.Aggregate(shared, kind, updates, new AggregationContext(ClientCount, answered.Count, options.RateSum(index), State));
         return (Merged(index, model, next), Record(epsilon));
     }
@@ -123,7 +126,9 @@ public sealed class Round
     /// <summary>Decoded numbers as a change of the round's model.</summary>
     internal ParameterSet AsDelta(ParameterSet values) => options.Codec.Kind == UpdateKind.Weights ? values.Minus(shared) : values;
 
-    double? Charge()
+    /// <summary>Charges the round to the privacy ledger, once, and returns epsilon with it; null without privacy. Done before clients are asked, a round over budget costs them nothing; <see cref="Close"/> does it in any case.</summary>
+    /// <exception cref="CoppiceException">It would pass the budget.</exception>
+    public double? Charge()
     {
         if (options.Privacy is not { } privacy)
             return null;
@@ -136,7 +141,7 @@ public sealed class Round
         if (options.Robust is not null)
             return new WeightedUpdate("", 1, options.Robust.Combine(deltas));
         PrivacyOptions privacy = options.Privacy!;
-        double clip = ServerState.Clip(State, privacy), expected = options.Participation > 0 ? options.Participation * Math.Max(1, ClientCount) : asked.Count;
+        double clip = ServerState.Clip(State, privacy), expected = options.Participation > 0 ? options.Participation * ClientCount : asked.Count;
         using KeyedRandom noise = Ledger!.Random(run, index, "noise");
         ParameterSet average = GaussianMechanism.Average(shared, deltas, clip, privacy.SumNoise, expected, noise);
         if (privacy.Quantile > 0)

@@ -37,6 +37,7 @@ public static class Simulation
         {
             int index = records.Length + 1;
             Round round = new(run, index, model.Config, current, options, state) { ClientCount = channels.Count, Ledger = ledger };
+            round.Charge();
             foreach (string client in Draw(run, index, [.. channels.Keys], count, options, ledger))
                 Ask(round, index, channels[client], options, cancel);
             (current, RoundRecord record) = round.Close();

@@ -49,4 +49,49 @@ public class FederateTests
         Assert.Contains("nobody", line);
         Assert.False(Directory.Exists(tiny["out"]));
     }
+
+    [Theory]
+    [InlineData("--codec", "topk:0.1", "--strategy", "fedadam:0.01", "--personal", "model.norm.weight")]
+    [InlineData("--codec", "int4", "--strategy", "scaffold", "--optimizer", "sgd", "--download", "float16")]
+    [InlineData("--codec", "powersgd:2", "--strategy", "fedbuff:2", "--clients-per-round", "2")]
+    [InlineData("--robust", "median", "--attack", "signflip:0.3:5")]
+    public void Parts_are_chosen_by_name(params string[] options)
+    {
+        using TinyFolder tiny = new();
+        JsonElement json = CommandLine.Json([.. Command(tiny, tiny["out"]), .. options]);
+        Assert.Equal(3, json.GetProperty("rounds").GetArrayLength());
+        Assert.All(json.GetProperty("rounds").EnumerateArray(), round => Assert.Equal(JsonValueKind.Null, round.GetProperty("epsilon").ValueKind));
+        Assert.False(Directory.Exists(tiny["out.federation"]));
+    }
+
+    [Fact]
+    public void Privacy_is_added_up_and_a_round_over_budget_ends_the_run()
+    {
+        using TinyFolder tiny = new();
+        double[] epsilons = [.. CommandLine.Json([.. Command(tiny, tiny["out"]), "--dp", "central:1:2", "--participation", "0.7"]).GetProperty("rounds").EnumerateArray().Select(round => round.GetProperty("epsilon").GetDouble())];
+        Assert.True(epsilons[0] > 0 && epsilons[1] > epsilons[0] && epsilons[2] > epsilons[1]);
+        Outcome poor = CommandLine.Run([.. Command(tiny, tiny["poor"]), "--dp", "central:1:2:1e-5:1"]);
+        Assert.Equal(1, poor.Code);
+        Assert.Matches("^coppice: Privacy: round 1 would bring epsilon to .*, the budget is 1; ", poor.Error.TrimEnd().Split('\n')[^1]);
+    }
+
+    [Theory]
+    [InlineData("--codec", "zip", "'zip' is none of")]
+    [InlineData("--strategy", "fedprox:x", "wanted a number")]
+    [InlineData("--robust", "mean", "'mean' is none of")]
+    [InlineData("--dp", "central", "lacks a norm")]
+    [InlineData("--attack", "signflip", "lacks a share")]
+    public void A_wrong_name_is_misuse(string option, string value, string reason)
+    {
+        using TinyFolder tiny = new();
+        Assert.Contains(reason, CommandLine.Run([.. Command(tiny, tiny["out"]), option, value]).FailsInOneLine(2));
+        Assert.False(Directory.Exists(tiny["out"]));
+    }
+
+    [Fact]
+    public void A_mix_that_breaks_a_guarantee_is_refused_with_the_reason()
+    {
+        using TinyFolder tiny = new();
+        Assert.Contains("without error feedback", CommandLine.Run([.. Command(tiny, tiny["out"]), "--codec", "topk:0.1", "--dp", "central:1:2"]).FailsInOneLine(1));
+    }
 }

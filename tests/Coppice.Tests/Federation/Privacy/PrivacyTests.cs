@@ -103,11 +103,18 @@ public sealed class PrivacyTests : IDisposable
         RunJournal journal = new(folder.Path);
         double two = RenyiAccountant.Epsilon([(1, 0.5, 2)], 1e-5);
         FederatedOptions options = Tiny.Options with { Privacy = Central with { Budget = two + 0.01 }, LocalSteps = 1 };
+        int asked = 0;
         for (int attempt = 0; attempt < 2; attempt++)
         {
-            CoppiceException error = Assert.Throws<CoppiceException>(() => Simulation.Run(Tiny.Model(), Tiny.Channels(pool, 2, journal), options, journal));
+            IClientChannel[] channels = [.. Tiny.Channels(pool, 2, journal).Select(channel => new Tapped(channel, (_, exchange) =>
+            {
+                asked++;
+                return exchange();
+            }))];
+            CoppiceException error = Assert.Throws<CoppiceException>(() => Simulation.Run(Tiny.Model(), channels, options, journal));
             Assert.Contains("round 3 would bring epsilon to", error.Message, StringComparison.Ordinal);
         }
+        Assert.Equal(2 * 2, asked);
         PrivacyLedger ledger = PrivacyLedger.Open(journal.LedgerFile, options.Privacy);
         Assert.Equal([1, 2], ledger.Charges.Select(charge => charge.Round));
         Assert.Equal(two, ledger.Epsilon, 1e-12);
@@ -143,6 +150,17 @@ public sealed class PrivacyTests : IDisposable
     }
 
     [Fact]
+    public void Noise_for_clients_by_chance_needs_their_number_and_a_ledger()
+    {
+        DecoderModel model = Tiny.Model();
+        FederatedOptions options = Tiny.Options with { Privacy = Central, Participation = 0.5 };
+        Round uncounted = new("run", 1, model.Config, ParameterSet.Copy(model), options) { Ledger = PrivacyLedger.Open(null, Central) };
+        Assert.Contains("number of clients", Assert.Throws<CoppiceException>(() => uncounted.Close()).Message, StringComparison.Ordinal);
+        Round free = new("run", 1, model.Config, ParameterSet.Copy(model), options) { ClientCount = 2 };
+        Assert.Contains("without a ledger", Assert.Throws<CoppiceException>(() => free.Close()).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_round_that_draws_nobody_is_noise_alone()
     {
         ImmutableArray<RoundRecord> rounds = Simulation.Run(Tiny.Model(), Tiny.Channels(pool, 2), Tiny.Options with { Privacy = Central, Participation = 0.05, Rounds = 4 });
@@ -152,6 +170,10 @@ public sealed class PrivacyTests : IDisposable
         FederatedOptions options = Tiny.Options with { Privacy = Central, Participation = 0.05, Rounds = 4 };
         Simulation.Run(Tiny.Model(), Tiny.Channels(pool, 2, journal), options, journal);
         Assert.Equal(4, Simulation.Run(Tiny.Model(), Tiny.Channels(pool, 2, journal), options, journal).Length);
+        // Without noise the model stays as it is.
+        DecoderModel model = Tiny.Model();
+        Simulation.Run(model, Tiny.Channels(pool, 2), options with { Privacy = null, Participation = 1e-9 });
+        Assert.Equal(Tiny.Numbers(Tiny.Model()), Tiny.Numbers(model));
     }
 
     [Fact]
