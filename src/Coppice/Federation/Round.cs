@@ -58,14 +58,17 @@ public sealed class Round
     /// <summary>The message that asks a client to take part.</summary>
     public ReadOnlyMemory<byte> TaskFor(string client)
     {
-        RoundTask task = new(RoundTask.CurrentFormat, run, index, client, options.Codec.Name, options.Seed, options.LocalSteps, (index - 1) * options.LocalSteps,
-            options.EvaluationWindows, LocalTraining.Of(options.WholeTraining), options.Rules, config);
-        byte[] message = Message.Write(task, FederationJson.Default.RoundTask, download);
+        byte[] message = Message.Write(Task(run, index, client, config, options), FederationJson.Default.RoundTask, download);
         asked.Add(client);
         bytesDown += message.Length;
         messagesDown++;
         return message;
     }
+
+    /// <summary>The control part of that message.</summary>
+    internal static RoundTask Task(string run, int index, string client, JsonElement config, FederatedOptions options) =>
+        new(RoundTask.CurrentFormat, run, index, client, options.Codec.Name, options.Seed, options.LocalSteps, (index - 1) * options.LocalSteps,
+            options.EvaluationWindows, LocalTraining.Of(options.WholeTraining), options.Rules, config);
 
     /// <summary>Takes a client's answer, which is not trusted.</summary>
     /// <exception cref="CoppiceException">It is refused; the message names the client and the reason. The round goes on.</exception>

@@ -50,6 +50,14 @@ public sealed class SafeTensors : TensorContainer
         return tensors;
     }
 
+    /// <summary>Some of the tensors, for as long as this is open.</summary>
+    internal SafeTensors Part(Func<string, bool> wanted)
+    {
+        SafeTensors part = new(Path);
+        part.Borrow(Entries.Values.Where(entry => wanted(entry.Name)));
+        return part;
+    }
+
     void AddFile(BinaryFile file, ShardNames? wanted) => Add(file, opened =>
     {
         SafeTensorsHeader header = SafeTensorsHeader.Read(opened);

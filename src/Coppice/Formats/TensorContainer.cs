@@ -55,6 +55,13 @@ public abstract class TensorContainer : ICheckpoint
             file.Dispose();
     }
 
+    /// <summary>Takes tensors of another container, which keeps their file.</summary>
+    private protected void Borrow(IEnumerable<TensorEntry> lent)
+    {
+        foreach (TensorEntry entry in lent)
+            entries.Add(entry.Name, entry);
+    }
+
     /// <summary>Takes over a file and what it holds.</summary>
     /// <param name="file">Closed with this.</param>
     /// <param name="read">Gives the file's tensors.</param>

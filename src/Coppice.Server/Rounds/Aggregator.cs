@@ -1,0 +1,70 @@
+using System.Numerics.Tensors;
+using Coppice.Federation;
+using Coppice.Formats;
+using Coppice.Server.Store;
+using Coppice.Tensors;
+using Tensor = Coppice.Tensors.Tensor;
+
+namespace Coppice.Server.Rounds;
+
+/// <summary>A result that cannot be: the run ends.</summary>
+sealed class NoResultException(string message) : CoppiceException(message);
+
+/// <summary>
+/// The next model, as a function of what is committed: the round's model, its survivors' updates, and nothing else. It is made slice by slice, each kept as soon as it is there, so that
+/// whoever goes on after a death does only what is missing, and two who do the same at once make the same bytes.
+/// </summary>
+sealed class Aggregator(IRunStore store, BlobStore blobs, RunSettings settings)
+{
+    /// <summary>The blob of a closing round's next model.</summary>
+    /// <exception cref="NoResultException">The average is not finite.</exception>
+    public string Run(RunRow run, RoundRow round, CancellationToken cancel)
+    {
+        using StoredModel model = new(blobs.PathOf(round.Model), settings);
+        IReadOnlyDictionary<int, string> done = store.Slices(round.Id);
+        IReadOnlyList<Survivor> survivors = store.Survivors(round.Id);
+        List<StoredUpdate> updates = [];
+        try
+        {
+            foreach (Survivor survivor in survivors)
+                updates.Add(new StoredUpdate(Coordinator.NameOf(survivor.Client, round), blobs.PathOf(survivor.Update.Blob), run.Signature, round.Number, survivor.Client, model, settings));
+            List<string> slices = [];
+            for (int slice = 0; slice < model.SliceCount; slice++)
+            {
+                cancel.ThrowIfCancellationRequested();
+                slices.Add(done.TryGetValue(slice, out string? blob) ? blob : store.PutSlice(round.Id, slice, blobs.Put(Average(round, slice, model, survivors, updates))));
+            }
+            return Joined(slices);
+        }
+        finally
+        {
+            updates.ForEach(update => update.Dispose());
+        }
+    }
+
+    byte[] Average(RoundRow round, int slice, StoredModel model, IReadOnlyList<Survivor> survivors, List<StoredUpdate> updates)
+    {
+        ParameterSet before = model.Slice(slice);
+        ParameterSet after = settings.Federation.Strategy.Aggregate(before, settings.Federation.Codec.Kind,
+            [.. survivors.Zip(updates, (survivor, update) => new WeightedUpdate(survivor.Client, survivor.Update.Samples, update.Decode(slice, before)))],
+            new AggregationContext(ClientCount: 0, survivors.Count, settings.Federation.RateSum(round.Number), State: null));
+        foreach ((string name, Tensor tensor) in after.Tensors)
+            if (!float.IsFinite(TensorPrimitives.MaxMagnitude<float>(tensor.Data)))
+                throw new NoResultException($"Round {round.Number}: the average of tensor '{name}' is not finite");
+        return SafeTensorsWriter.ToBytes(after.Sources(DType.F32));
+    }
+
+    string Joined(List<string> slices)
+    {
+        List<SafeTensors> files = [];
+        try
+        {
+            files.AddRange(slices.Select(blob => SafeTensors.Open(blobs.PathOf(blob))));
+            return blobs.Put(path => SafeTensorsWriter.WriteFile(path, files.SelectMany(file => file.Entries.Values).Select(TensorSource.Copy)));
+        }
+        finally
+        {
+            files.ForEach(file => file.Dispose());
+        }
+    }
+}

@@ -1,0 +1,250 @@
+using System.Collections.Concurrent;
+using System.Text.Json;
+using Coppice.Federation;
+using Coppice.Formats;
+using Coppice.Models;
+using Coppice.Server.Store;
+using Coppice.Tensors;
+
+namespace Coppice.Server.Rounds;
+
+/// <summary>The server's side of a run without its network: it gives out assignments, takes updates, and takes each round as far as it goes. It keeps nothing that is not in the store.</summary>
+sealed class Coordinator
+{
+    readonly IRunStore store;
+    readonly BlobStore blobs;
+    readonly UploadStore uploads;
+    readonly IWorkQueue queue;
+    readonly RunSettings settings;
+    readonly DecoderConfig config;
+    readonly TimeProvider time;
+    readonly JsonElement taskConfig;
+    readonly ConcurrentDictionary<long, object> locks = new();
+    readonly ConcurrentDictionary<string, Lazy<string>> downloads = new(StringComparer.Ordinal);
+    readonly long run;
+
+    /// <summary>Opens the run that the store holds, or begins one from <paramref name="model"/>.</summary>
+    /// <exception cref="CoppiceException">An option cannot be, the store holds another run, or too few clients are enrolled.</exception>
+    public Coordinator(IRunStore store, BlobStore blobs, UploadStore uploads, IWorkQueue queue, RunSettings settings, DecoderConfig config, ParameterSet model, TimeProvider time)
+    {
+        settings.Validate();
+        (this.store, this.blobs, this.uploads, this.queue, this.settings, this.config, this.time) = (store, blobs, uploads, queue, settings, config, time);
+        taskConfig = RoundTask.WriteConfig(config, settings.Federation.DownloadType);
+        UpdateLimit = Message.MaxControlBytes + 8L * model.Count + 4096L * (model.Tensors.Count + 16);
+        run = Open(model);
+    }
+
+    /// <summary>More bytes than any codec needs for an update: 8 a number, and names.</summary>
+    public long UpdateLimit { get; }
+
+    /// <summary>How the run is set.</summary>
+    public RunSettings Settings => settings;
+
+    /// <summary>The run as it stands.</summary>
+    public RunRow Run => store.FindRun()!;
+
+    /// <summary>The round that is open or closing, or the last one.</summary>
+    public RoundRow Current => store.Rounds(run)[^1];
+
+    long Open(ParameterSet model)
+    {
+        DateTimeOffset now = time.GetUtcNow();
+        string first = blobs.Put(SafeTensorsWriter.ToBytes(model.Sources(DType.F32))), signature = settings.Signature(config, first);
+        RunRow found = store.FindRun() ?? store.OpenRun(signature, settings.ToJson(), first, Draw(1), now);
+        if (found.Signature != signature)
+            throw new CoppiceException($"the folder holds another run (other model or options: {found.Options}); name another folder");
+        if (found.State == RunState.Failed)
+            store.ReopenRun(found.Id, now + settings.Deadline, now);
+        queue.Publish(store.Rounds(found.Id)[^1].Id);
+        return found.Id;
+    }
+
+    NewRound Draw(int round)
+    {
+        string[] clients = [.. store.Clients().Where(client => client.Revoked is null).Select(client => client.Name)];
+        int wanted = Math.Max(settings.Federation.ClientsPerRound, settings.Minimum);
+        return clients.Length >= wanted && clients.Length > 0
+            ? new NewRound(round, settings.Draw(clients, round), time.GetUtcNow() + settings.Deadline)
+            : throw new NoResultException($"Round {round}: {clients.Length} clients are enrolled, wanted {Math.Max(wanted, 1)}");
+    }
+
+    /// <summary>How errors call a client's update.</summary>
+    public static string NameOf(string client, RoundRow round) => $"update of client '{client}' in round {round.Number}";
+
+    /// <summary>What a client is asked now, if anything.</summary>
+    /// <exception cref="RefusedException">The run is over.</exception>
+    public (AssignmentRow Assignment, RoundRow Round)? Take(string client) => Run switch
+    {
+        { State: RunState.Done } => throw new RefusedException(RefusedException.Gone, "the run is done"),
+        { State: RunState.Failed, Reason: var reason } => throw new RefusedException(RefusedException.Gone, $"the run failed: {reason}"),
+        _ => store.Take(run, client, time.GetUtcNow()) is { } assignment ? (assignment, store.FindRound(assignment.Round)!) : null,
+    };
+
+    /// <summary>The task of an assignment.</summary>
+    /// <exception cref="RefusedException">There is none, it is another client's, or nothing is wanted for it any more.</exception>
+    public TaskContent Task(string client, long id)
+    {
+        (AssignmentRow assignment, RoundRow round) = Waiting(client, id);
+        byte[] control = Message.Write(Round.Task(Run.Signature, round.Number, client, taskConfig, settings.Federation), FederationJson.Default.RoundTask, []);
+        return new TaskContent(assignment, control, downloads.GetOrAdd(round.Model, blob => new Lazy<string>(() => Download(blob))).Value);
+    }
+
+    /// <summary>Counts what was sent of a task.</summary>
+    public void Sent(long assignment, long bytes) => store.Sent(assignment, bytes);
+
+    /// <summary>How many bytes of an update are there.</summary>
+    /// <exception cref="RefusedException">There is no such assignment, it is another client's, or nothing is wanted for it any more.</exception>
+    public long Uploaded(string client, long id) => uploads.Length(Waiting(client, id).Assignment.Id);
+
+    /// <summary>Takes a chunk of an update and returns how many bytes are there now.</summary>
+    /// <exception cref="RefusedException">The same, or the chunk does not begin where the last one ended, or is too much.</exception>
+    public long Append(string client, long id, long offset, ReadOnlySpan<byte> chunk)
+    {
+        lock (LockOf(id))
+        {
+            long there = Uploaded(client, id);
+            if (offset != there)
+                throw new RefusedException(RefusedException.Conflict, $"a chunk at byte {offset}, wanted at {there}", there);
+            if (there + chunk.Length > UpdateLimit)
+                throw new RefusedException(RefusedException.TooLarge, $"an update of more than {UpdateLimit} bytes");
+            uploads.Append(id, chunk);
+            return there + chunk.Length;
+        }
+    }
+
+    /// <summary>Makes what was uploaded the assignment's update, once every byte of it was checked. The same again does nothing.</summary>
+    /// <exception cref="RefusedException">It is refused, and the reason noted.</exception>
+    public void Commit(string client, long id, long bytes, string sha256)
+    {
+        lock (LockOf(id))
+        {
+            (AssignmentRow assignment, RoundRow round) = Own(client, id);
+            if (assignment.State != AssignmentState.Received)
+                Receive(assignment, round, bytes, sha256);
+            else if (store.Answers(round.Id).First(answer => answer.Assignment.Id == id).Update!.Blob != sha256)
+                throw Noted(RefusedException.Conflict, $"{NameOf(client, round)}: was committed already, with other bytes");
+        }
+    }
+
+    void Receive(AssignmentRow assignment, RoundRow round, long bytes, string sha256)
+    {
+        string name = NameOf(assignment.Client, round);
+        Require(assignment, round);
+        // A commit that was cut off after its file was taken over finds it as a blob. Whose it is, the message says.
+        long there = uploads.Length(assignment.Id);
+        bool taken = there == 0 && sha256.Length == 64 && sha256.All(char.IsAsciiHexDigitLower) && blobs.Has(sha256);
+        string path = taken ? blobs.PathOf(sha256) : uploads.PathOf(assignment.Id);
+        if (!taken && there != bytes)
+            throw new RefusedException(RefusedException.Conflict, $"{name}: {there} bytes are there, not {bytes}", there);
+        if (!taken && (there == 0 || uploads.Hash(assignment.Id) != sha256))
+        {
+            uploads.Delete(assignment.Id);
+            throw Noted(RefusedException.Conflict, $"{name}: its bytes are not those of the SHA-256 that it says; it has to be sent again", 0);
+        }
+        UpdateRow row;
+        try
+        {
+            using StoredModel model = new(blobs.PathOf(round.Model), settings);
+            using StoredUpdate update = new(name, path, Run.Signature, round.Number, assignment.Client, model, settings);
+            row = update.Check(sha256);
+        }
+        catch (CoppiceException error)
+        {
+            Next(round, store.Refuse(assignment.Id, error.Message, bytes, settings.Rule, time.GetUtcNow()));
+            uploads.Delete(assignment.Id);
+            throw new RefusedException(RefusedException.Unprocessable, error.Message);
+        }
+        if (!taken)
+            blobs.Adopt(path);
+        (CommitOutcome outcome, RoundStep step) = store.Commit(assignment.Id, row, settings.Rule, time.GetUtcNow());
+        Next(round, step);
+        if (outcome is not (CommitOutcome.Committed or CommitOutcome.Repeated))
+            Require(store.FindAssignment(assignment.Id)!, round);
+    }
+
+    /// <summary>Takes a round as far as it goes: closes it where it is due, makes the next model, opens the next round. Returns whether it went on.</summary>
+    public bool Advance(long id, CancellationToken cancel)
+    {
+        RunRow state = Run;
+        if (state.State != RunState.Running || store.FindRound(id) is not { } round)
+            return false;
+        bool settled = round.State == RoundState.Open && store.Settle(id, settings.Rule, time.GetUtcNow()) != RoundStep.None;
+        if (store.FindRound(id)!.State != RoundState.Closing)
+            return settled;
+        try
+        {
+            string next = new Aggregator(store, blobs, settings).Run(state, round, cancel);
+            store.CloseRound(id, next, round.Number < settings.Federation.Rounds ? Draw(round.Number + 1) : null, time.GetUtcNow());
+        }
+        catch (NoResultException error)
+        {
+            store.FailRun(run, error.Message, time.GetUtcNow());
+            return true;
+        }
+        foreach (AnswerRow answer in store.Answers(id))
+        {
+            uploads.Delete(answer.Assignment.Id);
+            locks.TryRemove(answer.Assignment.Id, out _);
+        }
+        downloads.TryRemove(round.Model, out _);
+        return true;
+    }
+
+    /// <summary>The last model, once the run is done.</summary>
+    public ParameterSet Model()
+    {
+        using StoredModel model = new(blobs.PathOf(Run.Model), settings);
+        return model.Whole();
+    }
+
+    /// <summary>Notes an attempt that was refused before it came here.</summary>
+    public void Log(string kind, string text) => store.Log(kind, text, time.GetUtcNow());
+
+    // The model's own file where it travels as float32; otherwise a rounded one beside it.
+    string Download(string blob)
+    {
+        if (settings.Federation.Download == DownloadFormat.Float32)
+            return blobs.PathOf(blob);
+        using StoredModel model = new(blobs.PathOf(blob), settings);
+        return blobs.PathOf(blobs.Put(SafeTensorsWriter.ToBytes(model.Whole().Sources(settings.Federation.DownloadType))));
+    }
+
+    void Next(RoundRow round, RoundStep step)
+    {
+        if (step != RoundStep.None)
+            queue.Publish(round.Id);
+    }
+
+    (AssignmentRow Assignment, RoundRow Round) Own(string client, long id)
+    {
+        AssignmentRow assignment = store.FindAssignment(id) ?? throw new RefusedException(RefusedException.NotFound, $"assignment {id}: there is none");
+        return assignment.Client == client
+            ? (assignment, store.FindRound(assignment.Round)!)
+            : throw Noted(RefusedException.Forbidden, $"assignment {id} is not that of client '{client}'");
+    }
+
+    (AssignmentRow Assignment, RoundRow Round) Waiting(string client, long id)
+    {
+        (AssignmentRow assignment, RoundRow round) = Own(client, id);
+        if (assignment.State == AssignmentState.Received)
+            throw new RefusedException(RefusedException.Conflict, $"{NameOf(client, round)}: was committed already");
+        Require(assignment, round);
+        return (assignment, round);
+    }
+
+    void Require(AssignmentRow assignment, RoundRow round)
+    {
+        if (assignment.State == AssignmentState.Refused)
+            throw new RefusedException(RefusedException.Unprocessable, assignment.Reason!);
+        if (assignment.State == AssignmentState.Late || round.State != RoundState.Open)
+            throw Noted(RefusedException.Gone, $"{NameOf(assignment.Client, round)}: late, the round has ended");
+    }
+
+    RefusedException Noted(int status, string message, long? offset = null)
+    {
+        store.Log(status == RefusedException.Gone ? "late" : "refused", message, time.GetUtcNow());
+        return new RefusedException(status, message, offset);
+    }
+
+    object LockOf(long assignment) => locks.GetOrAdd(assignment, _ => new object());
+}

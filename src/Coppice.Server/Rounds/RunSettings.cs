@@ -1,0 +1,79 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Coppice.Federation;
+using Coppice.Federation.Codecs;
+using Coppice.Federation.Strategies;
+using Coppice.Models;
+using Coppice.Server.Store;
+using Coppice.Tensors;
+
+namespace Coppice.Server.Rounds;
+
+/// <summary>A federated run over a network.</summary>
+/// <param name="Federation">What decides its result.</param>
+sealed record RunSettings(FederatedOptions Federation)
+{
+    /// <summary>Clients asked above those wanted, as a share: 0.3 asks 13 where 10 are wanted.</summary>
+    public double OverSelection { get; init; }
+
+    /// <summary>Updates without which a round has no result.</summary>
+    public int Minimum { get; init; } = 1;
+
+    /// <summary>How long a round waits for its clients.</summary>
+    public TimeSpan Deadline { get; init; } = TimeSpan.FromHours(1);
+
+    /// <summary>Numbers of the model that are aggregated at a time, in bytes of float32; a larger tensor has a slice to itself.</summary>
+    public long SliceBytes { get; init; } = 4 << 20;
+
+    /// <summary>When a round ends.</summary>
+    public RoundRule Rule => new(Federation.ClientsPerRound, Minimum, Deadline);
+
+    /// <summary>Whether one tensor's average needs no other tensor, neither to decode updates nor to average them.</summary>
+    public bool TensorByTensor => Federation.Codec is IdentityCodec or Float16Codec or Int8Codec;
+
+    /// <summary>Throws with the first option that cannot be.</summary>
+    public void Validate()
+    {
+        Federation.Validate();
+        // A round's result is made of what the store holds, which is its model and its updates.
+        if (Federation.Strategy is not (FedAvg or FedProx))
+            throw new CoppiceException($"Federation: strategy '{Federation.Strategy.Name}' is for simulations so far; a server takes fedavg and fedprox");
+        if (Federation.Robust is not null || Federation.Privacy is not null || Federation.Participation > 0 || !Federation.Personal.IsEmpty)
+            throw new CoppiceException("Federation: robust rules, privacy, participation by chance and personal tensors are for simulations so far; a server takes none of them");
+        Check(Federation.Dropout == 0, "dropout", Federation.Dropout, "0: clients of a network drop out by themselves");
+        Check(OverSelection is >= 0 and <= 10, "over-selection", OverSelection, "0 to 10");
+        Check(Minimum >= 1, "minimum", Minimum, "1 or more");
+        Check(Federation.ClientsPerRound == 0 || Minimum <= Federation.ClientsPerRound, "minimum", Minimum, $"at most the {Federation.ClientsPerRound} clients a round");
+        Check(Deadline > TimeSpan.Zero && Deadline <= TimeSpan.FromDays(365), "deadline", Deadline.TotalSeconds, "above 0 and at most a year");
+
+        static void Check(bool right, string name, double value, string wanted)
+        {
+            if (!right)
+                throw new CoppiceException(string.Create(CultureInfo.InvariantCulture, $"Federation: {name} is {value}, wanted {wanted}"));
+        }
+    }
+
+    /// <summary>The clients of a round, drawn from those that are enrolled.</summary>
+    public IReadOnlyList<string> Draw(IReadOnlyList<string> clients, int round)
+    {
+        int wanted = Federation.ClientsPerRound == 0 ? clients.Count : Federation.ClientsPerRound;
+        return Federation.Strategy.Select(clients, (int)Math.Min(clients.Count, Math.Ceiling(wanted * (1 + OverSelection))), round, Federation.Seed);
+    }
+
+    /// <summary>What decides the result, as JSON.</summary>
+    public string ToJson() => JsonSerializer.Serialize(new RunDocument(Federation.Rounds, Federation.ClientsPerRound, Federation.LocalSteps, Federation.Strategy.Name, Federation.Codec.Name, Federation.Download,
+        Federation.Seed, Federation.EvaluationWindows, LocalTraining.Of(Federation.Training)), RunDocumentJson.Default.RunDocument);
+
+    /// <summary>Names the run: another model or another option is another run.</summary>
+    public string Signature(DecoderConfig config, string model) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{config}|{model}|{ToJson()}")));
+}
+
+/// <summary>The options of a run that its result depends on.</summary>
+sealed record RunDocument(int Rounds, int ClientsPerRound, int LocalSteps, string Strategy, string Codec, DownloadFormat Download, int Seed, int EvaluationWindows, LocalTraining Training);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true)]
+[JsonSerializable(typeof(RunDocument))]
+sealed partial class RunDocumentJson : JsonSerializerContext;

@@ -1,0 +1,65 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using Coppice.Tensors;
+
+namespace Coppice.Server.Store;
+
+/// <summary>Files named by the SHA-256 of their bytes, so that what is there is whole and right, and what is written twice is there once.</summary>
+sealed class BlobStore
+{
+    static int counter;
+
+    readonly string folder;
+    readonly Durability durability;
+
+    /// <summary>Blobs in a folder, which is made.</summary>
+    public BlobStore(string folder, Durability durability = Durability.Full)
+    {
+        (this.folder, this.durability) = (folder, durability);
+        Directory.CreateDirectory(folder);
+    }
+
+    /// <summary>Where a blob lies.</summary>
+    /// <exception cref="CoppiceException">There is none.</exception>
+    public string PathOf(string blob) => Has(blob) ? Path.Combine(folder, blob) : throw new CoppiceException($"{folder}: has no blob {blob}; the folder is damaged");
+
+    /// <summary>Whether a blob is there.</summary>
+    public bool Has(string blob) => File.Exists(Path.Combine(folder, blob));
+
+    /// <summary>Keeps bytes and returns their name.</summary>
+    public string Put(byte[] bytes) => Put(path => File.WriteAllBytes(path, bytes));
+
+    /// <summary>Keeps what <paramref name="write"/> writes to the path that it gets.</summary>
+    public string Put(Action<string> write)
+    {
+        string partial = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"{Environment.ProcessId}-{Interlocked.Increment(ref counter)}.partial"));
+        try
+        {
+            write(partial);
+            return Adopt(partial);
+        }
+        catch (IOException error)
+        {
+            File.Delete(partial);
+            throw new CoppiceException($"{folder}: a blob could not be written: {error.Message}", error);
+        }
+    }
+
+    /// <summary>Takes a file of the same file system over and returns its name as a blob.</summary>
+    public string Adopt(string path)
+    {
+        string blob;
+        using (FileStream stream = new(path, FileMode.Open, FileAccess.ReadWrite, FileShare.Read))
+        {
+            blob = Convert.ToHexStringLower(SHA256.HashData(stream));
+            if (durability == Durability.Full)
+                stream.Flush(flushToDisk: true);
+        }
+        // What is there may be mapped by a reader.
+        if (Has(blob))
+            File.Delete(path);
+        else
+            File.Move(path, Path.Combine(folder, blob), overwrite: true);
+        return blob;
+    }
+}
