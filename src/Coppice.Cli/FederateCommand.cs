@@ -13,7 +13,7 @@ using Coppice.Training;
 
 namespace Coppice.Cli;
 
-/// <summary>coppice federate simulate: many clients in this process, through the messages that a network would carry.</summary>
+/// <summary>coppice federate, and of it simulate: many clients in this process, through the messages that a network would carry.</summary>
 static class FederateCommand
 {
     static readonly FederatedOptions Defaults = new();
@@ -45,28 +45,36 @@ static class FederateCommand
             Strategy, Participation, Personal, Robust, Privacy, Attacks,
         };
         simulate.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
-        return new Command("federate", "Trains with many clients that share no text") { simulate };
+        return new Command("federate", "Trains with many clients that share no text") { simulate, FederateInitCommand.Create(), FederateServeCommand.Create(), FederateJoinCommand.Create(), FederateStatusCommand.Create() };
     }
+
+    /// <summary>The options of a run, however its clients are reached.</summary>
+    public static IEnumerable<Option> RunOptions => [Rounds, PerRound, LocalSteps, BatchSize, Context, Rate, Optimizer, Strategy, Codec, Download];
+
+    /// <summary>What those options say.</summary>
+    public static FederatedOptions ReadOptions(ParseResult parsed, Session session) => new()
+    {
+        Rounds = parsed.GetValue(Rounds),
+        ClientsPerRound = parsed.GetValue(PerRound),
+        LocalSteps = parsed.GetValue(LocalSteps),
+        Strategy = parsed.GetValue(Strategy) ?? Defaults.Strategy,
+        Codec = parsed.GetValue(Codec) ?? Defaults.Codec,
+        Download = parsed.GetValue(Download) == "float16" ? DownloadFormat.Float16 : DownloadFormat.Float32,
+        Seed = session.Seed,
+        Training = Defaults.Training with { BatchSize = parsed.GetValue(BatchSize), ContextLength = parsed.GetValue(Context), LearningRate = parsed.GetValue(Rate), Optimizer = parsed.GetValue(Optimizer) == "sgd" ? OptimizerKind.Sgd : OptimizerKind.AdamW },
+    };
 
     static int Run(ParseResult parsed, CancellationToken cancel)
     {
         using Session session = new(parsed);
         string output = Path.TrimEndingDirectorySeparator(parsed.GetRequiredValue(Output));
-        FederatedOptions options = new()
+        FederatedOptions options = ReadOptions(parsed, session) with
         {
-            Rounds = parsed.GetValue(Rounds),
-            ClientsPerRound = parsed.GetValue(PerRound),
-            LocalSteps = parsed.GetValue(LocalSteps),
             Participation = parsed.GetValue(Participation) ?? 0,
-            Strategy = parsed.GetValue(Strategy) ?? Defaults.Strategy,
-            Codec = parsed.GetValue(Codec) ?? Defaults.Codec,
             Robust = parsed.GetValue(Robust),
             Privacy = parsed.GetValue(Privacy),
             Personal = [.. (parsed.GetValue(Personal) ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)],
-            Download = parsed.GetValue(Download) == "float16" ? DownloadFormat.Float16 : DownloadFormat.Float32,
             Dropout = parsed.GetValue(Dropout),
-            Seed = session.Seed,
-            Training = Defaults.Training with { BatchSize = parsed.GetValue(BatchSize), ContextLength = parsed.GetValue(Context), LearningRate = parsed.GetValue(Rate), Optimizer = parsed.GetValue(Optimizer) == "sgd" ? OptimizerKind.Sgd : OptimizerKind.AdamW },
         };
         options.Validate();
         ModelArgument.CheckTarget(parsed.GetRequiredValue(ModelArgument.Model), output);

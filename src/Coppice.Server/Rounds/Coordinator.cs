@@ -21,7 +21,7 @@ sealed class Coordinator
     readonly JsonElement taskConfig;
     readonly ConcurrentDictionary<long, object> locks = new();
     readonly ConcurrentDictionary<string, Lazy<string>> downloads = new(StringComparer.Ordinal);
-    readonly long run;
+    readonly long run, numbers;
 
     /// <summary>Opens the run that the store holds, or begins one from <paramref name="model"/>.</summary>
     /// <exception cref="CoppiceException">An option cannot be, the store holds another run, or too few clients are enrolled.</exception>
@@ -31,6 +31,7 @@ sealed class Coordinator
         (this.store, this.blobs, this.uploads, this.queue, this.settings, this.config, this.time) = (store, blobs, uploads, queue, settings, config, time);
         taskConfig = RoundTask.WriteConfig(config, settings.Federation.DownloadType);
         UpdateLimit = Message.MaxControlBytes + 8L * model.Count + 4096L * (model.Tensors.Count + 16);
+        numbers = model.Count;
         run = Open(model);
     }
 
@@ -45,6 +46,12 @@ sealed class Coordinator
 
     /// <summary>The round that is open or closing, or the last one.</summary>
     public RoundRow Current => store.Rounds(run)[^1];
+
+    /// <summary>Rounds that are closed, in order.</summary>
+    public IReadOnlyList<RoundRow> Closed() => [.. store.Rounds(run).Where(round => round.State == RoundState.Closed)];
+
+    /// <summary>What happened in a closed round.</summary>
+    public RoundRecord Record(RoundRow round) => RoundHistory.Record(store, round, numbers);
 
     long Open(ParameterSet model)
     {

@@ -58,7 +58,7 @@ interface IRunStore : IDisposable
     /// <summary>All rounds of a run, in order.</summary>
     IReadOnlyList<RoundRow> Rounds(long run);
 
-    /// <summary>The assignment that waits for a client's answer, if there is one; the client was seen.</summary>
+    /// <summary>The assignment that waits for a client's answer, if there is one. That the client was seen is noted to within 15 seconds.</summary>
     AssignmentRow? Take(long run, string client, DateTimeOffset now);
 
     /// <summary>An assignment by its id.</summary>

@@ -8,6 +8,8 @@ abstract partial class SqlRunStore
     const string AssignmentColumns = "a.id, a.run, a.round, a.client, a.epoch, a.state, a.reason, a.bytes_up, a.bytes_down";
     const string UpdateColumns = "u.blob, u.bytes, u.samples, u.loss_before, u.loss_after, u.norm";
 
+    static readonly TimeSpan SeenWithin = TimeSpan.FromSeconds(15);
+
     /// <inheritdoc/>
     public RoundRow? FindRound(long round) => Read(connection => Round(connection, round));
 
@@ -17,7 +19,8 @@ abstract partial class SqlRunStore
     /// <inheritdoc/>
     public AssignmentRow? Take(long run, string client, DateTimeOffset now) => Change(connection =>
     {
-        connection.Execute("UPDATE clients SET seen = @now WHERE name = @name", ("@now", now), ("@name", client));
+        // Clients ask every second or so: most times this changes nothing, and costs no write.
+        connection.Execute("UPDATE clients SET seen = @now WHERE name = @name AND (seen IS NULL OR seen <= @before)", ("@now", now), ("@name", client), ("@before", now - SeenWithin));
         AssignmentRow? waiting = connection.First($"SELECT {AssignmentColumns} FROM assignments a JOIN rounds r ON r.id = a.round WHERE a.run = @run AND a.client = @client AND a.state = 'waiting' AND r.state = 'open'",
             ReadAssignment, ("@run", run), ("@client", client));
         if (waiting is null)

@@ -74,8 +74,8 @@ public abstract class RunStoreContract
         using IRunStore store = Open();
         (RunRow run, _, AssignmentRow[] asked) = Begin(store);
         Assert.Equal((asked[0].Id, 1), (store.Take(run.Id, "c0", Start)!.Id, store.FindAssignment(asked[0].Id)!.Epoch));
-        Assert.Equal(2, store.Take(run.Id, "c0", Start.AddSeconds(7))!.Epoch);
-        Assert.Equal(Start.AddSeconds(7), store.FindClient("c0")!.Seen);
+        Assert.Equal(2, store.Take(run.Id, "c0", Start.AddSeconds(15))!.Epoch);
+        Assert.Equal(Start.AddSeconds(15), store.FindClient("c0")!.Seen);
         store.Commit(asked[0].Id, Update("x"), Two, Start);
         Assert.Null(store.Take(run.Id, "c0", Start));
         Assert.Null(store.Take(run.Id, "nobody", Start));

@@ -1,0 +1,147 @@
+using System.CommandLine;
+using System.Net;
+using System.Runtime.InteropServices;
+using Coppice.Federation;
+using Coppice.Models;
+using Coppice.Server.Certificates;
+using Coppice.Server.Http;
+using Coppice.Server.Rounds;
+using Coppice.Server.Store;
+using Coppice.Tensors;
+using Coppice.Text;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Coppice.Cli;
+
+/// <summary>coppice federate serve: a run's server, until the last round is closed.</summary>
+static class FederateServeCommand
+{
+    static readonly TimeSpan FarewellTime = TimeSpan.FromSeconds(30);
+
+    static readonly Option<string> Folder = new("--run") { Description = "The folder of the run, as federate init made it", HelpName = "DIR", Required = true };
+    static readonly Option<string> Listen = new("--listen") { Description = "The address and port to listen on; 0.0.0.0:PORT for all of this machine's", HelpName = "HOST:PORT", Required = true };
+    static readonly Option<string> Output = new("--output", "-o") { Description = "The folder to write", HelpName = "OUT", Required = true };
+    static readonly Option<double> OverSelect = Options.Number("--over-select", "Clients asked above those wanted, as a share of them", value: 0);
+    static readonly Option<int> Minimum = Options.Integer("--minimum", "Updates without which a round has no result", value: 1, least: 1);
+    static readonly Option<double> Deadline = Options.Number("--deadline", "Seconds that a round waits for its clients", value: 3600, least: 0.001);
+    static readonly Option<int?> Health = Options.OptionalInteger("--health", "A loopback port for /health/live and /health/ready", least: 0, most: 65535);
+
+    public static Command Create()
+    {
+        Command serve = new("serve", "Serves a federated run to clients on a network until its last round is closed; stopped or killed, the same command goes on where it was")
+        {
+            ModelArgument.Model, Folder, Listen, Output, OverSelect, Minimum, Deadline, Health,
+        };
+        foreach (Option option in FederateCommand.RunOptions)
+            serve.Options.Add(option);
+        serve.SetAction(Run);
+        return serve;
+    }
+
+    static async Task<int> Run(ParseResult parsed, CancellationToken cancel)
+    {
+        using Session session = new(parsed);
+        string folder = parsed.GetRequiredValue(Folder), output = Path.TrimEndingDirectorySeparator(parsed.GetRequiredValue(Output));
+        RunSettings settings = new(FederateCommand.ReadOptions(parsed, session))
+        {
+            OverSelection = parsed.GetValue(OverSelect),
+            Minimum = parsed.GetValue(Minimum),
+            Deadline = TimeSpan.FromSeconds(parsed.GetValue(Deadline)),
+        };
+        settings.Validate();
+        IPEndPoint listen = Address(parsed.GetRequiredValue(Listen));
+        ModelArgument.CheckTarget(parsed.GetRequiredValue(ModelArgument.Model), output);
+        if (!Authority.IsIn(folder))
+            throw new CoppiceException($"{folder}: holds no federated run; 'coppice federate init {folder} --host NAME' makes one");
+        LanguageModel language = ModelArgument.LoadDecoder(parsed.GetRequiredValue(ModelArgument.Model));
+        DecoderModel model = (DecoderModel)language.Model;
+
+        TimeProvider time = TimeProvider.System;
+        using Authority authority = Authority.Open(folder);
+        using SqliteRunStore store = new(Path.Combine(folder, SqliteRunStore.FileName));
+        ChannelQueue queue = new(time);
+        Coordinator coordinator = new(store, new BlobStore(Path.Combine(folder, "blobs")), new UploadStore(Path.Combine(folder, "uploads")), queue, settings, model.Config, ParameterSet.Copy(model), time);
+        await using FederationServer server = await FederationServer.Start(coordinator, queue, store, authority, new ServeOptions
+        {
+            Listen = listen,
+            HealthPort = parsed.GetValue(Health),
+            Tokenizer = TokenizerOf(language),
+            Progress = new RoundLog(session),
+            Logging = parsed.GetValue(CommonOptions.Verbose) ? Log : null,
+        }, time, cancel);
+        session.Say($"serving round {coordinator.Current.Number} of {settings.Federation.Rounds} on {listen.Address}:{server.Port}");
+
+        RunRow run;
+        using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        using (PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal =>
+        {
+            signal.Cancel = true;
+            stop.Cancel();
+        }))
+        {
+            try
+            {
+                run = await server.Over.WaitAsync(stop.Token);
+                if (run.State == RunState.Done)
+                {
+                    coordinator.Model().CopyTo(model);
+                    language.Save(output);
+                }
+                await server.Farewell(FarewellTime, time, stop.Token);
+            }
+            catch (OperationCanceledException error) when (stop.IsCancellationRequested)
+            {
+                await server.Stop();
+                string line = $"stopped in round {coordinator.Current.Number}; the same command goes on from {folder}";
+                if (cancel.IsCancellationRequested)
+                    throw new InterruptedException(line, error);
+                session.Say(line);
+                return ExitCode.Interrupted;
+            }
+            await server.Stop();
+        }
+        if (run.State == RunState.Failed)
+            throw new CoppiceException($"{run.Reason}; the same command tries again from {folder}");
+        Report(session, coordinator, output);
+        return ExitCode.Done;
+    }
+
+    static void Report(Session session, Coordinator coordinator, string output)
+    {
+        RoundRecord[] rounds = [.. coordinator.Closed().Select(coordinator.Record)];
+        session.Say(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{rounds.Sum(round => round.BytesUp):N0} bytes up, {rounds.Sum(round => round.BytesDown):N0} bytes down in {rounds.Length} rounds; wrote {output}"));
+        session.Document(json =>
+        {
+            json.Array("rounds", rounds, round =>
+            {
+                json.WriteNumber("round", round.Round);
+                json.WriteNumber("clients", round.Clients.Length);
+                json.WriteNumber("dropped", round.Dropped.Length);
+                json.WriteNumber("bytesUp", round.BytesUp);
+                json.WriteNumber("bytesDown", round.BytesDown);
+                json.Number("loss", round.LossBefore);
+            });
+            json.WriteString("artifact", output);
+        });
+    }
+
+    static IPEndPoint Address(string text) => text.LastIndexOf(':') is var colon and > 0 && int.TryParse(text[(colon + 1)..], out int port) && port is >= 0 and <= 65535
+        && (text[..colon] == "localhost" ? IPAddress.Loopback : IPAddress.TryParse(text[..colon].Trim('[', ']'), out IPAddress? address) ? address : null) is { } found
+            ? new IPEndPoint(found, port)
+            : throw new MisuseException($"--listen is '{text}', wanted an address of this machine and a port: 0.0.0.0:8443, [::]:8443, localhost:8443");
+
+    static List<(string Name, byte[] Bytes)> TokenizerOf(LanguageModel language) => [.. language.Tokenizer.Files.Select(file =>
+    {
+        using MemoryStream stream = new();
+        file.Write(stream);
+        return (file.Name, stream.ToArray());
+    })];
+
+    // To stderr: stdout is the document's.
+    static void Log(ILoggingBuilder logging)
+    {
+        logging.AddJsonConsole(console => console.UseUtcTimestamp = true);
+        logging.Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+    }
+}

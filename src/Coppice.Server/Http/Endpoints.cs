@@ -1,0 +1,178 @@
+using System.Buffers;
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using Coppice.Federation.Remote;
+using Coppice.Server.Rounds;
+using Coppice.Server.Store;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Net.Http.Headers;
+
+namespace Coppice.Server.Http;
+
+/// <summary>The protocol's paths, for clients that were admitted. docs/federation-protocol.md says what each takes and gives.</summary>
+sealed class Endpoints(Coordinator coordinator, ServeOptions options)
+{
+    const int LargestJson = 4096;
+
+    readonly SemaphoreSlim uploads = new(options.Uploads);
+    readonly OfferedFile[] tokenizer = [.. options.Tokenizer.Select(file => new OfferedFile(file.Name, file.Bytes.Length, Hash(file.Bytes)))];
+
+    /// <summary>Whether no new work is given out any more.</summary>
+    public bool Draining { get; set; }
+
+    /// <summary>Clients that were told that the run is over.</summary>
+    public HashSet<string> Told { get; } = new(StringComparer.Ordinal);
+
+    public void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapGet("/v1/run", (RequestDelegate)Run);
+        routes.MapGet("/v1/tokenizer/{name}", (RequestDelegate)Tokenizer);
+        routes.MapPost("/v1/assignments", (RequestDelegate)Assign);
+        routes.MapGet("/v1/assignments/{id:long}/task", (RequestDelegate)Task);
+        routes.MapGet("/v1/assignments/{id:long}/update", context => Write(context, new UploadInfo(coordinator.Uploaded(ClientOf(context), IdOf(context))), WireJson.Default.UploadInfo));
+        routes.MapPatch("/v1/assignments/{id:long}/update", context => Limited(() => Append(context)));
+        routes.MapPost("/v1/assignments/{id:long}/commit", context => Limited(() => Commit(context)));
+        routes.MapFallback((RequestDelegate)(context => throw new RefusedException(RefusedException.NotFound, "there is no such path")));
+    }
+
+    Task Run(HttpContext context)
+    {
+        RunRow run = coordinator.Run;
+        RoundRow round = coordinator.Current;
+        return Write(context, new RunInfo(Wire.Version, run.Signature, run.State.ToString().ToLowerInvariant(), round.Number, coordinator.Settings.Federation.Rounds, coordinator.Settings.Federation.Codec.Name,
+            coordinator.Settings.Federation.Training.ContextLength, Wire.ChunkBytes, coordinator.UpdateLimit, tokenizer), WireJson.Default.RunInfo);
+    }
+
+    async Task Tokenizer(HttpContext context)
+    {
+        string? name = context.GetRouteValue("name") as string;
+        int at = Array.FindIndex(tokenizer, file => file.Name == name);
+        if (at < 0)
+            throw new RefusedException(RefusedException.NotFound, "the tokenizer has no such file");
+        byte[] bytes = options.Tokenizer[at].Bytes;
+        int from = (int)Begin(context, bytes.Length);
+        await context.Response.Body.WriteAsync(bytes.AsMemory(from), context.RequestAborted);
+    }
+
+    Task Assign(HttpContext context)
+    {
+        if (Draining)
+            throw new RefusedException(RefusedException.Unavailable, "the server is stopping", retryAfter: 5);
+        string client = ClientOf(context);
+        try
+        {
+            if (coordinator.Take(client) is { } offer)
+                return Write(context, new AssignmentInfo(offer.Assignment.Id, offer.Round.Number, coordinator.Task(client, offer.Assignment.Id).Length, offer.Round.Deadline), WireJson.Default.AssignmentInfo);
+        }
+        catch (RefusedException over) when (over.Status == RefusedException.Gone && coordinator.Run.State != RunState.Running)
+        {
+            lock (Told)
+                Told.Add(client);
+            throw;
+        }
+        context.Response.StatusCode = StatusCodes.Status204NoContent;
+        context.Response.Headers.RetryAfter = options.PollSeconds.ToString(CultureInfo.InvariantCulture);
+        return System.Threading.Tasks.Task.CompletedTask;
+    }
+
+    async Task Task(HttpContext context)
+    {
+        TaskContent task = coordinator.Task(ClientOf(context), IdOf(context));
+        long from = Begin(context, task.Length);
+        coordinator.Sent(task.Assignment.Id, await task.Write(context.Response.Body, from, context.RequestAborted));
+    }
+
+    async Task Append(HttpContext context)
+    {
+        if (!long.TryParse(context.Request.Headers[Wire.OffsetHeader], NumberStyles.None, CultureInfo.InvariantCulture, out long offset))
+            throw new RefusedException(StatusCodes.Status400BadRequest, $"a chunk without {Wire.OffsetHeader}");
+        (string client, long id) = (ClientOf(context), IdOf(context));
+        // Who has no business here sends nothing.
+        coordinator.Uploaded(client, id);
+        byte[] chunk = ArrayPool<byte>.Shared.Rent(Wire.ChunkBytes);
+        try
+        {
+            int length = await Body(context, chunk.AsMemory(0, Wire.ChunkBytes));
+            context.Response.Headers[Wire.OffsetHeader] = coordinator.Append(client, id, offset, chunk.AsSpan(0, length)).ToString(CultureInfo.InvariantCulture);
+            context.Response.StatusCode = StatusCodes.Status204NoContent;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(chunk);
+        }
+    }
+
+    async Task Commit(HttpContext context)
+    {
+        byte[] json = new byte[LargestJson];
+        int length = await Body(context, json);
+        CommitRequest commit;
+        try
+        {
+            commit = JsonSerializer.Deserialize(json.AsSpan(0, length), WireJson.Default.CommitRequest) ?? throw new JsonException("null");
+        }
+        catch (JsonException error)
+        {
+            throw new RefusedException(StatusCodes.Status400BadRequest, $"the commit is not what is wanted: {error.Message}");
+        }
+        (string client, long id) = (ClientOf(context), IdOf(context));
+        await System.Threading.Tasks.Task.Run(() => coordinator.Commit(client, id, commit.Bytes, commit.Sha256), context.RequestAborted);
+        await Write(context, new UploadInfo(commit.Bytes), WireJson.Default.UploadInfo);
+    }
+
+    async Task Limited(Func<Task> work)
+    {
+        if (!await uploads.WaitAsync(0))
+            throw new RefusedException(RefusedException.TooMany, $"{options.Uploads} uploads are under way", retryAfter: 1);
+        try
+        {
+            await work();
+        }
+        finally
+        {
+            uploads.Release();
+        }
+    }
+
+    // What fits the buffer; a body that is longer is refused unread or at its limit.
+    static async Task<int> Body(HttpContext context, Memory<byte> buffer)
+    {
+        context.Features.GetRequiredFeature<IHttpMaxRequestBodySizeFeature>().MaxRequestBodySize = buffer.Length;
+        int length = 0;
+        while (length < buffer.Length && await context.Request.Body.ReadAsync(buffer[length..], context.RequestAborted) is var count and > 0)
+            length += count;
+        if (length == buffer.Length && await context.Request.Body.ReadAsync(new byte[1], context.RequestAborted) > 0)
+            throw new RefusedException(RefusedException.TooLarge, $"a body of more than {buffer.Length} bytes");
+        return length;
+    }
+
+    // Begins an answer of bytes, all of them or those from where the request wants them, and says from where.
+    static long Begin(HttpContext context, long length)
+    {
+        RangeHeaderValue? range = context.Request.GetTypedHeaders().Range;
+        long from = range is { Unit.Value: "bytes", Ranges.Count: 1 } && range.Ranges.First() is { From: { } first, To: null } ? first : 0;
+        if (from > 0 && from >= length)
+            throw new RefusedException(StatusCodes.Status416RangeNotSatisfiable, $"a part from byte {from} of {length}");
+        context.Response.ContentType = "application/octet-stream";
+        context.Response.ContentLength = length - from;
+        context.Response.Headers.AcceptRanges = "bytes";
+        if (from > 0)
+        {
+            context.Response.StatusCode = StatusCodes.Status206PartialContent;
+            context.Response.Headers.ContentRange = string.Create(CultureInfo.InvariantCulture, $"bytes {from}-{length - 1}/{length}");
+        }
+        return from;
+    }
+
+    static string ClientOf(HttpContext context) => (string)context.Items[typeof(Admission)]!;
+
+    static long IdOf(HttpContext context) => long.Parse((string)context.GetRouteValue("id")!, CultureInfo.InvariantCulture);
+
+    static Task Write<T>(HttpContext context, T value, JsonTypeInfo<T> type) => context.Response.WriteAsJsonAsync(value, type, contentType: "application/json", context.RequestAborted);
+
+    static string Hash(byte[] bytes) => Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(bytes));
+}

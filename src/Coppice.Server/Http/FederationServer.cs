@@ -1,0 +1,195 @@
+using System.Globalization;
+using System.Net;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
+using Coppice.Federation.Remote;
+using Coppice.Server.Certificates;
+using Coppice.Server.Rounds;
+using Coppice.Server.Store;
+using Coppice.Tensors;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Coppice.Server.Http;
+
+/// <summary>A coordinator on a network: HTTP/2 over TLS 1.3 for clients with certificates, health checks on a loopback port, and the worker that takes rounds on.</summary>
+sealed class FederationServer : IAsyncDisposable
+{
+    static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
+
+    readonly WebApplication app;
+    readonly RoundWorker worker;
+    readonly Endpoints endpoints;
+    readonly IRunStore store;
+    readonly X509Certificate2 certificate;
+
+    FederationServer(Coordinator coordinator, IWorkQueue queue, IRunStore store, Authority authority, ServeOptions options, TimeProvider time)
+    {
+        this.store = store;
+        certificate = authority.Server();
+        endpoints = new Endpoints(coordinator, options);
+        worker = new RoundWorker(coordinator, queue, options.Sweep, options.Progress);
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Services.AddRoutingCore();
+        builder.Services.AddSingleton<IHostedService>(worker);
+        // A request that is under way when the server stops is finished.
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(30));
+        options.Logging?.Invoke(builder.Logging);
+        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel => Configure(kestrel, options));
+        app = builder.Build();
+
+        Admission admission = new(authority, store, time);
+        ILogger log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Coppice.Federation");
+        app.Use((context, next) => context.Request.IsHttps ? Answer(context, next, admission, log) : Health(context));
+        app.UseRouting();
+        endpoints.Map(app);
+    }
+
+    /// <summary>Starts to serve a run.</summary>
+    /// <exception cref="CoppiceException">The address cannot be had, or there is no certificate for it.</exception>
+    public static async Task<FederationServer> Start(Coordinator coordinator, IWorkQueue queue, IRunStore store, Authority authority, ServeOptions options, TimeProvider time, CancellationToken cancel = default)
+    {
+        FederationServer server = new(coordinator, queue, store, authority, options, time);
+        try
+        {
+            await server.app.StartAsync(cancel);
+            return server;
+        }
+        catch (IOException error)
+        {
+            await server.DisposeAsync();
+            throw new CoppiceException($"{options.Listen}: could not be listened on: {error.Message}", error);
+        }
+    }
+
+    /// <summary>The port of the protocol.</summary>
+    public int Port => PortOf("https");
+
+    /// <summary>The port of the health checks, where there are any.</summary>
+    public int HealthPort => PortOf("http");
+
+    /// <summary>The run, when it is done or failed.</summary>
+    public Task<RunRow> Over => worker.Over;
+
+    /// <summary>Waits until every client that was here lately knows that the run is over, but not for long.</summary>
+    public async Task Farewell(TimeSpan patience, TimeProvider time, CancellationToken cancel)
+    {
+        DateTimeOffset now = time.GetUtcNow();
+        HashSet<string> here = [.. store.Clients().Where(client => client.Revoked is null && now - client.Seen < TimeSpan.FromMinutes(1)).Select(client => client.Name)];
+        while (time.GetUtcNow() - now < patience)
+        {
+            lock (endpoints.Told)
+                if (here.IsSubsetOf(endpoints.Told))
+                    return;
+            await Task.Delay(TimeSpan.FromMilliseconds(50), time, cancel);
+        }
+    }
+
+    /// <summary>Gives out no new work, lets requests that are under way finish, and stops.</summary>
+    public async Task Stop()
+    {
+        endpoints.Draining = true;
+        await app.StopAsync();
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await app.DisposeAsync();
+        certificate.Dispose();
+    }
+
+    int PortOf(string scheme) => app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Select(address => new Uri(address)).First(address => address.Scheme == scheme).Port;
+
+    void Configure(KestrelServerOptions kestrel, ServeOptions options)
+    {
+        kestrel.AddServerHeader = false;
+        kestrel.Limits.MaxConcurrentConnections = 4096;
+        kestrel.Limits.MaxRequestBodySize = Wire.ChunkBytes;
+        kestrel.Limits.MaxRequestHeadersTotalSize = 16 << 10;
+        kestrel.Limits.RequestHeadersTimeout = Grace;
+        kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(options.SlowestBody, Grace);
+        kestrel.Limits.MinResponseDataRate = new MinDataRate(options.SlowestBody, Grace);
+        kestrel.Limits.Http2.MaxStreamsPerConnection = 16;
+        kestrel.Limits.Http2.KeepAlivePingDelay = TimeSpan.FromSeconds(30);
+        kestrel.Listen(options.Listen, listen =>
+        {
+            listen.Protocols = HttpProtocols.Http2;
+            listen.UseHttps(new HttpsConnectionAdapterOptions
+            {
+                ServerCertificate = certificate,
+                SslProtocols = SslProtocols.Tls13,
+                HandshakeTimeout = Grace,
+                // The handshake proves that the key is there. Whose it is, Admission judges, which can say why not and note it.
+                ClientCertificateMode = ClientCertificateMode.AllowCertificate,
+                ClientCertificateValidation = (_, _, _) => true,
+            });
+        });
+        if (options.HealthPort is { } port)
+            kestrel.Listen(new IPEndPoint(IPAddress.Loopback, port), listen => listen.Protocols = HttpProtocols.Http1);
+    }
+
+    static async Task Answer(HttpContext context, RequestDelegate next, Admission admission, ILogger log)
+    {
+        string client = "";
+        try
+        {
+            context.Items[typeof(Admission)] = client = admission.Admit(context.Connection.ClientCertificate);
+            await next(context);
+        }
+        catch (RefusedException refused)
+        {
+            await Refuse(context, refused.Status, refused.Message, refused.Offset, refused.RetryAfter);
+        }
+        catch (Microsoft.AspNetCore.Http.BadHttpRequestException bad)
+        {
+            await Refuse(context, bad.StatusCode, bad.Message, null, null);
+        }
+        finally
+        {
+            log.Answered(context.Request.Method, context.Request.Path, client, context.Response.StatusCode);
+        }
+    }
+
+    static Task Refuse(HttpContext context, int status, string message, long? offset, int? retryAfter)
+    {
+        if (context.Response.HasStarted)
+        {
+            context.Abort();
+            return Task.CompletedTask;
+        }
+        context.Response.Clear();
+        context.Response.StatusCode = status;
+        if (offset is { } at)
+            context.Response.Headers[Wire.OffsetHeader] = at.ToString(CultureInfo.InvariantCulture);
+        if (retryAfter is { } seconds)
+            context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
+        return context.Response.WriteAsJsonAsync(new ErrorInfo(message), WireJson.Default.ErrorInfo, contentType: "application/json", context.RequestAborted);
+    }
+
+    // Alive as long as it answers; ready while it gives out work and the store answers as well.
+    Task Health(HttpContext context)
+    {
+        context.Response.StatusCode = context.Request.Path.Value switch
+        {
+            "/health/live" => StatusCodes.Status200OK,
+            "/health/ready" => !endpoints.Draining && store.FindRun() is not null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable,
+            _ => StatusCodes.Status404NotFound,
+        };
+        return Task.CompletedTask;
+    }
+}
+
+static partial class FederationLog
+{
+    [LoggerMessage(1, LogLevel.Information, "{Method} {Path} of '{Client}': {Status}")]
+    public static partial void Answered(this ILogger log, string method, string path, string client, int status);
+}

@@ -1,0 +1,48 @@
+using Coppice.Tests.Cli;
+
+namespace Coppice.Server.Tests.Cli;
+
+[Collection(CommandLine.Collection)]
+public sealed class FederateCommandTests : IDisposable
+{
+    readonly TinyFolder tiny = new();
+
+    public void Dispose() => tiny.Dispose();
+
+    [Fact]
+    public void Clients_are_enrolled_and_revoked_and_status_says_so()
+    {
+        string run = tiny["run"];
+        Assert.Equal(0, CommandLine.Run("federate", "init", run, "--host", "localhost", "127.0.0.1", "--client", "anna", "--client", "bert").Code);
+        Assert.True(File.Exists(Path.Combine(run, "clients", "anna.pem")));
+        Assert.Equal(0, CommandLine.Run("federate", "init", run, "--revoke", "bert").Code);
+        Outcome status = CommandLine.Run("federate", "status", run);
+        Assert.Equal((0, ""), (status.Code, status.Error));
+        Assert.Contains("no run was served yet", status.Out, StringComparison.Ordinal);
+        Assert.Matches("anna +.* in\n", status.Out);
+        Assert.Matches("bert +.* revoked ", status.Out);
+        Assert.Contains("'carl'", CommandLine.Run("federate", "init", run, "--revoke", "carl").FailsInOneLine(1), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_cannot_be_is_one_line()
+    {
+        string run = tiny["run"];
+        Assert.Contains("nothing to do", CommandLine.Run("federate", "init", run).FailsInOneLine(2), StringComparison.Ordinal);
+        Assert.Contains("--host", CommandLine.Run("federate", "init", run, "--client", "anna").FailsInOneLine(2), StringComparison.Ordinal);
+        Assert.Contains("'../x'", CommandLine.Run("federate", "init", run, "--host", "localhost", "--client", "../x").FailsInOneLine(1), StringComparison.Ordinal);
+        Assert.Contains("federate init", CommandLine.Run("federate", "status", run).FailsInOneLine(1), StringComparison.Ordinal);
+        Assert.Contains("federate init", CommandLine.Run("federate", "serve", tiny.Model, "--run", run, "--listen", "127.0.0.1:0", "-o", tiny["out"]).FailsInOneLine(1), StringComparison.Ordinal);
+        Assert.Contains("--listen is '8443'", CommandLine.Run("federate", "serve", tiny.Model, "--run", run, "--listen", "8443", "-o", tiny["out"]).FailsInOneLine(2), StringComparison.Ordinal);
+        Assert.Contains("https://", CommandLine.Run("federate", "join", "localhost", "--certificate", "x.pem", "--text", tiny.Text).FailsInOneLine(2), StringComparison.Ordinal);
+        Assert.Contains("x.pem", CommandLine.Run("federate", "join", "https://localhost:1", "--certificate", tiny["x.pem"], "--text", tiny.Text).FailsInOneLine(1), StringComparison.Ordinal);
+        Assert.Empty(tiny.Others);
+    }
+
+    [Fact]
+    public void Serving_without_enough_clients_is_one_line()
+    {
+        Assert.Equal(0, CommandLine.Run("federate", "init", tiny["run"], "--host", "localhost").Code);
+        Assert.Contains("0 clients are enrolled, wanted 1", CommandLine.Run("federate", "serve", tiny.Model, "--run", tiny["run"], "--listen", "127.0.0.1:0", "--context", "16", "-o", tiny["out"]).FailsInOneLine(1), StringComparison.Ordinal);
+    }
+}
