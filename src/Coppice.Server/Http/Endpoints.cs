@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
@@ -19,6 +20,7 @@ sealed class Endpoints(Coordinator coordinator, ServeOptions options)
     const int LargestJson = 4096;
 
     readonly SemaphoreSlim uploads = new(options.Uploads);
+    readonly ConcurrentDictionary<string, bool> sending = new(StringComparer.Ordinal);
     readonly OfferedFile[] tokenizer = [.. options.Tokenizer.Select(file => new OfferedFile(file.Name, file.Bytes.Length, Hash(file.Bytes)))];
 
     /// <summary>Whether no new work is given out any more.</summary>
@@ -34,8 +36,8 @@ sealed class Endpoints(Coordinator coordinator, ServeOptions options)
         routes.MapPost("/v1/assignments", (RequestDelegate)Assign);
         routes.MapGet("/v1/assignments/{id:long}/task", (RequestDelegate)Task);
         routes.MapGet("/v1/assignments/{id:long}/update", context => Write(context, new UploadInfo(coordinator.Uploaded(ClientOf(context), IdOf(context))), WireJson.Default.UploadInfo));
-        routes.MapPatch("/v1/assignments/{id:long}/update", context => Limited(() => Append(context)));
-        routes.MapPost("/v1/assignments/{id:long}/commit", context => Limited(() => Commit(context)));
+        routes.MapPatch("/v1/assignments/{id:long}/update", context => Limited(context, Append));
+        routes.MapPost("/v1/assignments/{id:long}/commit", context => Limited(context, Commit));
         routes.MapFallback((RequestDelegate)(context => throw new RefusedException(RefusedException.NotFound, "there is no such path")));
     }
 
@@ -68,11 +70,15 @@ sealed class Endpoints(Coordinator coordinator, ServeOptions options)
             if (coordinator.Take(client) is { } offer)
                 return Write(context, new AssignmentInfo(offer.Assignment.Id, offer.Round.Number, coordinator.Task(client, offer.Assignment.Id).Length, offer.Round.Deadline), WireJson.Default.AssignmentInfo);
         }
-        catch (RefusedException over) when (over.Status == RefusedException.Gone && coordinator.Run.State != RunState.Running)
+        catch (RefusedException over) when (over.Status == RefusedException.Gone)
         {
-            lock (Told)
-                Told.Add(client);
-            throw;
+            // Either the run is over, or only the round, just now.
+            if (coordinator.Run.State != RunState.Running)
+            {
+                lock (Told)
+                    Told.Add(client);
+                throw;
+            }
         }
         context.Response.StatusCode = StatusCodes.Status204NoContent;
         context.Response.Headers.RetryAfter = options.PollSeconds.ToString(CultureInfo.InvariantCulture);
@@ -124,17 +130,28 @@ sealed class Endpoints(Coordinator coordinator, ServeOptions options)
         await Write(context, new UploadInfo(commit.Bytes), WireJson.Default.UploadInfo);
     }
 
-    async Task Limited(Func<Task> work)
+    // One at a time for each client, so that nobody takes up all places by sending slowly.
+    async Task Limited(HttpContext context, Func<HttpContext, Task> work)
     {
-        if (!await uploads.WaitAsync(0))
-            throw new RefusedException(RefusedException.TooMany, $"{options.Uploads} uploads are under way", retryAfter: 1);
+        string client = ClientOf(context);
+        if (!sending.TryAdd(client, true))
+            throw new RefusedException(RefusedException.TooMany, $"client '{client}': another upload is under way", retryAfter: 1);
         try
         {
-            await work();
+            if (!await uploads.WaitAsync(0))
+                throw new RefusedException(RefusedException.TooMany, $"{options.Uploads} uploads are under way", retryAfter: 1);
+            try
+            {
+                await work(context);
+            }
+            finally
+            {
+                uploads.Release();
+            }
         }
         finally
         {
-            uploads.Release();
+            sending.TryRemove(client, out _);
         }
     }
 

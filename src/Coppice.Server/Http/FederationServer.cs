@@ -153,6 +153,11 @@ sealed class FederationServer : IAsyncDisposable
         {
             await Refuse(context, bad.StatusCode, bad.Message, null, null);
         }
+        catch (CoppiceException failed)
+        {
+            log.Failed(failed, failed.Message);
+            await Refuse(context, StatusCodes.Status500InternalServerError, "the server could not do it", null, retryAfter: 5);
+        }
         finally
         {
             log.Answered(context.Request.Method, context.Request.Path, client, context.Response.StatusCode);
@@ -192,4 +197,7 @@ static partial class FederationLog
 {
     [LoggerMessage(1, LogLevel.Information, "{Method} {Path} of '{Client}': {Status}")]
     public static partial void Answered(this ILogger log, string method, string path, string client, int status);
+
+    [LoggerMessage(2, LogLevel.Error, "{Reason}")]
+    public static partial void Failed(this ILogger log, Exception error, string reason);
 }

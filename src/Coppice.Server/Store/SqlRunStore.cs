@@ -91,18 +91,31 @@ abstract partial class SqlRunStore : IRunStore
 
     static ClientRow ReadClient(DbDataReader reader) => new(reader.GetString(0), reader.GetString(1), reader.Time(2), reader.OptionalTime(3), reader.OptionalTime(4));
 
-    T Read<T>(Func<DbConnection, T> work)
+    T Read<T>(Func<DbConnection, T> work) => Guard(() =>
     {
         using DbConnection connection = Connect();
         return work(connection);
-    }
+    });
 
-    T Change<T>(Func<DbConnection, T> work)
+    T Change<T>(Func<DbConnection, T> work) => Guard(() =>
     {
         using DbConnection connection = Connect();
         using DbTransaction transaction = connection.BeginTransaction(IsolationLevel.Serializable);
         T result = work(connection);
         transaction.Commit();
         return result;
+    });
+
+    // A full disk, a lock that is never given up: the process ends, and whoever starts it again goes on.
+    static T Guard<T>(Func<T> work)
+    {
+        try
+        {
+            return work();
+        }
+        catch (DbException error)
+        {
+            throw new CoppiceException($"the run's database: {error.Message}", error);
+        }
     }
 }

@@ -33,12 +33,12 @@ sealed class SqliteRunStore : SqlRunStore
         {
             using (DbConnection connection = Connect())
                 connection.Execute("PRAGMA journal_mode = WAL");
-            CreateTables("INTEGER PRIMARY KEY AUTOINCREMENT");
         }
         catch (SqliteException error)
         {
             throw new CoppiceException($"{path}: could not be opened as a database: {error.Message}", error);
         }
+        CreateTables("INTEGER PRIMARY KEY AUTOINCREMENT");
     }
 
     /// <inheritdoc/>

@@ -201,8 +201,9 @@ public sealed class RefusalTests : IAsyncLifetime
         HttpResponseMessage refused;
         while ((refused = await other.SendAsync(Chunk(second, served.Coordinator.Uploaded("client-1", second), [1]))).IsSuccessStatusCode)
             await Task.Delay(5);
-        await Served.Refused(429, refused);
+        Assert.Contains("1 uploads are under way", await Served.Refused(429, refused), StringComparison.Ordinal);
         Assert.Equal(TimeSpan.FromSeconds(1), refused.Headers.RetryAfter!.Delta);
+        Assert.Contains("another upload is under way", await Served.Refused(429, await http.SendAsync(Chunk(id, 0, [1]))), StringComparison.Ordinal);
         release.SetResult();
         Assert.True((await held).IsSuccessStatusCode);
     }
@@ -217,6 +218,9 @@ public sealed class RefusalTests : IAsyncLifetime
         slow.Content = new HeldContent(started, release);
         Task<HttpResponseMessage> held = http.SendAsync(slow);
         await started.Task;
+        // The server has begun with it once it takes no other of the same client.
+        while ((int)(await http.SendAsync(Chunk(id, 999, [1]))).StatusCode != 429)
+            await Task.Delay(2);
         Task stopped = served.Server.Stop();
         release.SetResult();
         Assert.True((await held).IsSuccessStatusCode);

@@ -27,7 +27,8 @@ public sealed class DeathTests : IDisposable
         return (client.Id, (Func<byte[], ReadOnlyMemory<byte>>)(task =>
         {
             string key = Convert.ToHexString(SHA256.HashData(task));
-            return answers.TryGetValue(key, out ReadOnlyMemory<byte> answer) ? answer : answers[key] = client.Answer(task);
+            lock (answers)
+                return answers.TryGetValue(key, out ReadOnlyMemory<byte> answer) ? answer : answers[key] = client.Answer(task);
         }));
     })];
 
@@ -48,7 +49,7 @@ public sealed class DeathTests : IDisposable
         Assert.InRange(calls, 80, 2000);
 
         int deaths = 0;
-        for (int seed = 0; seed < Seeds; seed++)
+        Parallel.For(0, Seeds, seed =>
         {
             Random random = new(seed);
             using RunFolder folder = new(Settings);
@@ -65,12 +66,12 @@ public sealed class DeathTests : IDisposable
                 }
                 catch (DeathException)
                 {
-                    deaths++;
+                    Interlocked.Increment(ref deaths);
                     next = 1 + random.Next(calls / 2);
                 }
             }
             Assert.All(folder.Store.Rounds(folder.Store.FindRun()!.Id), round => Assert.Equal(2, folder.Store.Survivors(round.Id).Count));
-        }
+        });
         Assert.True(deaths > Seeds, $"{deaths} deaths in {Seeds} runs");
         Assert.Equal(trained, answers.Count);
     }
