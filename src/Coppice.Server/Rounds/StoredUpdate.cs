@@ -59,20 +59,12 @@ sealed class StoredUpdate : IDisposable
     /// <exception cref="CoppiceException">A number of it is not what was asked for.</exception>
     public UpdateRow Check(string blob)
     {
-        // In double throughout: a hostile update may hold numbers whose squares float32 does not.
         double sum = 0;
         for (int slice = 0; slice < model.SliceCount; slice++)
         {
             ParameterSet before = model.Slice(slice);
             foreach ((string name, Tensor value) in Decode(slice, before).Tensors)
-            {
-                ReadOnlySpan<float> after = value.Data, from = before.Tensors[name].Data;
-                for (int i = 0; i < after.Length; i++)
-                {
-                    double change = codec.Kind == UpdateKind.Delta ? after[i] : (double)after[i] - from[i];
-                    sum += change * change;
-                }
-            }
+                sum += ParameterSet.SquaredDistance(value.Data, codec.Kind == UpdateKind.Weights ? before.Tensors[name].Data : default);
         }
         return new UpdateRow(blob, file.Length, Control.Samples, Control.LossBefore, Control.LossAfter, Math.Sqrt(sum));
     }

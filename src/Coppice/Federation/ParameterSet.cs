@@ -77,7 +77,7 @@ public sealed class ParameterSet
     }
 
     // From 0 where there is nothing to subtract.
-    static double SquaredDistance(ReadOnlySpan<float> values, ReadOnlySpan<float> other)
+    internal static double SquaredDistance(ReadOnlySpan<float> values, ReadOnlySpan<float> other)
     {
         double sum = 0;
         for (int i = 0; i < values.Length; i++)
