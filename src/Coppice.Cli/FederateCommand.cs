@@ -106,22 +106,7 @@ static class FederateCommand
         if (journal is not null)
             Directory.Delete(folder, recursive: true);
 
-        session.Say(string.Create(CultureInfo.InvariantCulture, $"{rounds.Sum(round => round.BytesUp):N0} bytes up, {rounds.Sum(round => round.BytesDown):N0} bytes down in {rounds.Count} rounds; wrote {output}"));
-        session.Document(json =>
-        {
-            json.Array("rounds", rounds, round =>
-            {
-                json.WriteNumber("round", round.Round);
-                json.WriteNumber("clients", round.Clients.Length);
-                json.WriteNumber("dropped", round.Dropped.Length);
-                json.WriteNumber("bytesUp", round.BytesUp);
-                json.WriteNumber("bytesDown", round.BytesDown);
-                json.Number("loss", round.LossBefore);
-                json.Number("epsilon", round.Epsilon);
-            });
-            json.WriteNumber("divergence", difference.MeanDivergence);
-            json.WriteString("artifact", output);
-        });
+        RoundLog.End(session, rounds, output, json => json.WriteNumber("divergence", difference.MeanDivergence));
         return ExitCode.Done;
     }
 

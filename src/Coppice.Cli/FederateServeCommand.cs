@@ -103,27 +103,8 @@ static class FederateServeCommand
         }
         if (run.State == RunState.Failed)
             throw new CoppiceException($"{run.Reason}; the same command tries again from {folder}");
-        Report(session, coordinator, output);
+        RoundLog.End(session, [.. coordinator.Closed().Select(coordinator.Record)], output);
         return ExitCode.Done;
-    }
-
-    static void Report(Session session, Coordinator coordinator, string output)
-    {
-        RoundRecord[] rounds = [.. coordinator.Closed().Select(coordinator.Record)];
-        session.Say(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{rounds.Sum(round => round.BytesUp):N0} bytes up, {rounds.Sum(round => round.BytesDown):N0} bytes down in {rounds.Length} rounds; wrote {output}"));
-        session.Document(json =>
-        {
-            json.Array("rounds", rounds, round =>
-            {
-                json.WriteNumber("round", round.Round);
-                json.WriteNumber("clients", round.Clients.Length);
-                json.WriteNumber("dropped", round.Dropped.Length);
-                json.WriteNumber("bytesUp", round.BytesUp);
-                json.WriteNumber("bytesDown", round.BytesDown);
-                json.Number("loss", round.LossBefore);
-            });
-            json.WriteString("artifact", output);
-        });
     }
 
     static IPEndPoint Address(string text) => text.LastIndexOf(':') is var colon and > 0 && int.TryParse(text[(colon + 1)..], out int port) && port is >= 0 and <= 65535

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using Coppice.Federation;
 
 namespace Coppice.Cli;
@@ -13,5 +14,26 @@ sealed class RoundLog(Session session) : IProgress<RoundRecord>
             + $"{round.BytesUp:N0} bytes up ({100.0 * round.BytesUp / round.Float32BytesUp:G3}% of float32), {round.BytesDown:N0} down{(round.Epsilon is { } epsilon ? string.Create(CultureInfo.InvariantCulture, $", epsilon {epsilon:F2}") : "")}"));
         foreach (DroppedClient dropped in round.Dropped)
             session.Say($"   dropped {dropped.Client}: {dropped.Reason}");
+    }
+
+    /// <summary>What a whole run sent, and where its model is; as JSON, with what else a command has to say.</summary>
+    public static void End(Session session, IReadOnlyList<RoundRecord> rounds, string output, Action<Utf8JsonWriter>? more = null)
+    {
+        session.Say(string.Create(CultureInfo.InvariantCulture, $"{rounds.Sum(round => round.BytesUp):N0} bytes up, {rounds.Sum(round => round.BytesDown):N0} bytes down in {rounds.Count} rounds; wrote {output}"));
+        session.Document(json =>
+        {
+            json.Array("rounds", rounds, round =>
+            {
+                json.WriteNumber("round", round.Round);
+                json.WriteNumber("clients", round.Clients.Length);
+                json.WriteNumber("dropped", round.Dropped.Length);
+                json.WriteNumber("bytesUp", round.BytesUp);
+                json.WriteNumber("bytesDown", round.BytesDown);
+                json.Number("loss", round.LossBefore);
+                json.Number("epsilon", round.Epsilon);
+            });
+            more?.Invoke(json);
+            json.WriteString("artifact", output);
+        });
     }
 }

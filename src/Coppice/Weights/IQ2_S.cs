@@ -24,7 +24,6 @@ public struct IQ2_S : IBlock<IQ2_S>
     /// <summary>s of each group, four bits each.</summary>
     public ulong GroupScales;
 
-
     /// <inheritdoc/>
     public static int Size => CodebookBlocks.Size;
 
