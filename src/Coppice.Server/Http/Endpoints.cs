@@ -29,6 +29,9 @@ sealed class Endpoints(Coordinator coordinator, ServeOptions options)
     /// <summary>Clients that were told that the run is over.</summary>
     public HashSet<string> Told { get; } = new(StringComparer.Ordinal);
 
+    /// <summary>Uploads and commits that are under way.</summary>
+    public int Uploading => options.Uploads - uploads.CurrentCount;
+
     public void Map(IEndpointRouteBuilder routes)
     {
         routes.MapGet("/v1/run", (RequestDelegate)Run);

@@ -79,6 +79,9 @@ sealed class FederationServer : IAsyncDisposable
     /// <summary>The run, when it is done or failed.</summary>
     public Task<RunRow> Over => worker.Over;
 
+    /// <summary>Uploads and commits that are under way.</summary>
+    public int Uploading => endpoints.Uploading;
+
     /// <summary>Waits until every client that was here lately knows that the run is over, but not for long.</summary>
     public async Task Farewell(TimeSpan patience, TimeProvider time, CancellationToken cancel)
     {

@@ -193,14 +193,9 @@ public sealed class RefusalTests : IAsyncLifetime
     {
         using HttpClient http = served.Raw("client-0"), other = served.Raw("client-1");
         long id = await Assignment(http), second = await Assignment(other);
-        TaskCompletionSource started = new(TaskCreationOptions.RunContinuationsAsynchronously), release = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        using HttpRequestMessage slow = Chunk(id, 0, []);
-        slow.Content = new HeldContent(started, release);
-        Task<HttpResponseMessage> held = http.SendAsync(slow);
-        await started.Task;
-        HttpResponseMessage refused;
-        while ((refused = await other.SendAsync(Chunk(second, served.Coordinator.Uploaded("client-1", second), [1]))).IsSuccessStatusCode)
-            await Task.Delay(5);
+        TaskCompletionSource release = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task<HttpResponseMessage> held = await Hold(http, id, release);
+        HttpResponseMessage refused = await other.SendAsync(Chunk(second, 0, [1]));
         Assert.Contains("1 uploads are under way", await Served.Refused(429, refused), StringComparison.Ordinal);
         Assert.Equal(TimeSpan.FromSeconds(1), refused.Headers.RetryAfter!.Delta);
         Assert.Contains("another upload is under way", await Served.Refused(429, await http.SendAsync(Chunk(id, 0, [1]))), StringComparison.Ordinal);
@@ -213,14 +208,8 @@ public sealed class RefusalTests : IAsyncLifetime
     {
         using HttpClient http = served.Raw("client-0");
         long id = await Assignment(http);
-        TaskCompletionSource started = new(TaskCreationOptions.RunContinuationsAsynchronously), release = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        using HttpRequestMessage slow = Chunk(id, 0, []);
-        slow.Content = new HeldContent(started, release);
-        Task<HttpResponseMessage> held = http.SendAsync(slow);
-        await started.Task;
-        // The server has begun with it once it takes no other of the same client.
-        while ((int)(await http.SendAsync(Chunk(id, 999, [1]))).StatusCode != 429)
-            await Task.Delay(2);
+        TaskCompletionSource release = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task<HttpResponseMessage> held = await Hold(http, id, release);
         Task stopped = served.Server.Stop();
         release.SetResult();
         Assert.True((await held).IsSuccessStatusCode);
@@ -228,14 +217,27 @@ public sealed class RefusalTests : IAsyncLifetime
         Assert.Equal(200, served.Coordinator.Uploaded("client-0", id));
     }
 
+    // An upload that the server has begun with, and that ends when the test says so.
+    async Task<Task<HttpResponseMessage>> Hold(HttpClient http, long id, TaskCompletionSource release)
+    {
+        HttpRequestMessage slow = Chunk(id, 0, []);
+        slow.Content = new HeldContent(release);
+        Task<HttpResponseMessage> held = http.SendAsync(slow);
+        while (served.Server.Uploading == 0)
+        {
+            Assert.False(held.IsCompleted, "it ended before it was begun with");
+            await Task.Delay(2);
+        }
+        return held;
+    }
+
     // A body of which the first half comes at once and the second when the test says so.
-    sealed class HeldContent(TaskCompletionSource started, TaskCompletionSource release) : HttpContent
+    sealed class HeldContent(TaskCompletionSource release) : HttpContent
     {
         protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
         {
             await stream.WriteAsync(new byte[100]);
             await stream.FlushAsync();
-            started.SetResult();
             await release.Task;
             await stream.WriteAsync(new byte[100]);
         }
