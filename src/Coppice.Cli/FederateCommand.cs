@@ -18,24 +18,24 @@ static class FederateCommand
 {
     static readonly FederatedOptions Defaults = new();
 
-    static readonly Option<string?> Clients = Options.Text("--clients", "sdk|DIR", "Clients: a folder with a file or subfolder of text for each, or sdk (the default) for assemblies' documentation");
+    public static readonly Option<string?> Clients = Options.Text("--clients", "sdk|DIR", "Clients: a folder with a file or subfolder of text for each, or sdk (the default) for assemblies' documentation");
     static readonly Option<string> Output = new("--output", "-o") { Description = "The folder to write", HelpName = "DIR", Required = true };
     static readonly Option<int> Rounds = Options.Integer("--rounds", "Rounds", Defaults.Rounds, least: 1);
-    static readonly Option<int> PerRound = Options.Integer("--clients-per-round", "Clients drawn a round; 0: all", Defaults.ClientsPerRound);
-    static readonly Option<int> LocalSteps = Options.Integer("--local-steps", "Optimizer steps of a client in a round", Defaults.LocalSteps, least: 1);
+    public static readonly Option<int> PerRound = Options.Integer("--clients-per-round", "Clients drawn a round; 0: all", Defaults.ClientsPerRound);
+    public static readonly Option<int> LocalSteps = Options.Integer("--local-steps", "Optimizer steps of a client in a round", Defaults.LocalSteps, least: 1);
     static readonly Option<int> BatchSize = Options.Integer("--batch", "Sequences in a local step", Defaults.Training.BatchSize, least: 1);
     static readonly Option<int> Context = Options.Integer("--context", "Tokens in a sequence", Defaults.Training.ContextLength, least: 1);
     static readonly Option<double> Rate = Options.Number("--rate", "Local learning rate", Defaults.Training.LearningRate);
-    static readonly Option<double> Dropout = Options.Number("--dropout", "The probability that a client drawn never answers", Defaults.Dropout);
+    public static readonly Option<double> Dropout = Options.Number("--dropout", "The probability that a client drawn never answers", Defaults.Dropout);
     static readonly Option<string?> Optimizer = Options.Choice("--optimizer", "Local optimizer; adamw by default", "adamw", "sgd");
     static readonly Option<string?> Personal = Options.Text("--personal", "NAMES", "Tensors that stay with each client: names, or beginnings with a * behind, commas between");
     static readonly Option<double?> Participation = Options.OptionalNumber("--participation", "Instead of a fixed number, each client takes part in a round with this probability");
-    static readonly Option<ICodec?> Codec = Options.Named("--codec", "NAME", $"How updates are encoded: {string.Join(", ", CodecRegistry.Forms)}; {Defaults.Codec.Name} by default", CodecRegistry.Find);
-    static readonly Option<IStrategy?> Strategy = Options.Named("--strategy", "NAME", $"What becomes of updates: {string.Join(", ", StrategyRegistry.Forms)}; {Defaults.Strategy.Name} by default", StrategyRegistry.Find);
+    public static readonly Option<ICodec?> Codec = Options.Named("--codec", "NAME", $"How updates are encoded: {string.Join(", ", CodecRegistry.Forms)}; {Defaults.Codec.Name} by default", CodecRegistry.Find);
+    public static readonly Option<IStrategy?> Strategy = Options.Named("--strategy", "NAME", $"What becomes of updates: {string.Join(", ", StrategyRegistry.Forms)}; {Defaults.Strategy.Name} by default", StrategyRegistry.Find);
     static readonly Option<IRobustRule?> Robust = Options.Named("--robust", "NAME", $"Makes one of the updates, some of which may be anything: {string.Join(", ", RobustRegistry.Forms)}", RobustRegistry.Find);
     static readonly Option<PrivacyOptions?> Privacy = Options.Named("--dp", "NAME", $"Differential privacy of clients: {string.Join(", ", PrivacyOptions.Forms)}", PrivacyOptions.Find);
     static readonly Option<Attack?> Attacks = Options.Named("--attack", "NAME", $"Some clients attack the run: {string.Join(", ", Attack.Forms)}", Attack.Find);
-    static readonly Option<string?> Download = Options.Choice("--download", "How the model is sent to clients; float32 by default", "float32", "float16");
+    public static readonly Option<string?> Download = Options.Choice("--download", "How the model is sent to clients; float32 by default", "float32", "float16");
 
     public static Command Create()
     {
@@ -45,7 +45,7 @@ static class FederateCommand
             Strategy, Participation, Personal, Robust, Privacy, Attacks,
         };
         simulate.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
-        return new Command("federate", "Trains with many clients that share no text") { simulate, FederateInitCommand.Create(), FederateServeCommand.Create(), FederateJoinCommand.Create(), FederateStatusCommand.Create() };
+        return new Command("federate", "Trains with many clients that share no text") { simulate, FederateCompressCommand.Create(), FederateInitCommand.Create(), FederateServeCommand.Create(), FederateJoinCommand.Create(), FederateStatusCommand.Create() };
     }
 
     /// <summary>The options of a run, however its clients are reached.</summary>
@@ -80,13 +80,12 @@ static class FederateCommand
         ModelArgument.CheckTarget(parsed.GetRequiredValue(ModelArgument.Model), output);
         LanguageModel language = ModelArgument.LoadDecoder(parsed.GetRequiredValue(ModelArgument.Model));
         DecoderModel model = (DecoderModel)language.Model;
-        IReadOnlyList<ClientCorpus> corpora = ClientCorpus.Open(parsed.GetValue(Clients) ?? "sdk", new CorpusOptions { SdkRoot = parsed.GetValue(TextArgument.Sdk) }, cancel);
+        IReadOnlyList<ClientText> texts = ClientText.Open(session, language, parsed, options.Training.ContextLength, cancel);
 
         string folder = output + ".federation";
         // What is under way in a run without rounds is not kept.
         RunJournal? journal = options.Strategy is FedBuff ? null : new RunJournal(folder);
-        List<(string Name, int Documents, int[] Tokens)> texts = [.. corpora.Select(corpus => (corpus.Client, corpus.Train.Documents.Count, TokenWindows.Tokenize(language.Tokenizer, corpus.Train.Documents)))];
-        NonIidReport difference = NonIidReport.Measure(texts, model.VocabularySize);
+        NonIidReport difference = NonIidReport.Measure([.. texts.Select(text => (text.Name, text.Documents, text.Tokens))], model.VocabularySize);
         foreach (ClientTextSummary client in difference.Clients)
             session.Say(string.Create(CultureInfo.InvariantCulture, $"client {client.Client}: {client.Documents:N0} documents, {client.Tokens:N0} tokens, {client.FromPooled:F3} bits from all clients' text together"));
         session.Say(string.Create(CultureInfo.InvariantCulture, $"clients differ by {difference.MeanDivergence:F3} bits (mean Jensen-Shannon divergence of two; 0 alike, 1 nothing shared)"));
@@ -96,10 +95,10 @@ static class FederateCommand
         if (attackers.Count > 0)
             session.Say($"attacking ({attack!.Name}): {string.Join(", ", attackers.Order(StringComparer.Ordinal))}");
         List<IClientChannel> channels = [];
-        foreach (((string name, _, int[] tokens), ClientCorpus corpus) in texts.Zip(corpora))
+        foreach (ClientText text in texts)
         {
-            Attack? own = attackers.Contains(name) ? attack : null;
-            channels.Add(new LocalChannel(new Client(name, own?.Text(tokens, session.Seed) ?? tokens, session.Pool, HeldOut(session, language, corpus, options.Training.ContextLength), journal?.ClientFile(name)) { Attack = own }));
+            Attack? own = attackers.Contains(text.Name) ? attack : null;
+            channels.Add(new LocalChannel(new Client(text.Name, own?.Text(text.Tokens, session.Seed) ?? text.Tokens, session.Pool, text.HeldOut, journal?.ClientFile(text.Name)) { Attack = own }));
         }
         IReadOnlyList<RoundRecord> rounds = Simulate(session, model, channels, options, journal, folder, cancel);
         language.Save(output);
@@ -120,17 +119,5 @@ static class FederateCommand
         {
             throw new InterruptedException(journal is null ? "interrupted; nothing was kept" : $"interrupted; the same command goes on from {folder}", error);
         }
-    }
-
-    // What a client measures its losses on: its held-out part, or its training text where that part is absent or too short for a window.
-    static int[]? HeldOut(Session session, LanguageModel language, ClientCorpus corpus, int context)
-    {
-        if (corpus.HeldOut is null)
-            return null;
-        int[] tokens = TokenWindows.Tokenize(language.Tokenizer, corpus.HeldOut.Documents);
-        if (tokens.Length > 2 * context)
-            return tokens;
-        session.Say($"client {corpus.Client}: its held-out part has {tokens.Length:N0} tokens, wanted more than {2 * context}; its losses are measured on its training text");
-        return null;
     }
 }

@@ -92,7 +92,7 @@ sealed class Coordinator
     public TaskContent Task(string client, long id)
     {
         (AssignmentRow assignment, RoundRow round) = Waiting(client, id);
-        byte[] control = Message.Write(Round.Task(Run.Signature, round.Number, client, taskConfig, settings.Federation), FederationJson.Default.RoundTask, []);
+        byte[] control = Message.Write(Round.Task(Run.Signature, round.Number, client, taskConfig, settings.Federation, Beside.Nothing), FederationJson.Default.RoundTask, []);
         return new TaskContent(assignment, control, downloads.GetOrAdd(round.Model, blob => new Lazy<string>(() => Download(blob))).Value);
     }
 

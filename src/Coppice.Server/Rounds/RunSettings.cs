@@ -43,6 +43,8 @@ sealed record RunSettings(FederatedOptions Federation)
             throw new CoppiceException($"Federation: strategy '{Federation.Strategy.Name}' is for simulations so far; a server takes fedavg and fedprox");
         if (Federation.Robust is not null || Federation.Privacy is not null || Federation.Participation > 0 || !Federation.Personal.IsEmpty)
             throw new CoppiceException("Federation: robust rules, privacy, participation by chance and personal tensors are for simulations so far; a server takes none of them");
+        if (Federation.Teacher is not null || Federation.Training.Quantization is not null)
+            throw new CoppiceException("Federation: a teacher and matrices that train as integers are for simulations so far; a server takes neither");
         Check(Federation.Dropout == 0, "dropout", Federation.Dropout, "0: clients of a network drop out by themselves");
         Check(OverSelection is >= 0 and <= 10, "over-selection", OverSelection, "0 to 10");
         Check(Minimum >= 1, "minimum", Minimum, "1 or more");

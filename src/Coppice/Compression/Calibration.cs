@@ -4,7 +4,7 @@ using Coppice.Tensors;
 namespace Coppice.Compression;
 
 /// <summary>Calibration text on its way through a model: the hidden states that enter the block in hand, and nothing of what came before.</summary>
-internal sealed class Calibration
+internal sealed class Calibration : IInputSource
 {
     const int BatchTokens = 2048, HeadRows = 128;
 
@@ -33,35 +33,41 @@ internal sealed class Calibration
             Embed(batch);
     }
 
-    /// <summary>Tokens in all sequences.</summary>
+    /// <inheritdoc/>
     public long Tokens { get; private set; }
 
-    /// <summary>Runs the block and gathers what enters each of <paramref name="readers"/>; an expert sees the tokens that were sent to it.</summary>
+    /// <inheritdoc/>
+    public Statistics Wanted(Statistics needed) => Statistics.Gram;
+
+    /// <inheritdoc/>
+    /// <remarks>An expert sees the tokens that were sent to it.</remarks>
     public InputStatistics[] Measure(TransformerBlock block, int index, IReadOnlyList<Linear> readers, Statistics kind, CancellationToken cancel)
     {
         InputStatistics[] statistics = [.. readers.Select(reader => new InputStatistics(reader.Weight.Columns, kind))];
-        int seen = 0;
+        // Of the last reader's stage on, nothing is needed but what enters.
+        Stage[] stages = [.. block.Stages];
+        int last = Array.FindLastIndex(stages, stage => stage.Matrices.Intersect(readers).Any());
+        HashSet<Linear> behind = [.. stages.Skip(last).SelectMany(stage => stage.Matrices)];
         context.OnLinearInput = (linear, x) =>
         {
             for (int i = 0; i < readers.Count; i++)
                 if (ReferenceEquals(linear, readers[i]))
-                {
                     statistics[i].Add(context.Pool, x.Data);
-                    context.OmitsProducts = ++seen == readers.Count;
-                }
+            context.OmitsProducts = behind.Contains(linear);
         };
         foreach ((Batch tokens, Tensor hidden) in batches)
         {
             cancel.ThrowIfCancellationRequested();
             block.Forward(hidden, tokens, index, context);
             context.Reset();
-            (context.OmitsProducts, seen) = (false, 0);
+            context.OmitsProducts = false;
         }
         context.OnLinearInput = null;
         return statistics;
     }
 
-    /// <summary>Lets go of the memory that passes work in, which the next one then makes anew.</summary>
+    /// <inheritdoc/>
+    /// <remarks>The next pass makes it anew.</remarks>
     public void LetGo() => context = new ForwardContext(context.Pool);
 
     /// <summary>Whether the head multiplies by a matrix.</summary>
@@ -72,7 +78,7 @@ internal sealed class Calibration
         return reads;
     }
 
-    /// <summary>Gathers what enters the head's product with a matrix; null where there is no such product.</summary>
+    /// <inheritdoc/>
     public InputStatistics? MeasureHead(MatrixLayer layer, Statistics kind, CancellationToken cancel)
     {
         if (!HeadReads(layer))
@@ -96,7 +102,7 @@ internal sealed class Calibration
         return statistics;
     }
 
-    /// <summary>Moves all hidden states past the block, as it is now.</summary>
+    /// <inheritdoc/>
     public void Advance(TransformerBlock block, int index, CancellationToken cancel)
     {
         foreach ((Batch tokens, Tensor hidden) in batches)
@@ -124,9 +130,14 @@ internal sealed class Calibration
 
     void RunHead(Tensor hidden, Sequence rows, Action<Linear, Tensor> see)
     {
-        context.OnLinearInput = see;
+        // Nothing reads what the head gives, and it is as wide as the vocabulary.
+        context.OnLinearInput = (linear, x) =>
+        {
+            see(linear, x);
+            context.OmitsProducts = linear.Weight.Rows >= model.VocabularySize;
+        };
         model.Head(Tensor.From([rows.Length, hidden.Shape.Columns], hidden.Rows(rows)), context);
-        context.OnLinearInput = null;
+        (context.OnLinearInput, context.OmitsProducts) = (null, false);
         context.Reset();
     }
 

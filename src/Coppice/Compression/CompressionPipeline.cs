@@ -21,6 +21,9 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
     /// <summary>What enters each matrix, for steps that look at mean squares of inputs; in place of calibration text. Null where there is none.</summary>
     public ImportanceMatrix? Importance { get; init; }
 
+    /// <summary>Those who hold the text, in place of calibration text; null where the text is here.</summary>
+    public ITextHolders? Holders { get; init; }
+
     /// <summary>Draws tokens of the text that calibration is drawn from, as sequences, for steps that train; null where there is none.</summary>
     public Func<int, IReadOnlyList<int[]>>? Text { get; init; }
 
@@ -37,7 +40,11 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
     public CompressionReport Run(Model model, IReadOnlyList<int[]> calibration, Journal? journal = null, IProgress<CompressionProgress>? progress = null, CancellationToken cancel = default)
     {
         RecipePlan plan = new(recipe, model);
-        if (calibration.Count == 0 && plan.NeedsText && (Importance is null || plan.NeedsMoreThanNorms))
+        if (Holders is not null && plan.NeedsTextItself is { } looks)
+            throw new CoppiceException($"recipe '{recipe.Name}': {looks} looks at whole texts, and those who hold them tell no more than sums of inputs; leave it out");
+        if (Holders is not null && (model is not DecoderModel || calibration.Count > 0))
+            throw new CoppiceException($"recipe '{recipe.Name}': text that others hold is for decoders and in place of calibration text; this is a {model.Family} model with {calibration.Count} sequences");
+        if (calibration.Count == 0 && Holders is null && plan.NeedsText && (Importance is null || plan.NeedsMoreThanNorms))
             throw new CoppiceException($"recipe '{recipe.Name}' needs calibration text and there is none{(Importance is null ? "" : "; an importance matrix has mean squares of inputs alone")}");
         GivenInputs? given = Importance is null ? null : new GivenInputs(model, Importance);
         if (calibration.Count > 0 && model.SourceBlocks.Count > 0)
@@ -63,7 +70,7 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
             using PreparedScores scores = new(steps, model, Split(calibration), pool, progress, cancel);
             steps.Spread(model, Split(calibration), pool, cancel);
             scoreBytes = Math.Max(scoreBytes, scores.ByteCount);
-            Calibration? states = calibration.Count == 0 ? null : new Calibration(model, calibration, pool);
+            IInputSource? states = calibration.Count > 0 ? new Calibration(model, calibration, pool) : steps.MostNeeded == Statistics.None ? null : Holders?.Inputs(model);
             LayerPass pass = new(steps, scores, model, states, journal,
                 new PassSettings(pool, phase.SeedOf(Seed), progress, cancel) { FirstPart = phase.FirstPart, DoneBefore = done, Total = total, Given = given });
             foreach (LayerResult result in pass.Run())
@@ -108,6 +115,7 @@ public sealed class CompressionPipeline(Recipe recipe, WorkerPool pool)
             Model = model,
             Calibration = calibration,
             Text = Text is null ? null : Drawn,
+            Holders = Holders,
             Base = Base,
             Checkpoint = journal?.PlaceFor($"part-{phase.FirstPart:D5}.training"),
             Pool = pool,

@@ -35,6 +35,51 @@ public sealed class InputStatistics
         return given;
     }
 
+    /// <summary>What was gathered elsewhere over so many tokens: sums of squares [columns], and of <see cref="Statistics.Gram"/> the means of products up to the diagonal, row after row.</summary>
+    internal static InputStatistics From(double[] squares, ReadOnlySpan<float> products, long tokens)
+    {
+        InputStatistics from = new(squares.Length, products.IsEmpty ? Statistics.ColumnNorms : Statistics.Gram) { Tokens = tokens };
+        squares.CopyTo(from.squares, 0);
+        for (int i = 0, at = 0; i < squares.Length && !products.IsEmpty; i++)
+            for (int j = 0; j <= i; j++)
+                from.gram[i * squares.Length + j] = from.gram[j * squares.Length + i] = products[at++];
+        return from;
+    }
+
+    /// <summary>What all parts saw together. Means are weighed by tokens and added up in double, in the parts' order.</summary>
+    /// <param name="parts">At least one, of the same columns and kind.</param>
+    internal static InputStatistics Together(IReadOnlyList<InputStatistics> parts)
+    {
+        InputStatistics all = new(parts[0].Columns, parts[0].Kind) { Tokens = parts.Sum(part => part.Tokens) };
+        foreach (InputStatistics part in parts)
+            for (int i = 0; i < all.Columns; i++)
+                all.squares[i] += part.squares[i];
+        if (all.Tokens == 0)
+            return all;
+        for (int i = 0; i < all.gram.Length; i++)
+        {
+            double sum = 0;
+            foreach (InputStatistics part in parts)
+                sum += part.Tokens * (double)part.gram[i];
+            all.gram[i] = (float)(sum / all.Tokens);
+        }
+        return all;
+    }
+
+    /// <summary>Sums of squares [columns].</summary>
+    internal ReadOnlySpan<double> Squares => squares;
+
+    /// <summary>Means of products up to the diagonal, row after row; none of <see cref="Statistics.ColumnNorms"/>.</summary>
+    internal float[] Products()
+    {
+        if (Kind != Statistics.Gram)
+            return [];
+        float[] products = new float[checked(Columns * (Columns + 1) / 2)];
+        for (int i = 0, at = 0; i < Columns; at += ++i)
+            gram.AsSpan(i * Columns, i + 1).CopyTo(products.AsSpan(at));
+        return products;
+    }
+
     /// <summary>Input channels.</summary>
     public int Columns { get; }
 

@@ -24,10 +24,10 @@ public sealed class Journal
 
     /// <summary>The journal of an output, new or left by an interrupted run. The run is told by model, recipe, calibration text or importance matrix, seed and the CPU's vector width.</summary>
     /// <exception cref="CoppiceException">The folder holds another run's work.</exception>
-    public static Journal Open(string output, Model model, Recipe recipe, IReadOnlyList<int[]> calibration, int seed, ImportanceMatrix? importance = null)
+    public static Journal Open(string output, Model model, Recipe recipe, IReadOnlyList<int[]> calibration, int seed, ImportanceMatrix? importance = null, string? holders = null)
     {
         string folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output)) + ".journal";
-        string file = Path.Combine(folder, SignatureName), signature = Signature(model, recipe, calibration, seed, importance);
+        string file = Path.Combine(folder, SignatureName), signature = Signature(model, recipe, calibration, seed, importance) + (holders is null ? "" : $"\n{holders}");
         try
         {
             Directory.CreateDirectory(folder);

@@ -14,7 +14,7 @@ namespace Coppice.Compression;
 /// Embedding and head come last. Of a model that is left in its file (see <see cref="OpenModel"/>) one block is in memory at a time, and with a journal the finished ones lie there; beside that: one
 /// stage's statistics (a mixture's experts in portions) and the calibration's hidden states. An expert that too few calibration tokens reach gets each step's form that needs none, with a warning.
 /// </summary>
-sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model, Calibration? calibration, Journal? journal, PassSettings settings)
+sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model, IInputSource? calibration, Journal? journal, PassSettings settings)
 {
     // Of fewer inputs than this neither norms nor products say much.
     const int FewestTokens = 32;
@@ -61,7 +61,7 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
             if (!Found(blocks.Count + i, [others[i]]))
             {
                 residence.BringIn();
-                CompressGroup([others[i]], plan.For(name).Count == 0 ? null : settings.Given?.Of(name, layer) ?? calibration?.MeasureHead(layer, Statistics.Gram, settings.Cancel));
+                CompressGroup([others[i]], plan.For(name).Count == 0 ? null : settings.Given?.Of(name, layer) ?? (Wanted([name]) is var wanted && wanted == Statistics.None ? null : calibration!.MeasureHead(layer, wanted, settings.Cancel)));
                 residence.Keep([results[^1]]);
             }
             residence.Leave();
@@ -112,14 +112,21 @@ sealed class LayerPass(CompressionPlan plan, PreparedScores scores, Model model,
         return true;
     }
 
+    // What is gathered for matrices of which some have a step.
+    Statistics Wanted(IEnumerable<string> matrices)
+    {
+        string[] worked = [.. matrices.Where(name => plan.For(name).Count > 0)];
+        return calibration is null || worked.Length == 0 ? Statistics.None : calibration.Wanted(worked.Max(plan.Needs));
+    }
+
     void CompressBlock(TransformerBlock block, int index, Dictionary<MatrixLayer, string> names)
     {
         foreach (IReadOnlyList<IReadOnlyList<Linear>> groups in block.Stages.SelectMany(stage => Portions(block, stage)))
         {
-            IReadOnlyList<Linear>[] measured = [.. groups.Where(group => calibration is not null && group.Any(linear => plan.For(names[linear]).Count > 0))];
+            IReadOnlyList<Linear>[] measured = [.. groups.Where(group => Wanted(group.Select(linear => names[linear])) != Statistics.None)];
             InputStatistics[] inputs = [];
             if (measured.Length > 0)
-                Timed(() => inputs = calibration!.Measure(block, index, [.. measured.Select(group => group[0])], Statistics.Gram, settings.Cancel));
+                Timed(() => inputs = calibration!.Measure(block, index, [.. measured.Select(group => group[0])], Wanted(measured.SelectMany(group => group).Select(linear => names[linear])), settings.Cancel));
             foreach (IReadOnlyList<Linear> group in groups)
             {
                 InputStatistics? own = Array.IndexOf(measured, group) is >= 0 and int at ? inputs[at] : settings.Given?.Of(names[group[0]], group[0]);

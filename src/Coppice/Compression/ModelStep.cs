@@ -41,6 +41,9 @@ public sealed class ModelWork
     /// <summary>Draws so many tokens of the text that calibration is drawn from, as sequences; null where there is none.</summary>
     public Func<int, IReadOnlyList<int[]>>? Text { get; init; }
 
+    /// <summary>Those who train on text that is not here; null where nobody else holds any.</summary>
+    public ITextHolders? Holders { get; init; }
+
     /// <summary>Reads the model that the run began with; null where nobody can.</summary>
     public Func<Model>? Base { get; init; }
 

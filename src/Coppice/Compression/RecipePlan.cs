@@ -32,13 +32,17 @@ public sealed class RecipePlan
             {
                 NeedsText |= step.NeedsCalibration || step.NeedsText;
                 NeedsMoreThanNorms |= step.NeedsCalibration || step.NeedsText;
+                if (step.NeedsCalibration || step.NeedsText && step is not TrainingStep)
+                    NeedsTextItself ??= step.Key;
                 onGrid.UnionWith(step.Quantizes(model, $"recipe '{recipe.Name}', step {phase.FirstStep + 1} ({step.Key})"));
             }
             else
             {
                 CompressionPlan plan = new(recipe.Name, phase.Steps, phase.FirstStep, model);
                 NeedsText |= plan.MostNeeded != Statistics.None;
-                NeedsMoreThanNorms |= plan.MostNeeded > Statistics.ColumnNorms || plan.Distinct.Any(own => own is PreparedPruneStep or PruneStep { Allocation: not SparsityAllocation.Uniform });
+                WeightStep? whole = plan.Distinct.FirstOrDefault(own => own is PreparedPruneStep or PruneStep { Allocation: not SparsityAllocation.Uniform });
+                NeedsMoreThanNorms |= plan.MostNeeded > Statistics.ColumnNorms || whole is not null;
+                NeedsTextItself ??= whole?.Key;
                 if (onGrid.FirstOrDefault(name => plan.For(name).Count > 0) is { } kept)
                     throw new CoppiceException($"recipe '{recipe.Name}': {plan.For(kept)[0].Key} is for {kept} too, which a step before it has put on a grid; leave it out of one of them");
             }
@@ -52,6 +56,9 @@ public sealed class RecipePlan
 
     /// <summary>Whether a step looks at calibration text.</summary>
     public bool NeedsText { get; }
+
+    /// <summary>The first step that sums over single matrices' inputs would not do for, other than one that trains; null where there is none.</summary>
+    internal string? NeedsTextItself { get; }
 
     /// <summary>Whether an importance matrix, which has mean squares of inputs alone, would not do in place of the text.</summary>
     public bool NeedsMoreThanNorms { get; }

@@ -77,13 +77,13 @@ public abstract record TrainingStep : ModelStep
     public override Model Apply(ModelWork work)
     {
         Model model = work.Model;
-        if (work.Text is null)
+        if (work.Text is null && work.Holders is null)
             throw new CoppiceException($"{Key}: needs text to train on, and there is none; name some to calibrate on");
         int length = Math.Min(ContextLength, model.ContextLength);
-        int[] tokens = [.. work.Text(Tokens).SelectMany(sequence => sequence)];
-        int steps = tokens.Length / (BatchSize * length);
+        int[] tokens = work.Holders is null ? [.. work.Text!(Tokens).SelectMany(sequence => sequence)] : [];
+        int steps = (work.Holders is null ? tokens.Length : Tokens) / (BatchSize * length);
         if (steps == 0)
-            throw new CoppiceException($"{Key}: {tokens.Length:N0} tokens of text are no batch of {BatchSize} sequences of {length}; use more text or a smaller batchSize");
+            throw new CoppiceException($"{Key}: {(work.Holders is null ? tokens.Length : Tokens):N0} tokens of text are no batch of {BatchSize} sequences of {length}; use more text or a smaller batchSize");
         foreach ((_, MatrixLayer layer) in model.Matrices())
             if (!layer.Weight.IsInMemory)
                 layer.Weight = MatrixLayout.InMemory(layer.Weight);
@@ -100,15 +100,20 @@ public abstract record TrainingStep : ModelStep
             ValidateEvery = 0,
             Distillation = new DistillationOptions { Share = Math.Clamp(Teacher, 0, 1), Temperature = Temperature },
         });
+        Model? teacher = Teacher > 0 ? work.Base?.Invoke() ?? throw new CoppiceException($"{Key}: teacher {Teacher:R} asks the base model, which is not at hand") : null;
         double? first = null, last = null;
-        TrainingRun.Train(model, new TokenWindows(tokens, length, seed), null, options, work.Pool, work.Checkpoint, new Progress(step =>
-        {
-            first ??= step.Step.Loss;
-            last = step.Step.Loss;
-            work.Progress?.Report((double)step.Step.Step / step.Steps);
-        }), Teacher > 0 ? work.Base?.Invoke() ?? throw new CoppiceException($"{Key}: teacher {Teacher:R} asks the base model, which is not at hand") : null, work.Cancel);
+        string where = "";
+        if (work.Holders is { } holders)
+            (first, last, where) = holders.Train(model, options, Tokens, teacher, work.Progress, work.Cancel);
+        else
+            TrainingRun.Train(model, new TokenWindows(tokens, length, seed), null, options, work.Pool, work.Checkpoint, new Progress(step =>
+            {
+                first ??= step.Step.Loss;
+                last = step.Step.Loss;
+                work.Progress?.Report((double)step.Step.Step / step.Steps);
+            }), teacher, work.Cancel);
         (string what, string how) = Finish(model, work.Pool);
-        work.Notes.Add(string.Create(CultureInfo.InvariantCulture, $"trained {what} for {steps:N0} steps of {BatchSize * length:N0} tokens{how}: loss {first:0.0000} -> {last:0.0000}"));
+        work.Notes.Add(string.Create(CultureInfo.InvariantCulture, $"trained {what} for {(where.Length > 0 ? where : $"{steps:N0} steps")} of {BatchSize * length:N0} tokens{how}: loss {first:0.0000} -> {last:0.0000}"));
         return model;
     }
 

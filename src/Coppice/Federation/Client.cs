@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using Coppice.Federation.Attacks;
 using Coppice.Federation.Codecs;
 using Coppice.Federation.Privacy;
+using Coppice.Federation.Recipes;
 using Coppice.Federation.Strategies;
 using Coppice.Formats;
 using Coppice.Models;
@@ -17,6 +18,8 @@ public sealed class Client
     readonly int[] measured;
     readonly WorkerPool pool;
     readonly string? journal;
+    readonly InputsClient inputs;
+    readonly ComparisonClient comparison;
     ClientState? inMemory;
 
     /// <summary>A client with its text as token ids.</summary>
@@ -25,8 +28,11 @@ public sealed class Client
     /// <param name="pool">The threads that it trains with.</param>
     /// <param name="heldOut">What the losses are measured on; <paramref name="tokens"/> where it is null.</param>
     /// <param name="journal">The file that keeps its state between rounds and processes; null keeps it in memory.</param>
-    public Client(string id, int[] tokens, WorkerPool pool, int[]? heldOut = null, string? journal = null) =>
+    public Client(string id, int[] tokens, WorkerPool pool, int[]? heldOut = null, string? journal = null)
+    {
         (Id, this.tokens, this.pool, measured, this.journal) = (id, tokens, pool, heldOut ?? tokens, journal);
+        (inputs, comparison) = (new InputsClient(id, tokens, pool), new ComparisonClient(id, measured, heldOut is not null, pool));
+    }
 
     /// <summary>Its name in the run.</summary>
     public string Id { get; }
@@ -42,6 +48,13 @@ public sealed class Client
     public ReadOnlyMemory<byte> Answer(ReadOnlyMemory<byte> message, CancellationToken cancel = default)
     {
         string name = $"task for client '{Id}'";
+        switch (Message.FormatOf(name, message))
+        {
+            case InputsTask.CurrentFormat:
+                return inputs.Answer(name, message, cancel);
+            case ComparisonTask.CurrentFormat:
+                return comparison.Answer(name, message, cancel);
+        }
         RoundTask task = RoundTask.Read(name, message, out ReadOnlyMemory<byte> tensors);
         if (task.Client != Id)
             throw FormatError.At(name, $"is for client '{task.Client}'");
@@ -65,17 +78,26 @@ public sealed class Client
     ClientState Train(string name, RoundTask task, string hash, ReadOnlyMemory<byte> tensors, ClientState? state, CancellationToken cancel)
     {
         ICodec codec = CodecRegistry.Find(task.Codec);
-        TrainingOptions options = task.Training.ToOptions();
+        TrainingOptions options = task.TrainingOptions();
         DecoderConfig config = task.ReadConfig(name);
         LocalRules rules = task.Rules;
         DecoderModel model;
+        DecoderModel? teacher;
+        ParameterSet whole;
         ParameterSet? serverControl;
         using (SafeTensors received = SafeTensors.Read(name, tensors))
         {
-            model = DecoderCheckpoint.Build(config, received, name => new Models.Families.TensorPlace(name), rules.Control ? IsControl : _ => false);
+            model = DecoderCheckpoint.Build(config, received, name => new Models.Families.TensorPlace(name), name => rules.Control && IsControl(name) || task.Teacher is not null && IsTeacher(name) || TrainedNumbers.IsBeside(name));
             serverControl = rules.Control ? ReadControl(received, Shared(ParameterSet.Copy(model), rules)) : null;
+            teacher = task.Teacher is null ? null : DecoderCheckpoint.Build(task.ReadTeacher(name), received, name => new Models.Families.TensorPlace(LocalTeacher.Prefix + name), name => !IsTeacher(name));
+            if (task.Adapters is { } adapters)
+            {
+                Lora.Attach(model, new LoraOptions { Rank = adapters.Rank, Alpha = adapters.Alpha, Targets = [.. adapters.Names] }, seed: 0);
+                TrainedNumbers.CopyTo(ReadBeside(received), Lora.Parameters(model));
+            }
+            whole = new ParameterSet([.. Pairs(task.Adapters is null ? ParameterSet.Copy(model) : new ParameterSet([])), .. Pairs(ReadBeside(received, task.Adapters is { FreezesInputs: true }))]);
         }
-        ParameterSet whole = ParameterSet.Copy(model), before = Shared(whole, rules);
+        ParameterSet before = Shared(whole, rules);
         PersonalTensors.Check(rules.Personal, whole);
         options.Validate();
         if (options.ContextLength > config.ContextLength)
@@ -87,10 +109,11 @@ public sealed class Client
         if (rules.Personal.Length > 0)
             new ParameterSet([.. Pairs(before), .. Pairs(ClientState.CopyKept(state?.Personal, Own(whole, rules)))]).CopyTo(model);
         ParameterSet? control = serverControl is null ? null : ClientState.CopyKept(state?.Control, before.Zeros());
-        Trainer trainer = new(model, windows, options, pool)
+        Trainer trainer = new(model, windows, options, pool, teacher)
         {
             Correction = rules.Proximal > 0 || control is not null ? new GradientCorrection(before, rules.Proximal, serverControl, control).Apply : null,
         };
+        TrainedNumbers.CopyTo(before, trainer.Optimizer.Parameters.Where(parameter => TrainedNumbers.IsBeside(parameter.Name)));
         state?.Restore(trainer.Optimizer);
 
         double lossBefore = trainer.Measure(held, task.EvaluationWindows);
@@ -136,6 +159,12 @@ public sealed class Client
                 tensor.Data[i] = (float)(tensor.Data[i] - server[i] - change[i] / rateSum);
         }
     }
+
+    static bool IsTeacher(string name) => name.StartsWith(LocalTeacher.Prefix, StringComparison.Ordinal);
+
+    // Steps and adapters that came, but for those that stay as they are.
+    static ParameterSet ReadBeside(SafeTensors received, bool withoutInputs = false) =>
+        new(received.Names.Where(name => TrainedNumbers.IsBeside(name) && !IsTeacher(name) && !(withoutInputs && TrainedNumbers.IsAdapterInput(name))).Select(name => (name, received.ReadTensor(name))));
 
     static bool IsControl(string name) => name.StartsWith(Scaffold.Prefix, StringComparison.Ordinal);
 

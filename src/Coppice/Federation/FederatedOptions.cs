@@ -4,6 +4,7 @@ using Coppice.Federation.Privacy;
 using Coppice.Federation.Robust;
 using Coppice.Federation.Strategies;
 using Coppice.Formats;
+using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Training;
 
@@ -64,6 +65,9 @@ public sealed record FederatedOptions
     /// <summary>Local training. The schedule runs over Rounds x LocalSteps steps and <see cref="TrainingOptions.Steps"/> is not used; the default is a constant rate.</summary>
     public TrainingOptions Training { get; init; } = new() { LearningRate = 3e-4, WarmupSteps = 0, FinalRateShare = 1, BatchSize = 8 };
 
+    /// <summary>A model whose outputs count in clients' training as <see cref="TrainingOptions.Distillation"/> says; it goes to them with every task. Null for none.</summary>
+    public DecoderModel? Teacher { get; init; }
+
     /// <summary>Throws with the first option that cannot be.</summary>
     public void Validate()
     {
@@ -92,6 +96,12 @@ public sealed record FederatedOptions
     // Parts that are sound alone and not together.
     void ValidateMix()
     {
+        if (Training.Pruning is not null)
+            throw new CoppiceException($"Federation: clients that prune while they train ({Training.Pruning.Name}) would each prune other numbers; prune before, and what is 0 stays 0, or use strategy maskvote");
+        if (Training.Quantization is { Symmetric: false })
+            throw new CoppiceException("Federation: integers with zero points, which each client would place by its own weights; wanted symmetric ones");
+        if ((Training.Quantization is not null || Teacher is not null) && Strategy.UsesControl)
+            throw new CoppiceException($"Federation: strategy '{Strategy.Name}' corrects plain gradients; wanted neither integers in training nor a teacher with it");
         CodecRules.Check(Codec, Strategy is MaskVote ? CodecUse.Voting : CodecUse.Averaging);
         if (Privacy is not null)
             CodecRules.Check(Codec, CodecUse.Clipping);

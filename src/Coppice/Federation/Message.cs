@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using Coppice.Federation.Privacy;
+using Coppice.Federation.Recipes;
 using Coppice.Formats;
 using Coppice.Tensors;
 
@@ -30,7 +31,14 @@ static class Message
 
     /// <summary>Takes a message apart; <paramref name="name"/> says in errors whose it is.</summary>
     /// <exception cref="CoppiceException">The frame or the JSON is not what is wanted.</exception>
-    public static T Read<T>(string name, ReadOnlyMemory<byte> message, JsonTypeInfo<T> type, out ReadOnlyMemory<byte> tensors)
+    public static T Read<T>(string name, ReadOnlyMemory<byte> message, JsonTypeInfo<T> type, out ReadOnlyMemory<byte> tensors) =>
+        Parse(name, Split(name, message, out tensors), type);
+
+    /// <summary>What a message says it is; null where it says nothing.</summary>
+    /// <exception cref="CoppiceException">The frame or the JSON is not what is wanted.</exception>
+    public static string? FormatOf(string name, ReadOnlyMemory<byte> message) => Parse(name, Split(name, message, out _), AnyMessageJson.Default.AnyMessage).Format;
+
+    static ReadOnlySpan<byte> Split(string name, ReadOnlyMemory<byte> message, out ReadOnlyMemory<byte> tensors)
     {
         if (message.Length < Prefix)
             throw FormatError.At(name, $"has {message.Length} bytes, too short for a message");
@@ -38,7 +46,7 @@ static class Message
         if (length > MaxControlBytes || length > (ulong)(message.Length - Prefix))
             throw FormatError.At(name, $"claims {length:N0} bytes of JSON; the message has {message.Length:N0} in all and at most {MaxControlBytes:N0} are taken");
         tensors = message[(Prefix + (int)length)..];
-        return Parse(name, message.Span.Slice(Prefix, (int)length), type);
+        return message.Span.Slice(Prefix, (int)length);
     }
 
     /// <summary>JSON that is not trusted, into a record.</summary>
@@ -55,6 +63,13 @@ static class Message
     }
 }
 
+/// <summary>The field that every control part has.</summary>
+sealed record AnyMessage(string? Format);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(AnyMessage))]
+sealed partial class AnyMessageJson : JsonSerializerContext;
+
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
     RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, UseStringEnumConverter = true, IgnoreReadOnlyProperties = true, AllowDuplicateProperties = false)]
 [JsonSerializable(typeof(RoundTask))]
@@ -62,4 +77,8 @@ static class Message
 [JsonSerializable(typeof(RoundRecord[]))]
 [JsonSerializable(typeof(LocalTraining))]
 [JsonSerializable(typeof(LedgerPage))]
+[JsonSerializable(typeof(InputsTask))]
+[JsonSerializable(typeof(InputsAnswer))]
+[JsonSerializable(typeof(ComparisonTask))]
+[JsonSerializable(typeof(ComparisonAnswer))]
 sealed partial class FederationJson : JsonSerializerContext;

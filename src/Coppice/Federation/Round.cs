@@ -19,6 +19,7 @@ public sealed class Round
     readonly FederatedOptions options;
     readonly ParameterSet model, shared;
     readonly JsonElement config;
+    readonly Beside beside;
     readonly byte[] download;
     readonly long started = Stopwatch.GetTimestamp();
     readonly HashSet<string> asked = new(StringComparer.Ordinal);
@@ -34,7 +35,13 @@ public sealed class Round
     /// <param name="options">The run's options.</param>
     /// <param name="state">What the server kept from the last round, <see cref="State"/>; null at the first. It is not changed.</param>
     public Round(string run, int index, DecoderConfig config, ParameterSet model, FederatedOptions options, ParameterSet? state = null)
+        : this(run, index, config, model, options, state, Beside.Nothing)
     {
+    }
+
+    internal Round(string run, int index, DecoderConfig config, ParameterSet model, FederatedOptions options, ParameterSet? state, Beside beside)
+    {
+        this.beside = beside;
         (this.run, this.index, this.model, this.options) = (run, index, model, options);
         PersonalTensors.Check(options.Personal, model);
         shared = PersonalTensors.Shared(options.Personal, model);
@@ -43,7 +50,7 @@ public sealed class Round
             throw new CoppiceException($"Round {index}: strategy '{options.Strategy.Name}' goes on from what the server kept in round {index - 1}, which is not there");
         State = state is null ? fresh : fresh!.Map((name, like) => Tensor.From(like.Shape, state.Tensors[name].Data));
         this.config = RoundTask.WriteConfig(config, options.DownloadType);
-        download = SafeTensorsWriter.ToBytes([.. model.Sources(options.DownloadType), .. options.Strategy.UsesControl ? ServerState.Control(State!).Sources(DType.F32) : []]);
+        download = SafeTensorsWriter.ToBytes([.. model.Sources(options.DownloadType), .. beside.Tensors, .. options.Strategy.UsesControl ? ServerState.Control(State!).Sources(DType.F32) : []]);
     }
 
     /// <summary>What the server keeps besides the model: as it was given, and after <see cref="Close"/> for the next round. Null where the run keeps nothing.</summary>
@@ -58,7 +65,7 @@ public sealed class Round
     /// <summary>The message that asks a client to take part.</summary>
     public ReadOnlyMemory<byte> TaskFor(string client)
     {
-        byte[] message = Message.Write(Task(run, index, client, config, options), FederationJson.Default.RoundTask, download);
+        byte[] message = Message.Write(Task(run, index, client, config, options, beside), FederationJson.Default.RoundTask, download);
         asked.Add(client);
         bytesDown += message.Length;
         messagesDown++;
@@ -66,9 +73,9 @@ public sealed class Round
     }
 
     /// <summary>The control part of that message.</summary>
-    internal static RoundTask Task(string run, int index, string client, JsonElement config, FederatedOptions options) =>
+    internal static RoundTask Task(string run, int index, string client, JsonElement config, FederatedOptions options, Beside beside) =>
         new(RoundTask.CurrentFormat, run, index, client, options.Codec.Name, options.Seed, options.LocalSteps, (index - 1) * options.LocalSteps,
-            options.EvaluationWindows, LocalTraining.Of(options.WholeTraining), options.Rules, config);
+            options.EvaluationWindows, LocalTraining.Of(options.WholeTraining), options.Rules, beside.Adapters, beside.Teacher, config);
 
     /// <summary>Takes a client's answer, which is not trusted.</summary>
     /// <exception cref="CoppiceException">It is refused; the message names the client and the reason. The round goes on.</exception>
@@ -157,7 +164,7 @@ public sealed class Round
         ImmutableArray<ClientRecord> clients = [.. answered.Values.Select(part => part.Record)];
         double samples = clients.Sum(client => (double)client.Samples);
         return new RoundRecord(index, clients, [.. dropped.Select(part => new DroppedClient(part.Key, part.Value))],
-            bytesUp, bytesDown, 4 * shared.Count * messagesUp, 4 * model.Count * messagesDown,
+            bytesUp, bytesDown, 4 * shared.Count * messagesUp, 4 * (model.Count + beside.Count) * messagesDown,
             clients.Sum(client => client.Samples * client.LossBefore) / samples, clients.Sum(client => client.Samples * client.LossAfter) / samples,
             Stopwatch.GetElapsedTime(started).TotalSeconds, epsilon);
     }

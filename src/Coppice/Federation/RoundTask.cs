@@ -3,12 +3,13 @@ using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Training;
+using Coppice.Training.Quantized;
 
 namespace Coppice.Federation;
 
 /// <summary>The control part of server to client: what to do with the model that follows it. docs/federation.md gives every field.</summary>
 sealed record RoundTask(string Format, string Run, int Round, string Client, string Codec, int Seed, int LocalSteps, int FirstStep, int EvaluationWindows,
-    LocalTraining Training, LocalRules Rules, JsonElement Model)
+    LocalTraining Training, LocalRules Rules, LocalAdapters? Adapters, LocalTeacher? Teacher, JsonElement Model)
 {
     public const string CurrentFormat = "coppice.task.1";
 
@@ -21,11 +22,23 @@ sealed record RoundTask(string Format, string Run, int Round, string Client, str
         if (task.Round < 1 || task.LocalSteps < 1 || task.FirstStep < 0 || task.EvaluationWindows < 1)
             throw FormatError.At(name, $"round {task.Round}, localSteps {task.LocalSteps}, firstStep {task.FirstStep}, evaluationWindows {task.EvaluationWindows}; wanted 1, 1, 0, 1 or more");
         task.Rules.Check(name);
+        if (task.Adapters is { Names.Length: 0 })
+            throw FormatError.At(name, "adapters name no product");
         return task;
     }
 
     /// <summary>The sizes of the model that follows.</summary>
     public DecoderConfig ReadConfig(string name) => DecoderFolder.ReadConfig(new JsonFields(name, Model));
+
+    /// <summary>The sizes of the teacher that follows.</summary>
+    public DecoderConfig ReadTeacher(string name) => DecoderFolder.ReadConfig(new JsonFields(name, Teacher!.Model));
+
+    /// <summary>How to train, checked.</summary>
+    public TrainingOptions TrainingOptions()
+    {
+        TrainingOptions options = Training.ToOptions() with { FreezesAdapterInputs = Adapters is { FreezesInputs: true } };
+        return Teacher is null ? options : options with { Distillation = new DistillationOptions { Share = Teacher.Share, Temperature = Teacher.Temperature } };
+    }
 
     /// <summary>The fields of Hugging Face's config.json.</summary>
     public static JsonElement WriteConfig(DecoderConfig config, DType type)
@@ -54,10 +67,10 @@ sealed record LocalRules(double Proximal, bool Control, double Clip, double Nois
 
 /// <summary>The training options that a task carries, each one written out.</summary>
 sealed record LocalTraining(OptimizerKind Optimizer, int Steps, int BatchSize, int Accumulation, int ContextLength, double LearningRate, double FinalRateShare,
-    int WarmupSteps, double WeightDecay, double Beta1, double Beta2, double GradientClip, int Seed)
+    int WarmupSteps, double WeightDecay, double Beta1, double Beta2, double GradientClip, int Seed, ZeroHandling Zeros, double Adversarial, LocalIntegers? Integers)
 {
     public static LocalTraining Of(TrainingOptions o) => new(o.Optimizer, o.Steps, o.BatchSize, o.Accumulation, o.ContextLength, o.LearningRate, o.FinalRateShare,
-        o.WarmupSteps, o.WeightDecay, o.Beta1, o.Beta2, o.GradientClip, o.Seed);
+        o.WarmupSteps, o.WeightDecay, o.Beta1, o.Beta2, o.GradientClip, o.Seed, o.Zeros, o.Adversarial, o.Quantization is { } own ? LocalIntegers.Of(own) : null);
 
     public TrainingOptions ToOptions() => new()
     {
@@ -74,5 +87,16 @@ sealed record LocalTraining(OptimizerKind Optimizer, int Steps, int BatchSize, i
         Beta2 = Beta2,
         GradientClip = GradientClip,
         Seed = Seed,
+        Zeros = Zeros,
+        Adversarial = Adversarial,
+        Quantization = Integers?.ToOptions(),
     };
+}
+
+/// <summary>Matrices that train as integers: their weights come and go as the model's, their steps, each [outputs, groups] over 2 / sqrt(2^(bits - 1) - 1), as <c>NAME.weight.step</c>.</summary>
+sealed record LocalIntegers(string[] Matrices, int Bits, int GroupSize, StepStart Start, double Noise, double Jitter)
+{
+    public static LocalIntegers Of(QuantizedTraining o) => new([.. o.Matrices], o.Bits, o.GroupSize, o.Start, o.Noise, o.Jitter);
+
+    public QuantizedTraining ToOptions() => new() { Matrices = [.. Matrices], Bits = Bits, GroupSize = GroupSize, Start = Start, Noise = Noise, Jitter = Jitter };
 }

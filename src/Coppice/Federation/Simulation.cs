@@ -20,13 +20,24 @@ public static class Simulation
     public static ImmutableArray<RoundRecord> Run(DecoderModel model, IReadOnlyList<IClientChannel> clients, FederatedOptions options, RunJournal? journal = null,
         IProgress<RoundRecord>? progress = null, CancellationToken cancel = default)
     {
+        if (Training.Lora.Adapted(model).Count > 0 || options.Training.Quantization is not null)
+            throw new CoppiceException("Federation: adapters and integers in training are steps of a recipe, which stores what they come to");
+        return RunToEnd(model, clients, options, journal, progress, cancel).Records;
+    }
+
+    /// <summary>The same, and the trained numbers, which with integers are more than the model's. Of a model with adapters these alone train.</summary>
+    internal static (ImmutableArray<RoundRecord> Records, ParameterSet Numbers) RunToEnd(DecoderModel model, IReadOnlyList<IClientChannel> clients, FederatedOptions options, RunJournal? journal,
+        IProgress<RoundRecord>? progress, CancellationToken cancel)
+    {
         Dictionary<string, IClientChannel> channels = Channels(clients, options);
         if (options.Strategy is FedBuff)
-            return AsyncSimulation.Run(model, channels, options, journal, progress, cancel);
+            return (AsyncSimulation.Run(model, channels, options, journal, progress, cancel), ParameterSet.Copy(model));
         int count = options.ClientsPerRound == 0 ? channels.Count : options.ClientsPerRound;
 
-        ParameterSet current = ParameterSet.Copy(model);
-        string run = Signature(model.Config, current, channels.Keys, options);
+        IReadOnlyDictionary<string, Tensor> masks = TrainedNumbers.Masks(model, options.Training);
+        Beside beside = Beside.Of(model, options);
+        ParameterSet current = TrainedNumbers.Of(model, options.Training);
+        string run = Signature(model.Config, current, beside, channels.Keys, options);
         ImmutableArray<RoundRecord> records = [];
         PersonalTensors.Check(options.Personal, current);
         ParameterSet? state = ServerState.New(options, PersonalTensors.Shared(options.Personal, current));
@@ -36,18 +47,19 @@ public static class Simulation
         while (records.Length < options.Rounds)
         {
             int index = records.Length + 1;
-            Round round = new(run, index, model.Config, current, options, state) { ClientCount = channels.Count, Ledger = ledger };
+            Round round = new(run, index, model.Config, current, options, state, beside) { ClientCount = channels.Count, Ledger = ledger };
             round.Charge();
             foreach (string client in Draw(run, index, [.. channels.Keys], count, options, ledger))
                 Ask(round, index, channels[client], options, cancel);
             (current, RoundRecord record) = round.Close();
+            TrainedNumbers.Clear(current, masks);
             state = round.State;
             records = records.Add(record);
             journal?.Save(run, current, state, records);
             progress?.Report(record);
         }
-        current.CopyTo(model);
-        return records;
+        TrainedNumbers.CopyTo(current, model);
+        return (records, current);
     }
 
     /// <summary>The clients by name, once options and names are known to be right.</summary>
@@ -94,10 +106,10 @@ public static class Simulation
     }
 
     // Names a run by all that decides its result: another model, other clients or another option is another run.
-    static string Signature(DecoderConfig config, ParameterSet model, IEnumerable<string> clients, FederatedOptions options)
+    static string Signature(DecoderConfig config, ParameterSet model, Beside beside, IEnumerable<string> clients, FederatedOptions options)
     {
         using IncrementalHash sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        sha.AppendData(SafeTensorsWriter.ToBytes(model.Sources(DType.F32)));
+        sha.AppendData(SafeTensorsWriter.ToBytes([.. model.Sources(DType.F32), .. beside.Tensors]));
         sha.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant(
             $"{config}|{options.Rounds}|{options.ClientsPerRound}|{options.LocalSteps}|{options.Strategy.Name}|{options.Codec.Name}|{options.Download}|{options.Dropout}|{options.Seed}|{options.EvaluationWindows}|")));
         sha.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant($"{options.Participation}|{options.Robust?.Name}|{options.Privacy?.Name}|{string.Join(',', options.Personal)}|")));

@@ -43,14 +43,15 @@ public static class Lora
     public static IReadOnlyList<(string Name, Linear Layer)> Adapted(Model model) =>
         [.. model.Matrices().Where(part => part.Layer is Linear { Adapter: not null }).Select(part => (part.Name, (Linear)part.Layer))];
 
-    /// <summary>A and B of every adapter, made trainable.</summary>
-    public static IReadOnlyList<Parameter> Parameters(Model model)
+    /// <summary>A and B of every adapter, made trainable; B alone where the inputs' side is frozen.</summary>
+    public static IReadOnlyList<Parameter> Parameters(Model model, bool freezesInputs = false)
     {
         List<Parameter> parameters = [];
         foreach ((string name, Linear layer) in Adapted(model))
         {
-            parameters.Add(new Parameter(name + ".lora_A.weight", layer.Adapter!.A, ParameterKind.Matrix));
-            parameters.Add(new Parameter(name + ".lora_B.weight", layer.Adapter.B, ParameterKind.Matrix));
+            if (!freezesInputs)
+                parameters.Add(new Parameter(name + ".lora_A.weight", layer.Adapter!.A, ParameterKind.Matrix));
+            parameters.Add(new Parameter(name + ".lora_B.weight", layer.Adapter!.B, ParameterKind.Matrix));
         }
         foreach (Parameter parameter in parameters)
             parameter.Tensor.TrackGradient();

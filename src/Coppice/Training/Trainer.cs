@@ -47,7 +47,7 @@ public sealed class Trainer
             throw new CoppiceException("Training: adapters leave a model's matrices as they are, so that none can be rounded on the way; merge them before");
         if (adapts && options.Pruning is not null)
             throw new CoppiceException("Training: adapters leave a model's matrices as they are, so that none can be pruned on the way; prune before or after");
-        IReadOnlyList<Parameter> parameters = adapts ? Lora.Parameters(model) : Parameter.Of(model, options.Zeros);
+        IReadOnlyList<Parameter> parameters = adapts ? Lora.Parameters(model, options.FreezesAdapterInputs) : Parameter.Of(model, options.Zeros);
         if (options.Quantization is { } integers)
         {
             quantization = new FakeQuantization(model, parameters, integers, options.Seed);

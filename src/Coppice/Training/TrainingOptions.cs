@@ -61,6 +61,9 @@ public sealed record TrainingOptions
     /// <summary>Above 0, half of the loss is on embeddings that are shifted by this, over their root mean square, to where the loss grows.</summary>
     public double Adversarial { get; init; }
 
+    /// <summary>Whether adapters' inputs' side, A, stays as it is and B alone trains.</summary>
+    public bool FreezesAdapterInputs { get; init; }
+
     /// <summary>What a teacher's outputs count, where there is a teacher.</summary>
     public DistillationOptions Distillation { get; init; } = new();
 

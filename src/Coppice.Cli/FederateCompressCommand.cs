@@ -1,0 +1,147 @@
+using System.CommandLine;
+using System.Globalization;
+using Coppice.Compression;
+using Coppice.Compression.Quantize;
+using Coppice.Evaluation;
+using Coppice.Federation;
+using Coppice.Federation.Codecs;
+using Coppice.Federation.Recipes;
+using Coppice.Federation.Strategies;
+using Coppice.Formats;
+using Coppice.Models;
+using Coppice.Tensors;
+using Coppice.Text;
+using Coppice.Training;
+
+namespace Coppice.Cli;
+
+/// <summary>coppice federate compress: a recipe over text that clients keep to themselves.</summary>
+static class FederateCompressCommand
+{
+    static readonly FleetOptions Defaults = new();
+
+    static readonly Option<int> Tokens = Options.Integer("--calibration-tokens", "Tokens of its text that each client gathers statistics on, drawn with --seed", Defaults.CalibrationTokens, least: 1);
+    static readonly Option<int> Context = Options.Integer("--context", "Tokens of a window of statistics", Defaults.ContextLength, least: 1);
+    static readonly Option<int> Windows = Options.Integer("--compare-windows", "Windows of its own text on which each client compares the result with the model; 0: none do", 32);
+    static readonly Option<string> Output = new("--output", "-o") { Description = "What to write: NAME.gguf, or a Hugging Face folder", HelpName = "OUT", Required = true };
+    static readonly Option<bool> AllowRequantize = new("--allow-requantize") { Description = "Round again what OUT's format cannot hold exactly, instead of failing" };
+
+    public static Command Create()
+    {
+        Command command = new("compress", "Runs a recipe over a model with clients that share no text, in this process; interrupted, the same command goes on")
+        {
+            ModelArgument.Model, CompressCommand.RecipePath, CompressCommand.Preset, FederateCommand.Clients, TextArgument.Sdk, Output, Tokens, Context, Windows, FederateCommand.PerRound, FederateCommand.LocalSteps,
+            FederateCommand.Codec, FederateCommand.Strategy, FederateCommand.Download, FederateCommand.Dropout, AllowRequantize,
+        };
+        command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
+        return command;
+    }
+
+    static int Run(ParseResult parsed, CancellationToken cancel)
+    {
+        using Session session = new(parsed);
+        string name = parsed.GetRequiredValue(ModelArgument.Model);
+        CompressedOutput output = new(parsed.GetRequiredValue(Output), parsed.GetValue(AllowRequantize));
+        Recipe recipe = CompressCommand.ReadRecipe(parsed);
+        output.CheckTarget(name);
+        output.CheckBlocks(recipe.Steps.OfType<GgufBlock>().Count(), "steps");
+        using OpenModel open = OpenModel.Open(ModelArgument.PathOf(name));
+        LanguageModel language = open.Language;
+        DecoderModel model = language.Model as DecoderModel ?? throw new CoppiceException($"{name}: clients compress decoders, and this is a {language.Model.Family} model");
+        if (!new RecipePlan(recipe, model).NeedsText)
+            throw new MisuseException($"recipe '{recipe.Name}' looks at no text, so that no client has a part in it; use coppice compress");
+
+        IReadOnlyList<ClientText> texts = ClientText.Open(session, language, parsed, parsed.GetValue(Context), cancel);
+        string folder = output.Path + ".federation";
+        // Only training has a state to keep.
+        RunJournal? clients = recipe.Steps.OfType<TrainingStep>().Any() ? new RunJournal(folder) : null;
+        ClientTexts holders = new([.. texts.Select(text => new LocalChannel(new Client(text.Name, text.Tokens, session.Pool, text.HeldOut, clients?.ClientFile(text.Name))))], OptionsOf(parsed, session), session.Pool, clients is null ? null : folder, cancel);
+        Journal journal = Journal.Open(output.Path, model, recipe, [], session.Seed, holders: holders.Signature + $"; text {TextHash(texts)}");
+        try
+        {
+            CompressionPipeline pipeline = new(recipe, session.Pool) { Seed = session.Seed, Holders = holders, Base = () => ModelArgument.Load(name).Model };
+            CompressionReport report = session.Track("compressing", ticks => pipeline.Run(model, [], journal,
+                new Told<CompressionProgress>(progress => ticks.Report(new Tick((double)progress.Done / progress.Total, progress.Layer))), cancel));
+            foreach (GgufRounding rounding in output.Build(language with { Model = report.Model }, journal, session.Pool))
+                session.Say($"rounded again: {rounding.Tensor}, {rounding.From} to {rounding.To}");
+            int windows = parsed.GetValue(Windows);
+            IReadOnlyList<ClientComparison> comparisons = windows == 0 ? [] : session.Track("comparing", _ => holders.Compare((DecoderModel)ModelArgument.Load(name).Model, (DecoderModel)LanguageModel.Load(output.Built!).Model, windows));
+            output.Publish();
+            journal.Delete();
+            if (Directory.Exists(folder))
+                Directory.Delete(folder, recursive: true);
+            End(session, new CompressResult(recipe, report, output, null), holders, comparisons);
+            return ExitCode.Done;
+        }
+        catch (OperationCanceledException error)
+        {
+            throw new InterruptedException("interrupted; the same command goes on after the last finished block", error);
+        }
+        finally
+        {
+            output.Discard();
+            journal.DeleteIfEmpty();
+        }
+    }
+
+    static FleetOptions OptionsOf(ParseResult parsed, Session session) => new()
+    {
+        CalibrationTokens = parsed.GetValue(Tokens),
+        ContextLength = parsed.GetValue(Context),
+        Seed = session.Seed,
+        Dropout = parsed.GetValue(FederateCommand.Dropout),
+        Training = Defaults.Training with
+        {
+            ClientsPerRound = parsed.GetValue(FederateCommand.PerRound),
+            LocalSteps = parsed.GetValue(FederateCommand.LocalSteps),
+            Codec = parsed.GetValue(FederateCommand.Codec) ?? Defaults.Training.Codec,
+            Strategy = parsed.GetValue(FederateCommand.Strategy) ?? Defaults.Training.Strategy,
+            Download = parsed.GetValue(FederateCommand.Download) == "float16" ? DownloadFormat.Float16 : DownloadFormat.Float32,
+        },
+    };
+
+    static string TextHash(IReadOnlyList<ClientText> texts)
+    {
+        using System.Security.Cryptography.IncrementalHash hash = System.Security.Cryptography.IncrementalHash.CreateHash(System.Security.Cryptography.HashAlgorithmName.SHA256);
+        foreach (ClientText text in texts)
+            hash.AppendData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(text.Tokens.AsSpan()));
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    static void End(Session session, CompressResult result, ClientTexts holders, IReadOnlyList<ClientComparison> comparisons)
+    {
+        result.Print(session);
+        foreach (string dropped in holders.Traffic.Dropped)
+            session.Say($"dropped: {dropped}");
+        if (comparisons.Count > 0)
+            session.Table(["client", "tokens", "text", "base nats", "compressed", "difference", "KL", "top-1"], comparisons.Select(client => (string[])
+            [
+                client.Client, client.Tokens.ToString("N0", CultureInfo.InvariantCulture), client.IsHeldOut ? "held out" : "its training text",
+                client.BaseNats.ToString("0.0000", CultureInfo.InvariantCulture), client.CompressedNats.ToString("0.0000", CultureInfo.InvariantCulture),
+                string.Create(CultureInfo.InvariantCulture, $"{client.CompressedNats - client.BaseNats:+0.0000;-0.0000} ± {client.DeltaError:0.0000}"),
+                string.Create(CultureInfo.InvariantCulture, $"{client.Kl:0.00000} ± {client.KlError:0.00000}"), client.Top1Agreement.ToString("P2", CultureInfo.InvariantCulture),
+            ]));
+        FleetTraffic traffic = holders.Traffic;
+        session.Line(string.Create(CultureInfo.InvariantCulture, $"clients were asked {traffic.Steps} times: {traffic.BytesUp:N0} bytes up, {traffic.BytesDown:N0} bytes down"));
+        session.Document(json =>
+        {
+            result.Write(json);
+            json.Array("clients", comparisons, client =>
+            {
+                json.WriteString("client", client.Client);
+                json.WriteNumber("tokens", client.Tokens);
+                json.WriteBoolean("heldOut", client.IsHeldOut);
+                json.WriteNumber("baseNats", client.BaseNats);
+                json.WriteNumber("compressedNats", client.CompressedNats);
+                json.WriteNumber("differenceError", client.DeltaError);
+                json.WriteNumber("kl", client.Kl);
+                json.WriteNumber("klError", client.KlError);
+                json.WriteNumber("top1Agreement", client.Top1Agreement);
+            });
+            json.WriteNumber("asked", traffic.Steps);
+            json.WriteNumber("bytesUp", traffic.BytesUp);
+            json.WriteNumber("bytesDown", traffic.BytesDown);
+            json.WriteNumber("dropped", traffic.Dropped.Length);
+        });
+    }
+}
