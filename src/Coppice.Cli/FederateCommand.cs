@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Diagnostics;
 using System.Globalization;
 using Coppice.Federation;
 using Coppice.Federation.Attacks;
@@ -6,8 +7,10 @@ using Coppice.Federation.Codecs;
 using Coppice.Federation.Privacy;
 using Coppice.Federation.Robust;
 using Coppice.Federation.Strategies;
+using Coppice.Federation.Virtual;
 using Coppice.Formats;
 using Coppice.Models;
+using Coppice.Tensors;
 using Coppice.Text;
 using Coppice.Training;
 
@@ -37,12 +40,15 @@ static class FederateCommand
     static readonly Option<Attack?> Attacks = Options.Named("--attack", "NAME", $"Some clients attack the run: {string.Join(", ", Attack.Forms)}", Attack.Find);
     public static readonly Option<string?> Download = Options.Choice("--download", "How the model is sent to clients; float32 by default", "float32", "float16");
 
+    static readonly Option<bool> Fresh = new("--fresh-clients") { Description = "Clients keep nothing from round to round: each begins with a new optimizer" };
+    static readonly Option<string?> Scenarios = Options.Text("--file", "FILE", "A scenario in YAML: these options, and a world of slow, late and lost clients in virtual time");
+
     public static Command Create()
     {
         Command simulate = new("simulate", "Trains a model with clients that share no text, in this process; interrupted, the same command goes on where it stopped")
         {
             ModelArgument.Model, Clients, TextArgument.Sdk, Output, Rounds, PerRound, LocalSteps, BatchSize, Context, Rate, Dropout, Optimizer, Codec, Download,
-            Strategy, Participation, Personal, Robust, Privacy, Attacks,
+            Scenarios, Fresh, Strategy, Participation, Personal, Robust, Privacy, Attacks,
         };
         simulate.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return new Command("federate", "Trains with many clients that share no text") { simulate, FederateCompressCommand.Create(), FederateInitCommand.Create(), FederateServeCommand.Create(), FederateJoinCommand.Create(), FederateStatusCommand.Create() };
@@ -75,7 +81,10 @@ static class FederateCommand
             Privacy = parsed.GetValue(Privacy),
             Personal = [.. (parsed.GetValue(Personal) ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)],
             Dropout = parsed.GetValue(Dropout),
+            FreshClients = parsed.GetValue(Fresh),
         };
+        Scenario scenario = parsed.GetValue(Scenarios) is { } file ? Scenario.ReadFile(file, options) : new Scenario(options, null);
+        options = scenario.Options;
         options.Validate();
         ModelArgument.CheckTarget(parsed.GetRequiredValue(ModelArgument.Model), output);
         LanguageModel language = ModelArgument.LoadDecoder(parsed.GetRequiredValue(ModelArgument.Model));
@@ -98,9 +107,9 @@ static class FederateCommand
         foreach (ClientText text in texts)
         {
             Attack? own = attackers.Contains(text.Name) ? attack : null;
-            channels.Add(new LocalChannel(new Client(text.Name, own?.Text(text.Tokens, session.Seed) ?? text.Tokens, session.Pool, text.HeldOut, journal?.ClientFile(text.Name)) { Attack = own }));
+            channels.Add(new LocalChannel(new Client(text.Name, own?.Text(text.Tokens, session.Seed) ?? text.Tokens, scenario.World is null ? session.Pool : new WorkerPool(1), text.HeldOut, journal?.ClientFile(text.Name)) { Attack = own }));
         }
-        IReadOnlyList<RoundRecord> rounds = Simulate(session, model, channels, options, journal, folder, cancel);
+        IReadOnlyList<RoundRecord> rounds = Simulate(session, model, channels, scenario, journal, folder, cancel);
         language.Save(output);
         if (journal is not null)
             Directory.Delete(folder, recursive: true);
@@ -109,11 +118,18 @@ static class FederateCommand
         return ExitCode.Done;
     }
 
-    static IReadOnlyList<RoundRecord> Simulate(Session session, DecoderModel model, IReadOnlyList<IClientChannel> channels, FederatedOptions options, RunJournal? journal, string folder, CancellationToken cancel)
+    static IReadOnlyList<RoundRecord> Simulate(Session session, DecoderModel model, IReadOnlyList<IClientChannel> channels, Scenario scenario, RunJournal? journal, string folder, CancellationToken cancel)
     {
         try
         {
-            return Simulation.Run(model, channels, options, journal, new RoundLog(session), cancel);
+            if (scenario.World is null)
+                return Simulation.Run(model, channels, scenario.Options, journal, new RoundLog(session), cancel);
+            // Each client trains on one thread, as many at once as there are.
+            long start = Stopwatch.GetTimestamp();
+            IReadOnlyList<RoundRecord> rounds = VirtualSimulation.Run(model, channels, scenario.Options, scenario.World, session.Pool.Threads, journal, new RoundLog(session, isVirtual: true), cancel);
+            double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+            session.Say(string.Create(CultureInfo.InvariantCulture, $"{rounds.Sum(round => round.Seconds):N0} seconds of its own time in {seconds:0.0}; {rounds.Sum(round => round.Clients.Length) / seconds:0.0} clients a second"));
+            return rounds;
         }
         catch (OperationCanceledException error)
         {

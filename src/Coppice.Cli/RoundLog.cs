@@ -5,15 +5,20 @@ using Coppice.Federation;
 namespace Coppice.Cli;
 
 /// <summary>A line a round.</summary>
-sealed class RoundLog(Session session) : IProgress<RoundRecord>
+sealed class RoundLog(Session session, bool isVirtual = false) : IProgress<RoundRecord>
 {
     public void Report(RoundRecord round)
     {
         session.Say(string.Create(CultureInfo.InvariantCulture,
             $"   round {round.Round}: {round.Clients.Length} clients{(round.Dropped.Length > 0 ? $" ({round.Dropped.Length} dropped)" : "")}, held-out loss {round.LossBefore:F3} -> {round.LossAfter:F3} at the clients, "
-            + $"{round.BytesUp:N0} bytes up ({100.0 * round.BytesUp / round.Float32BytesUp:G3}% of float32), {round.BytesDown:N0} down{(round.Epsilon is { } epsilon ? string.Create(CultureInfo.InvariantCulture, $", epsilon {epsilon:F2}") : "")}"));
-        foreach (DroppedClient dropped in round.Dropped)
-            session.Say($"   dropped {dropped.Client}: {dropped.Reason}");
+            + $"{round.BytesUp:N0} bytes up ({100.0 * round.BytesUp / round.Float32BytesUp:G3}% of float32), {round.BytesDown:N0} down{(isVirtual ? string.Create(CultureInfo.InvariantCulture, $", {round.Seconds:0.#} s") : "")}{(round.Epsilon is { } epsilon ? string.Create(CultureInfo.InvariantCulture, $", epsilon {epsilon:F2}") : "")}"));
+        // Of thousands only what happened, not to whom.
+        if (isVirtual)
+            foreach (IGrouping<string, DroppedClient> kind in round.Dropped.GroupBy(dropped => dropped.Reason.Split(':')[0]))
+                session.Say($"   dropped {kind.Count()}: {kind.Key}");
+        else
+            foreach (DroppedClient dropped in round.Dropped)
+                session.Say($"   dropped {dropped.Client}: {dropped.Reason}");
     }
 
     /// <summary>What a whole run sent, and where its model is; as JSON, with what else a command has to say.</summary>
@@ -31,6 +36,7 @@ sealed class RoundLog(Session session) : IProgress<RoundRecord>
                 json.WriteNumber("bytesDown", round.BytesDown);
                 json.Number("loss", round.LossBefore);
                 json.Number("epsilon", round.Epsilon);
+                json.WriteNumber("seconds", round.Seconds);
             });
             more?.Invoke(json);
             json.WriteString("artifact", output);

@@ -7,7 +7,7 @@ using YamlDotNet.RepresentationModel;
 namespace Coppice.Compression;
 
 /// <summary>The options of one step in YAML. Asking for an option makes its name known; what was never asked for is an error.</summary>
-internal sealed class OptionReader(string source, string step, YamlNode place, YamlMappingNode options)
+internal sealed class OptionReader(string source, string step, YamlNode place, YamlMappingNode options, string kind = "step")
 {
     readonly List<string> known = [];
 
@@ -52,6 +52,29 @@ internal sealed class OptionReader(string source, string step, YamlNode place, Y
         }
         throw Wrong(name, string.Join(" or ", words));
     }
+
+    /// <summary>What a name stands for.</summary>
+    public T Named<T>(string name, T fallback, Func<string, T> find)
+    {
+        if (Find(name) is not { } node)
+            return fallback;
+        try
+        {
+            return find(Show(node));
+        }
+        catch (CoppiceException error)
+        {
+            throw RecipeReader.Error(source, node, $"{step}.{name}: {error.Message}");
+        }
+    }
+
+    /// <summary>The options that a name has of its own; null where it is not there.</summary>
+    public OptionReader? Part(string name) => Find(name) switch
+    {
+        null => null,
+        YamlMappingNode part => new OptionReader(source, name, part, part, kind: "part"),
+        _ => throw Wrong(name, "a mapping"),
+    };
 
     /// <summary>N:M, or null.</summary>
     public SparsityPattern? Pattern(string name)
@@ -109,7 +132,7 @@ internal sealed class OptionReader(string source, string step, YamlNode place, Y
     {
         foreach (YamlNode key in options.Children.Keys)
             if (Scalar(key) is not { } name || !known.Contains(name))
-                throw RecipeReader.Error(source, key, $"step '{step}' has no option '{Show(key)}'; the nearest is '{NearestName.Of(Show(key), known)}'");
+                throw RecipeReader.Error(source, key, $"{kind} '{step}' has no option '{Show(key)}'; the nearest is '{NearestName.Of(Show(key), known)}'");
     }
 
     /// <summary>A failure about an option's value.</summary>

@@ -21,12 +21,13 @@ public static class RecipeReader
         return Parse(Text(path), path);
     }
 
-    static string Text(string path)
+    /// <summary>A file of moderate length.</summary>
+    internal static string Text(string path)
     {
         long length = new FileInfo(path).Length;
         return length <= MaxLength
             ? File.ReadAllText(path)
-            : throw new CoppiceException($"{path}: {length:N0} bytes, wanted a recipe of at most {MaxLength:N0}");
+            : throw new CoppiceException($"{path}: {length:N0} bytes, wanted at most {MaxLength:N0}");
     }
 
     /// <summary>Reads a text; <paramref name="source"/> names it in failures.</summary>
@@ -116,7 +117,8 @@ public static class RecipeReader
             ?? throw Error(source, key, $"unknown step '{name}'; the nearest is '{NearestName.Of(name, StepRegistry.Keys)}'");
     }
 
-    static YamlNode Load(string text, string source)
+    /// <summary>One YAML document that is not trusted.</summary>
+    internal static YamlNode Load(string text, string source)
     {
         try
         {

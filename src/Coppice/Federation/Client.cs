@@ -102,7 +102,7 @@ public sealed class Client
         options.Validate();
         if (options.ContextLength > config.ContextLength)
             throw FormatError.At(name, $"contextLength is {options.ContextLength}, the model's context holds {config.ContextLength}");
-        TokenWindows windows = new(tokens, options.ContextLength, options.Seed), held = new(measured, options.ContextLength, options.Seed);
+        TokenWindows windows = new(tokens, options.ContextLength, rules.Fresh ? Seeds.Derive(task.Seed, "windows", task.Round, Id) : options.Seed), held = new(measured, options.ContextLength, options.Seed);
         CheckVocabulary(name, config.VocabularySize);
         if (state is not null && state.TextHash != windows.Hash())
             throw FormatError.At(name, "the text is not that of the run's earlier rounds");
@@ -114,7 +114,8 @@ public sealed class Client
             Correction = rules.Proximal > 0 || control is not null ? new GradientCorrection(before, rules.Proximal, serverControl, control).Apply : null,
         };
         TrainedNumbers.CopyTo(before, trainer.Optimizer.Parameters.Where(parameter => TrainedNumbers.IsBeside(parameter.Name)));
-        state?.Restore(trainer.Optimizer);
+        if (!rules.Fresh)
+            state?.Restore(trainer.Optimizer);
 
         double lossBefore = trainer.Measure(held, task.EvaluationWindows);
         for (int step = 0; step < task.LocalSteps; step++)
@@ -134,7 +135,7 @@ public sealed class Client
         if (control is not null)
             Follow(control, serverControl!, codec, encoded, before, Enumerable.Range(task.FirstStep, task.LocalSteps).Sum(options.RateAt));
         return new ClientState(task.Run, task.Round, hash, windows.Hash(), trainer.Optimizer.StepsTaken, update,
-            trainer.Optimizer.State.ToDictionary(part => part.Name, part => part.Tensor, StringComparer.Ordinal), memory, control, rules.Personal.Length > 0 ? Own(trained, rules) : null);
+            (rules.Fresh ? [] : trainer.Optimizer.State).ToDictionary(part => part.Name, part => part.Tensor, StringComparer.Ordinal), memory, control, rules.Personal.Length > 0 ? Own(trained, rules) : null);
     }
 
     // What leaves the client: an attacker's weights are forged, and with local privacy the delta is clipped and has noise.

@@ -50,6 +50,9 @@ public sealed record FederatedOptions
     /// <summary>Tensors that each client keeps to itself: names, or beginnings of names with a * behind. Averaged are the others.</summary>
     public ImmutableArray<string> Personal { get; init; } = [];
 
+    /// <summary>Whether clients keep nothing from round to round: each begins with a new optimizer, and its windows are in an order of the round's. What clients are that are asked once or twice in a run.</summary>
+    public bool FreshClients { get; init; }
+
     /// <summary>How the model is sent to clients.</summary>
     public DownloadFormat Download { get; init; } = DownloadFormat.Float32;
 
@@ -96,6 +99,8 @@ public sealed record FederatedOptions
     // Parts that are sound alone and not together.
     void ValidateMix()
     {
+        if (FreshClients && (Codec.Traits.HasFlag(CodecTraits.Stateful) || Strategy.UsesControl || !Personal.IsEmpty))
+            throw new CoppiceException($"Federation: clients that keep nothing, and {(!Personal.IsEmpty ? "personal tensors" : Strategy.UsesControl ? $"strategy '{Strategy.Name}'" : $"codec '{Codec.Name}'")}, for which they would have to; wanted one of the two");
         if (Training.Pruning is not null)
             throw new CoppiceException($"Federation: clients that prune while they train ({Training.Pruning.Name}) would each prune other numbers; prune before, and what is 0 stays 0, or use strategy maskvote");
         if (Training.Quantization is { Symmetric: false })
@@ -118,7 +123,7 @@ public sealed record FederatedOptions
     }
 
     /// <summary>What a task asks of a client besides training.</summary>
-    internal LocalRules Rules => new(Strategy.Proximal, Strategy.UsesControl, LocalNoise?.Clip ?? 0, LocalNoise?.Noise ?? 0, [.. Personal]);
+    internal LocalRules Rules => new(Strategy.Proximal, Strategy.UsesControl, LocalNoise?.Clip ?? 0, LocalNoise?.Noise ?? 0, [.. Personal], FreshClients);
 
     /// <summary>Local learning rates of a round's steps, added up.</summary>
     internal double RateSum(int round)

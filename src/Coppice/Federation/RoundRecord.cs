@@ -25,7 +25,7 @@ public sealed record DroppedClient(string Client, string Reason);
 /// <param name="Float32BytesDown">The same for messages to clients.</param>
 /// <param name="LossBefore">Mean nats a token of the round's model over its clients' windows, weighted by samples; not a number where no client took part.</param>
 /// <param name="LossAfter">The same of each client's own model after its local steps.</param>
-/// <param name="Seconds">Wall-clock time.</param>
+/// <param name="Seconds">Wall-clock time; of a simulated world its own.</param>
 /// <param name="Epsilon">What all rounds up to this one cost in privacy, at the run's delta; null without a privacy mechanism.</param>
 public sealed record RoundRecord(int Round, ImmutableArray<ClientRecord> Clients, ImmutableArray<DroppedClient> Dropped, long BytesUp, long BytesDown,
     long Float32BytesUp, long Float32BytesDown, [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double LossBefore,

@@ -54,7 +54,8 @@ sealed record RoundTask(string Format, string Run, int Round, string Client, str
 /// <param name="Clip">The 2-norm that the delta is shortened to before it leaves; 0 leaves it.</param>
 /// <param name="Noise">Deviation, over <paramref name="Clip"/>, of the noise that is added then.</param>
 /// <param name="Personal">Tensors that stay with the client: names, or beginnings of names with a * behind.</param>
-sealed record LocalRules(double Proximal, bool Control, double Clip, double Noise, string[] Personal)
+/// <param name="Fresh">Whether nothing of earlier rounds counts: the optimizer is new, and windows are in an order of the round's.</param>
+sealed record LocalRules(double Proximal, bool Control, double Clip, double Noise, string[] Personal, bool Fresh)
 {
     public void Check(string name)
     {

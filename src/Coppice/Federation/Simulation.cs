@@ -106,13 +106,13 @@ public static class Simulation
     }
 
     // Names a run by all that decides its result: another model, other clients or another option is another run.
-    static string Signature(DecoderConfig config, ParameterSet model, Beside beside, IEnumerable<string> clients, FederatedOptions options)
+    internal static string Signature(DecoderConfig config, ParameterSet model, Beside beside, IEnumerable<string> clients, FederatedOptions options)
     {
         using IncrementalHash sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         sha.AppendData(SafeTensorsWriter.ToBytes([.. model.Sources(DType.F32), .. beside.Tensors]));
         sha.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant(
             $"{config}|{options.Rounds}|{options.ClientsPerRound}|{options.LocalSteps}|{options.Strategy.Name}|{options.Codec.Name}|{options.Download}|{options.Dropout}|{options.Seed}|{options.EvaluationWindows}|")));
-        sha.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant($"{options.Participation}|{options.Robust?.Name}|{options.Privacy?.Name}|{string.Join(',', options.Personal)}|")));
+        sha.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant($"{options.Participation}|{options.Robust?.Name}|{options.Privacy?.Name}|{string.Join(',', options.Personal)}|{options.FreshClients}|")));
         sha.AppendData(JsonSerializer.SerializeToUtf8Bytes(LocalTraining.Of(options.Training), FederationJson.Default.LocalTraining));
         foreach (string client in clients.Order(StringComparer.Ordinal))
             sha.AppendData(Encoding.UTF8.GetBytes("|" + client));

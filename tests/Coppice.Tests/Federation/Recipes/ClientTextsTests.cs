@@ -69,7 +69,7 @@ public sealed class ClientTextsTests : IDisposable
     [Fact]
     public void Clients_that_do_not_answer_or_have_lost_their_place_are_left_out_and_come_back()
     {
-        ClientTexts texts = Texts(3, Options with { Dropout = 0.25, Seed = 5 });
+        ClientTexts texts = Texts(3, Options with { Dropout = 0.25, Seed = 4 });
         DecoderModel model = Tiny.Model();
         Compress(Gptq, model, texts);
         Assert.NotEmpty(texts.Traffic.Dropped);
