@@ -27,6 +27,9 @@ enum CommitOutcome
 /// </summary>
 interface IRunStore : IDisposable
 {
+    /// <summary>The time that all who share the store agree on.</summary>
+    TimeProvider Clock { get; }
+
     /// <summary>Enters a client and its certificate; one of that name gets the new certificate, and is no longer revoked.</summary>
     void Enrol(string client, string thumbprint, DateTimeOffset now);
 

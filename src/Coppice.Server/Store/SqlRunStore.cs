@@ -9,6 +9,9 @@ abstract partial class SqlRunStore : IRunStore
 {
     const string RunColumns = "id, signature, options, model, state, reason", ClientColumns = "name, thumbprint, enrolled, revoked, seen";
 
+    /// <inheritdoc/>
+    public abstract TimeProvider Clock { get; }
+
     /// <summary>A connection that is open.</summary>
     protected abstract DbConnection Connect();
 
@@ -16,12 +19,31 @@ abstract partial class SqlRunStore : IRunStore
     public abstract void Dispose();
 
     /// <summary>Makes the tables that are not there.</summary>
-    protected void CreateTables(string identity) => Change(connection =>
+    protected void CreateTables(string identity, string? first = null) => Change(connection =>
     {
+        if (first is not null)
+            connection.Execute(first);
         foreach (string table in Schema.Tables(identity))
             connection.Execute(table);
         return true;
     });
+
+    /// <summary>One query.</summary>
+    protected virtual T Reading<T>(Func<DbConnection, T> work)
+    {
+        using DbConnection connection = Connect();
+        return work(connection);
+    }
+
+    /// <summary>One transaction.</summary>
+    protected virtual T Changing<T>(Func<DbConnection, T> work)
+    {
+        using DbConnection connection = Connect();
+        using DbTransaction transaction = connection.BeginTransaction(IsolationLevel.Serializable);
+        T result = work(connection);
+        transaction.Commit();
+        return result;
+    }
 
     /// <inheritdoc/>
     public void Enrol(string client, string thumbprint, DateTimeOffset now) => Change(connection =>
@@ -91,20 +113,9 @@ abstract partial class SqlRunStore : IRunStore
 
     static ClientRow ReadClient(DbDataReader reader) => new(reader.GetString(0), reader.GetString(1), reader.Time(2), reader.OptionalTime(3), reader.OptionalTime(4));
 
-    T Read<T>(Func<DbConnection, T> work) => Guard(() =>
-    {
-        using DbConnection connection = Connect();
-        return work(connection);
-    });
+    T Read<T>(Func<DbConnection, T> work) => Guard(() => Reading(work));
 
-    T Change<T>(Func<DbConnection, T> work) => Guard(() =>
-    {
-        using DbConnection connection = Connect();
-        using DbTransaction transaction = connection.BeginTransaction(IsolationLevel.Serializable);
-        T result = work(connection);
-        transaction.Commit();
-        return result;
-    });
+    T Change<T>(Func<DbConnection, T> work) => Guard(() => Changing(work));
 
     // A full disk, a lock that is never given up: the process ends, and whoever starts it again goes on.
     static T Guard<T>(Func<T> work)

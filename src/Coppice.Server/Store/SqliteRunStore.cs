@@ -42,6 +42,9 @@ sealed class SqliteRunStore : SqlRunStore
     }
 
     /// <inheritdoc/>
+    public override TimeProvider Clock => TimeProvider.System;
+
+    /// <inheritdoc/>
     protected override DbConnection Connect()
     {
         SqliteConnection connection = new(connections);

@@ -11,6 +11,8 @@ sealed class FaultyStore(IRunStore inner, int deathAt, bool after) : IRunStore
     /// <summary>Calls so far.</summary>
     public int Calls { get; private set; }
 
+    public TimeProvider Clock => inner.Clock;
+
     public void Enrol(string client, string thumbprint, DateTimeOffset now) => At(() => inner.Enrol(client, thumbprint, now));
 
     public void Revoke(string client, DateTimeOffset now) => At(() => inner.Revoke(client, now));
