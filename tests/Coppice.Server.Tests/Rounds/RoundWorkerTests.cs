@@ -46,5 +46,7 @@ public sealed class RoundWorkerTests
             await Task.Delay(patience, cancel);
             return null;
         }
+
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
     }
 }

@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using Npgsql;
 
 namespace Coppice.Server.Tests.Servers;
 
@@ -17,10 +16,10 @@ enum Cut
     After,
 }
 
-/// <summary>A way to a database server on which connections end at moments that a test picks.</summary>
+/// <summary>A way to a server on which connections end at moments that a test picks.</summary>
 sealed class CuttingProxy : IDisposable
 {
-    readonly TcpListener listener = new(IPAddress.Loopback, 0);
+    readonly TcpListener listener;
     readonly IPEndPoint server;
     readonly CutAt decide;
     readonly Lock gate = new();
@@ -30,10 +29,10 @@ sealed class CuttingProxy : IDisposable
     /// <summary>Decides about a message; one at a time.</summary>
     public delegate Cut CutAt(ReadOnlySpan<byte> message);
 
-    public CuttingProxy(string settings, CutAt decide)
+    /// <summary>Listens on a port; 0 takes a free one.</summary>
+    public CuttingProxy(IPEndPoint server, CutAt decide, int port = 0)
     {
-        NpgsqlConnectionStringBuilder builder = new(settings);
-        (server, this.decide) = (new IPEndPoint(IPAddress.Parse(builder.Host!), builder.Port), decide);
+        (this.server, this.decide, listener) = (server, decide, new TcpListener(IPAddress.Loopback, port));
         listener.Start();
         _ = Accept();
     }

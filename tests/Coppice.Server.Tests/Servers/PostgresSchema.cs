@@ -1,3 +1,4 @@
+using System.Net;
 using Npgsql;
 
 namespace Coppice.Server.Tests.Servers;
@@ -8,6 +9,9 @@ sealed class PostgresSchema : IDisposable
     readonly string name = $"test_{Guid.NewGuid():N}";
 
     public PostgresSchema() => Execute($"CREATE SCHEMA {name}");
+
+    /// <summary>Where the server listens.</summary>
+    public static IPEndPoint Server => new NpgsqlConnectionStringBuilder(TestServer.Postgres.Address) is var builder ? new(IPAddress.Parse(builder.Host!), builder.Port) : throw new InvalidOperationException();
 
     /// <summary>The connection string that has tables made in the schema.</summary>
     public string Settings => Of(TestServer.Postgres.Address);
