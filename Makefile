@@ -3,7 +3,7 @@
 build:
 	dotnet build -c Release
 
-# .NET's tests
+# .NET's tests; those that need PostgreSQL or RabbitMQ are skipped unless eval "$(tests/servers/start)" came before
 test:
 	dotnet test -c Release
 
