@@ -6,7 +6,10 @@ using Coppice.Tensors;
 
 namespace Coppice.Server.Certificates;
 
-/// <summary>The certificate authority of one run's folder: ECDSA over P-256, trusted by the run's server and clients and by nobody else.</summary>
+/// <summary>
+/// The certificate authority of one run's folder: ECDSA over P-256, trusted by the run's server and clients and by nobody else. To issue certificates takes its key, to check them does not: a
+/// server does without.
+/// </summary>
 sealed class Authority : IDisposable
 {
     const string CertificateFile = "authority.pem", KeyFile = "authority.key", ServerFile = "server.pem", ClientFolder = "clients";
@@ -32,16 +35,16 @@ sealed class Authority : IDisposable
         CertificateRequest request = Request("Coppice federation", key);
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(certificateAuthority: true, hasPathLengthConstraint: true, pathLengthConstraint: 0, critical: true));
         request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.KeyCertSign | X509KeyUsageFlags.CrlSign, critical: true));
-        X509Certificate2 certificate = request.CreateSelfSigned(now - ClockSkew, now + Validity);
+        using X509Certificate2 certificate = request.CreateSelfSigned(now - ClockSkew, now + Validity);
         // The certificate is last: with it, the authority is there.
         PrivateFile.Write(Path.Combine(folder, KeyFile), key.ExportPkcs8PrivateKeyPem() + "\n");
         PrivateFile.Write(Path.Combine(folder, CertificateFile), certificate.ExportCertificatePem() + "\n");
-        return new Authority(folder, certificate);
+        return Open(folder);
     }
 
-    /// <summary>The authority of a folder, with its key.</summary>
-    /// <exception cref="CoppiceException">There is none, or its files are damaged.</exception>
-    public static Authority Open(string folder) => new(folder, Load(Path.Combine(folder, CertificateFile), Path.Combine(folder, KeyFile)));
+    /// <summary>The authority of a folder.</summary>
+    /// <exception cref="CoppiceException">There is none, or its file is damaged.</exception>
+    public static Authority Open(string folder) => new(folder, Read(Path.Combine(folder, CertificateFile), X509CertificateLoader.LoadCertificateFromFile));
 
     /// <summary>Issues the server's certificate for its names and addresses; it replaces an older one.</summary>
     public void IssueServer(IReadOnlyList<string> hosts, DateTimeOffset now)
@@ -121,7 +124,8 @@ sealed class Authority : IDisposable
         if (names is not null)
             request.CertificateExtensions.Add(names);
         DateTimeOffset begin = from - ClockSkew, earliest = new(Certificate.NotBefore), latest = new(Certificate.NotAfter);
-        X509Certificate2 certificate = request.Create(Certificate, begin < earliest ? earliest : begin, to > latest ? latest : to, RandomNumberGenerator.GetBytes(16));
+        using X509Certificate2 issuer = Load(Path.Combine(folder, CertificateFile), Path.Combine(folder, KeyFile));
+        X509Certificate2 certificate = request.Create(issuer, begin < earliest ? earliest : begin, to > latest ? latest : to, RandomNumberGenerator.GetBytes(16));
         return ($"{certificate.ExportCertificatePem()}\n{key.ExportPkcs8PrivateKeyPem()}\n", certificate);
     }
 
@@ -134,17 +138,22 @@ sealed class Authority : IDisposable
         return request;
     }
 
-    static X509Certificate2 Load(string certificate, string key)
+    static X509Certificate2 Load(string certificate, string key) => Read(key, path =>
+    {
+        using X509Certificate2 both = X509Certificate2.CreateFromPemFile(certificate, path);
+        // Some systems' TLS takes keys from a store only, which this form goes through.
+        return X509CertificateLoader.LoadPkcs12(both.Export(X509ContentType.Pkcs12), password: null, X509KeyStorageFlags.Exportable);
+    });
+
+    static X509Certificate2 Read(string path, Func<string, X509Certificate2> read)
     {
         try
         {
-            using X509Certificate2 both = X509Certificate2.CreateFromPemFile(certificate, key);
-            // Some systems' TLS takes keys from a store only, which this form goes through.
-            return X509CertificateLoader.LoadPkcs12(both.Export(X509ContentType.Pkcs12), password: null, X509KeyStorageFlags.Exportable);
+            return read(path);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or CryptographicException)
         {
-            throw new CoppiceException($"{certificate}: could not be read: {error.Message}", error);
+            throw new CoppiceException($"{path}: could not be read: {error.Message}", error);
         }
     }
 }

@@ -26,9 +26,6 @@ sealed class Endpoints(Coordinator coordinator, ServeOptions options)
     /// <summary>Whether no new work is given out any more.</summary>
     public bool Draining { get; set; }
 
-    /// <summary>Clients that were told that the run is over.</summary>
-    public HashSet<string> Told { get; } = new(StringComparer.Ordinal);
-
     /// <summary>Uploads and commits that are under way.</summary>
     public int Uploading => options.Uploads - uploads.CurrentCount;
 
@@ -78,8 +75,7 @@ sealed class Endpoints(Coordinator coordinator, ServeOptions options)
             // Either the run is over, or only the round, just now.
             if (coordinator.Run.State != RunState.Running)
             {
-                lock (Told)
-                    Told.Add(client);
+                coordinator.Tell(client);
                 throw;
             }
         }

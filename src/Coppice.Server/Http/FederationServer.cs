@@ -31,7 +31,7 @@ sealed class FederationServer : IAsyncDisposable
     readonly IRunStore store;
     readonly X509Certificate2 certificate;
 
-    FederationServer(Coordinator coordinator, IWorkQueue queue, IRunStore store, Authority authority, ServeOptions options, TimeProvider time)
+    FederationServer(Coordinator coordinator, IWorkQueue? queue, IRunStore store, Authority authority, ServeOptions options, TimeProvider time)
     {
         this.store = store;
         certificate = authority.Server();
@@ -54,8 +54,9 @@ sealed class FederationServer : IAsyncDisposable
     }
 
     /// <summary>Starts to serve a run.</summary>
+    /// <param name="queue">Where to hear of rounds that may go on; null where others take them on.</param>
     /// <exception cref="CoppiceException">The address cannot be had, or there is no certificate for it.</exception>
-    public static async Task<FederationServer> Start(Coordinator coordinator, IWorkQueue queue, IRunStore store, Authority authority, ServeOptions options, TimeProvider time, CancellationToken cancel = default)
+    public static async Task<FederationServer> Start(Coordinator coordinator, IWorkQueue? queue, IRunStore store, Authority authority, ServeOptions options, TimeProvider time, CancellationToken cancel = default)
     {
         FederationServer server = new(coordinator, queue, store, authority, options, time);
         try
@@ -82,18 +83,14 @@ sealed class FederationServer : IAsyncDisposable
     /// <summary>Uploads and commits that are under way.</summary>
     public int Uploading => endpoints.Uploading;
 
-    /// <summary>Waits until every client that was here lately knows that the run is over, but not for long.</summary>
+    /// <summary>Waits until every client that was here lately knows, from whichever coordinator, that the run is over, but not for long.</summary>
     public async Task Farewell(TimeSpan patience, TimeProvider time, CancellationToken cancel)
     {
         DateTimeOffset now = time.GetUtcNow();
         HashSet<string> here = [.. store.Clients().Where(client => client.Revoked is null && now - client.Seen < TimeSpan.FromMinutes(1)).Select(client => client.Name)];
-        while (time.GetUtcNow() - now < patience)
-        {
-            lock (endpoints.Told)
-                if (here.IsSubsetOf(endpoints.Told))
-                    return;
-            await Task.Delay(TimeSpan.FromMilliseconds(50), time, cancel);
-        }
+        long run = store.FindRun()!.Id;
+        while (time.GetUtcNow() - now < patience && !here.IsSubsetOf(store.Told(run)))
+            await Task.Delay(TimeSpan.FromMilliseconds(100), time, cancel);
     }
 
     /// <summary>Gives out no new work, lets requests that are under way finish, and stops.</summary>
@@ -189,10 +186,23 @@ sealed class FederationServer : IAsyncDisposable
         context.Response.StatusCode = context.Request.Path.Value switch
         {
             "/health/live" => StatusCodes.Status200OK,
-            "/health/ready" => !endpoints.Draining && store.FindRun() is not null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable,
+            "/health/ready" => IsReady() ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable,
             _ => StatusCodes.Status404NotFound,
         };
         return Task.CompletedTask;
+    }
+
+    bool IsReady()
+    {
+        try
+        {
+            return !endpoints.Draining && store.FindRun() is not null;
+        }
+        catch (CoppiceException away)
+        {
+            app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Coppice.Federation").Failed(away, away.Message);
+            return false;
+        }
     }
 }
 

@@ -12,29 +12,30 @@ sealed class NoResultException(string message) : CoppiceException(message);
 
 /// <summary>
 /// The next model, as a function of what is committed: the round's model, its survivors' updates, and nothing else. It is made slice by slice, each kept as soon as it is there, so that
-/// whoever goes on after a death does only what is missing, and two who do the same at once make the same bytes.
+/// whoever goes on after a death does only what is missing, and two who do the same at once make the same bytes. Each begins at a <paramref name="place"/> of its own and leaves out what is
+/// there by then, so that several do each a part.
 /// </summary>
-sealed class Aggregator(IRunStore store, BlobStore blobs, RunSettings settings)
+sealed class Aggregator(IRunStore store, BlobStore blobs, RunSettings settings, int place)
 {
     /// <summary>The blob of a closing round's next model.</summary>
     /// <exception cref="NoResultException">The average is not finite.</exception>
     public string Run(RunRow run, RoundRow round, CancellationToken cancel)
     {
         using StoredModel model = new(blobs.PathOf(round.Model), settings);
-        IReadOnlyDictionary<int, string> done = store.Slices(round.Id);
         IReadOnlyList<Survivor> survivors = store.Survivors(round.Id);
         List<StoredUpdate> updates = [];
         try
         {
             foreach (Survivor survivor in survivors)
                 updates.Add(new StoredUpdate(Coordinator.NameOf(survivor.Client, round), blobs.PathOf(survivor.Update.Blob), run.Signature, round.Number, survivor.Client, model, settings));
-            List<string> slices = [];
-            for (int slice = 0; slice < model.SliceCount; slice++)
+            for (int i = 0; i < model.SliceCount; i++)
             {
                 cancel.ThrowIfCancellationRequested();
-                slices.Add(done.TryGetValue(slice, out string? blob) ? blob : store.PutSlice(round.Id, slice, blobs.Put(Average(round, slice, model, survivors, updates))));
+                int slice = (int)((i + (uint)place) % model.SliceCount);
+                if (!store.Slices(round.Id).ContainsKey(slice))
+                    store.PutSlice(round.Id, slice, blobs.Put(Average(round, slice, model, survivors, updates)));
             }
-            return Joined(slices);
+            return Joined([.. store.Slices(round.Id).OrderBy(slice => slice.Key).Select(slice => slice.Value)]);
         }
         finally
         {
@@ -54,7 +55,7 @@ sealed class Aggregator(IRunStore store, BlobStore blobs, RunSettings settings)
         return SafeTensorsWriter.ToBytes(after.Sources(DType.F32));
     }
 
-    string Joined(List<string> slices)
+    string Joined(string[] slices)
     {
         List<SafeTensors> files = [];
         try

@@ -19,15 +19,17 @@ sealed class Coordinator
     readonly DecoderConfig config;
     readonly TimeProvider time;
     readonly JsonElement taskConfig;
-    readonly ConcurrentDictionary<long, object> locks = new();
     readonly ConcurrentDictionary<string, Lazy<string>> downloads = new(StringComparer.Ordinal);
     readonly long run, numbers;
+    readonly int place;
 
     /// <summary>Opens the run that the store holds, or begins one from <paramref name="model"/>.</summary>
+    /// <param name="place">With which slice of a result to begin: processes that begin at different ones share the work.</param>
     /// <exception cref="CoppiceException">An option cannot be, the store holds another run, or too few clients are enrolled.</exception>
-    public Coordinator(IRunStore store, BlobStore blobs, UploadStore uploads, IWorkQueue queue, RunSettings settings, DecoderConfig config, ParameterSet model, TimeProvider time)
+    public Coordinator(IRunStore store, BlobStore blobs, UploadStore uploads, IWorkQueue queue, RunSettings settings, DecoderConfig config, ParameterSet model, TimeProvider time, int place = 0)
     {
         settings.Validate();
+        this.place = place;
         (this.store, this.blobs, this.uploads, this.queue, this.settings, this.config, this.time) = (store, blobs, uploads, queue, settings, config, time);
         taskConfig = RoundTask.WriteConfig(config, settings.Federation.DownloadType);
         UpdateLimit = Message.MaxControlBytes + 8L * model.Count + 4096L * (model.Tensors.Count + 16);
@@ -87,12 +89,18 @@ sealed class Coordinator
         _ => store.Take(run, client, time.GetUtcNow()) is { } assignment ? (assignment, store.FindRound(assignment.Round)!) : null,
     };
 
+    /// <summary>Notes that a client knows that the run is over.</summary>
+    public void Tell(string client) => store.Tell(run, client);
+
     /// <summary>The task of an assignment.</summary>
     /// <exception cref="RefusedException">There is none, it is another client's, or nothing is wanted for it any more.</exception>
     public TaskContent Task(string client, long id)
     {
         (AssignmentRow assignment, RoundRow round) = Waiting(client, id);
         byte[] control = Message.Write(Round.Task(Run.Signature, round.Number, client, taskConfig, settings.Federation, Beside.Nothing), FederationJson.Default.RoundTask, []);
+        // Those of rounds that have ended, here or elsewhere.
+        foreach (string old in downloads.Keys.Where(blob => blob != round.Model))
+            downloads.TryRemove(old, out _);
         return new TaskContent(assignment, control, downloads.GetOrAdd(round.Model, blob => new Lazy<string>(() => Download(blob))).Value);
     }
 
@@ -104,33 +112,32 @@ sealed class Coordinator
     public long Uploaded(string client, long id) => uploads.Length(Waiting(client, id).Assignment.Id);
 
     /// <summary>Takes a chunk of an update and returns how many bytes are there now.</summary>
-    /// <exception cref="RefusedException">The same, or the chunk does not begin where the last one ended, or is too much.</exception>
+    /// <exception cref="RefusedException">The same, or the chunk does not begin where the last one ended, or is too much, or another request is at this update.</exception>
     public long Append(string client, long id, long offset, ReadOnlySpan<byte> chunk)
     {
-        lock (LockOf(id))
-        {
-            long there = Uploaded(client, id);
-            if (offset != there)
-                throw new RefusedException(RefusedException.Conflict, $"a chunk at byte {offset}, wanted at {there}", there);
-            if (there + chunk.Length > UpdateLimit)
-                throw new RefusedException(RefusedException.TooLarge, $"an update of more than {UpdateLimit} bytes");
-            uploads.Append(id, chunk);
-            return there + chunk.Length;
-        }
+        Waiting(client, id);
+        using IDisposable alone = Alone(id);
+        // What was true before the lock was had may be so no longer.
+        long there = Uploaded(client, id);
+        if (offset != there)
+            throw new RefusedException(RefusedException.Conflict, $"a chunk at byte {offset}, wanted at {there}", there);
+        if (there + chunk.Length > UpdateLimit)
+            throw new RefusedException(RefusedException.TooLarge, $"an update of more than {UpdateLimit} bytes");
+        uploads.Append(id, chunk);
+        return there + chunk.Length;
     }
 
     /// <summary>Makes what was uploaded the assignment's update, once every byte of it was checked. The same again does nothing.</summary>
-    /// <exception cref="RefusedException">It is refused, and the reason noted.</exception>
+    /// <exception cref="RefusedException">It is refused, and the reason noted; or another request is at this update.</exception>
     public void Commit(string client, long id, long bytes, string sha256)
     {
-        lock (LockOf(id))
-        {
-            (AssignmentRow assignment, RoundRow round) = Own(client, id);
-            if (assignment.State != AssignmentState.Received)
-                Receive(assignment, round, bytes, sha256);
-            else if (store.Answers(round.Id).First(answer => answer.Assignment.Id == id).Update!.Blob != sha256)
-                throw Noted(RefusedException.Conflict, $"{NameOf(client, round)}: was committed already, with other bytes");
-        }
+        Own(client, id);
+        using IDisposable alone = Alone(id);
+        (AssignmentRow assignment, RoundRow round) = Own(client, id);
+        if (assignment.State != AssignmentState.Received)
+            Receive(assignment, round, bytes, sha256);
+        else if (store.Answers(round.Id).First(answer => answer.Assignment.Id == id).Update!.Blob != sha256)
+            throw Noted(RefusedException.Conflict, $"{NameOf(client, round)}: was committed already, with other bytes");
     }
 
     void Receive(AssignmentRow assignment, RoundRow round, long bytes, string sha256)
@@ -149,10 +156,12 @@ sealed class Coordinator
             throw Noted(RefusedException.Conflict, $"{name}: its bytes are not those of the SHA-256 that it says; it has to be sent again", 0);
         }
         UpdateRow row;
+        // Only what is wrong with the message itself is the client's fault.
+        string signature = Run.Signature;
+        using StoredModel model = new(blobs.PathOf(round.Model), settings);
         try
         {
-            using StoredModel model = new(blobs.PathOf(round.Model), settings);
-            using StoredUpdate update = new(name, path, Run.Signature, round.Number, assignment.Client, model, settings);
+            using StoredUpdate update = new(name, path, signature, round.Number, assignment.Client, model, settings);
             row = update.Check(sha256);
         }
         catch (CoppiceException error)
@@ -180,20 +189,16 @@ sealed class Coordinator
             return settled;
         try
         {
-            string next = new Aggregator(store, blobs, settings).Run(state, round, cancel);
+            string next = new Aggregator(store, blobs, settings, place).Run(state, round, cancel);
             store.CloseRound(id, next, round.Number < settings.Federation.Rounds ? Draw(round.Number + 1) : null, time.GetUtcNow());
         }
         catch (NoResultException error)
         {
-            store.FailRun(run, error.Message, time.GetUtcNow());
+            store.FailRun(id, error.Message, time.GetUtcNow());
             return true;
         }
         foreach (AnswerRow answer in store.Answers(id))
-        {
-            uploads.Delete(answer.Assignment.Id);
-            locks.TryRemove(answer.Assignment.Id, out _);
-        }
-        downloads.TryRemove(round.Model, out _);
+            Forget(answer.Assignment.Id);
         return true;
     }
 
@@ -243,8 +248,10 @@ sealed class Coordinator
     {
         if (assignment.State == AssignmentState.Refused)
             throw new RefusedException(RefusedException.Unprocessable, assignment.Reason!);
-        if (assignment.State == AssignmentState.Late || round.State != RoundState.Open)
-            throw Noted(RefusedException.Gone, $"{NameOf(assignment.Client, round)}: late, the round has ended");
+        if (assignment.State != AssignmentState.Late && round.State == RoundState.Open)
+            return;
+        Forget(assignment.Id);
+        throw Noted(RefusedException.Gone, $"{NameOf(assignment.Client, round)}: late, the round has ended");
     }
 
     RefusedException Noted(int status, string message, long? offset = null)
@@ -253,5 +260,14 @@ sealed class Coordinator
         return new RefusedException(status, message, offset);
     }
 
-    object LockOf(long assignment) => locks.GetOrAdd(assignment, _ => new object());
+    // Who is at it just now finds out that it is late.
+    void Forget(long assignment)
+    {
+        using IDisposable? alone = uploads.Lock(assignment);
+        if (alone is not null)
+            uploads.Forget(assignment);
+    }
+
+    // A process has one request of a client at a time, but a client may have gone to another coordinator before the first was done.
+    IDisposable Alone(long assignment) => uploads.Lock(assignment) ?? throw new RefusedException(RefusedException.TooMany, $"assignment {assignment}: another request is at its update", retryAfter: 1);
 }

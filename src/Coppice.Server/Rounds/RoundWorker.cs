@@ -4,8 +4,8 @@ using Microsoft.Extensions.Hosting;
 
 namespace Coppice.Server.Rounds;
 
-/// <summary>Takes rounds on, when the queue says that there is something to do, and every few seconds anyway.</summary>
-sealed class RoundWorker(Coordinator coordinator, IWorkQueue queue, TimeSpan sweep, IProgress<RoundRecord>? progress) : BackgroundService
+/// <summary>Takes rounds on, when the queue says that there is something to do, and every few seconds anyway. Without a queue it leaves that to others, and only sees how far they are.</summary>
+sealed class RoundWorker(Coordinator coordinator, IWorkQueue? queue, TimeSpan sweep, IProgress<RoundRecord>? progress) : BackgroundService
 {
     readonly TaskCompletionSource<RunRow> over = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -20,9 +20,10 @@ sealed class RoundWorker(Coordinator coordinator, IWorkQueue queue, TimeSpan swe
             int told = coordinator.Closed().Count;
             while (coordinator.Run is { State: RunState.Running })
             {
-                long? id = await queue.Next(sweep, stoppingToken);
-                // Compute is synchronous, and may take long.
-                await Task.Run(() => Advance(id, stoppingToken), stoppingToken);
+                if (queue is null)
+                    await Task.Delay(sweep, stoppingToken);
+                else
+                    await Advance(queue, stoppingToken);
                 IReadOnlyList<RoundRow> closed = coordinator.Closed();
                 for (; told < closed.Count; told++)
                     progress?.Report(coordinator.Record(closed[told]));
@@ -40,9 +41,14 @@ sealed class RoundWorker(Coordinator coordinator, IWorkQueue queue, TimeSpan swe
         }
     }
 
-    void Advance(long? id, CancellationToken cancel)
+    async Task Advance(IWorkQueue queue, CancellationToken cancel)
     {
-        if (coordinator.Advance(id ?? coordinator.Current.Id, cancel))
-            queue.Publish(coordinator.Current.Id);
+        long? id = await queue.Next(sweep, cancel);
+        // Compute is synchronous, and may take long.
+        await Task.Run(() =>
+        {
+            if (coordinator.Advance(id ?? coordinator.Current.Id, cancel))
+                queue.Publish(coordinator.Current.Id);
+        }, cancel);
     }
 }

@@ -3,9 +3,15 @@ using System.Security.Cryptography;
 
 namespace Coppice.Server.Rounds;
 
-/// <summary>Updates that are on their way: a file an assignment, to which chunks are appended until the client commits.</summary>
+/// <summary>
+/// Updates that are on their way: a file an assignment, to which chunks are appended until the client commits. Several coordinators may share the folder, since a client's chunks may come to any of
+/// them; whoever changes a file holds its lock, a file beside it that the system unlocks when its process dies.
+/// </summary>
 sealed class UploadStore
 {
+    // EAGAIN of Linux and of macOS, and Windows' sharing violation.
+    static readonly int[] Held = [11, 35, unchecked((int)0x80070020)];
+
     readonly string folder;
 
     /// <summary>Uploads in a folder, which is made.</summary>
@@ -14,23 +20,59 @@ sealed class UploadStore
     /// <summary>Where an assignment's bytes are.</summary>
     public string PathOf(long assignment) => Path.Combine(folder, assignment.ToString(CultureInfo.InvariantCulture));
 
+    /// <summary>Keeps all others away from an assignment's bytes until it is disposed; null where another does.</summary>
+    public IDisposable? Lock(long assignment)
+    {
+        try
+        {
+            return new FileStream(LockOf(assignment), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1);
+        }
+        catch (IOException error) when (Held.Contains(error.HResult))
+        {
+            return null;
+        }
+    }
+
     /// <summary>How many bytes are there.</summary>
-    public long Length(long assignment) => new FileInfo(PathOf(assignment)) is { Exists: true } file ? file.Length : 0;
+    public long Length(long assignment)
+    {
+        try
+        {
+            // A file system on a network is sure of a length only once the file was opened.
+            using FileStream stream = Open(assignment, FileMode.Open, FileAccess.Read);
+            return stream.Length;
+        }
+        catch (FileNotFoundException)
+        {
+            return 0;
+        }
+    }
 
     /// <summary>Appends a chunk.</summary>
     public void Append(long assignment, ReadOnlySpan<byte> chunk)
     {
-        using FileStream stream = new(PathOf(assignment), FileMode.Append, FileAccess.Write, FileShare.None);
+        using FileStream stream = Open(assignment, FileMode.Append, FileAccess.Write);
         stream.Write(chunk);
     }
 
     /// <summary>SHA-256 of the bytes that are there, in hexadecimal.</summary>
     public string Hash(long assignment)
     {
-        using FileStream stream = File.OpenRead(PathOf(assignment));
+        using FileStream stream = Open(assignment, FileMode.Open, FileAccess.Read);
         return Convert.ToHexStringLower(SHA256.HashData(stream));
     }
 
     /// <summary>Throws the bytes away.</summary>
     public void Delete(long assignment) => File.Delete(PathOf(assignment));
+
+    /// <summary>Throws away all that there is of an assignment that takes nothing any more: who had its lock, and who gets a new one, finds that out in the store.</summary>
+    public void Forget(long assignment)
+    {
+        Delete(assignment);
+        File.Delete(LockOf(assignment));
+    }
+
+    string LockOf(long assignment) => PathOf(assignment) + ".lock";
+
+    FileStream Open(long assignment, FileMode mode, FileAccess access) => new(PathOf(assignment), mode, access, FileShare.ReadWrite | FileShare.Delete, 1);
 }

@@ -1,14 +1,11 @@
-using System.Globalization;
 using System.Security.Cryptography;
 using Coppice.Tensors;
 
 namespace Coppice.Server.Store;
 
-/// <summary>Files named by the SHA-256 of their bytes, so that what is there is whole and right, and what is written twice is there once.</summary>
+/// <summary>Files named by the SHA-256 of their bytes, so that what is there is whole and right, and what is written twice, by whomever, is there once.</summary>
 sealed class BlobStore
 {
-    static int counter;
-
     readonly string folder;
     readonly Durability durability;
 
@@ -32,7 +29,7 @@ sealed class BlobStore
     /// <summary>Keeps what <paramref name="write"/> writes to the path that it gets.</summary>
     public string Put(Action<string> write)
     {
-        string partial = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"{Environment.ProcessId}-{Interlocked.Increment(ref counter)}.partial"));
+        string partial = Path.Combine(folder, $"{Guid.NewGuid():N}.partial");
         try
         {
             write(partial);

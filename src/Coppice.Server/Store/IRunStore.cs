@@ -49,11 +49,17 @@ interface IRunStore : IDisposable
     /// <summary>The run, if there is one.</summary>
     RunRow? FindRun();
 
-    /// <summary>Ends a run that cannot go on.</summary>
-    void FailRun(long run, string reason, DateTimeOffset now);
+    /// <summary>Ends a run whose closing round can have no result; nothing where the round is not closing any more.</summary>
+    void FailRun(long round, string reason, DateTimeOffset now);
 
     /// <summary>Lets a failed run go on: its open round asks all clients that did not answer, or were refused, once more.</summary>
     void ReopenRun(long run, DateTimeOffset deadline, DateTimeOffset now);
+
+    /// <summary>Notes that a client knows that the run is over.</summary>
+    void Tell(long run, string client);
+
+    /// <summary>The clients that know it.</summary>
+    IReadOnlySet<string> Told(long run);
 
     /// <summary>A round by its id.</summary>
     RoundRow? FindRound(long round);

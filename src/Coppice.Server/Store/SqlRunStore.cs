@@ -82,7 +82,7 @@ abstract partial class SqlRunStore : IRunStore
     public RunRow? FindRun() => Read(Run);
 
     /// <inheritdoc/>
-    public void FailRun(long run, string reason, DateTimeOffset now) => Change(connection => Fail(connection, run, reason, now));
+    public void FailRun(long round, string reason, DateTimeOffset now) => Change(connection => Round(connection, round) is { State: RoundState.Closing } row && Fail(connection, row.Run, reason, now));
 
     /// <inheritdoc/>
     public void ReopenRun(long run, DateTimeOffset deadline, DateTimeOffset now) => Change(connection =>
@@ -91,8 +91,15 @@ abstract partial class SqlRunStore : IRunStore
             return false;
         connection.Execute("UPDATE rounds SET deadline = @deadline, attempt = 1 WHERE run = @run AND state = 'open'", ("@deadline", deadline), ("@run", run));
         connection.Execute("UPDATE assignments SET state = 'waiting', reason = NULL WHERE state IN ('refused', 'late') AND round IN (SELECT id FROM rounds WHERE run = @run AND state = 'open')", ("@run", run));
+        connection.Execute("DELETE FROM told WHERE run = @run", ("@run", run));
         return Note(connection, "run", "goes on after it had failed", now);
     });
+
+    /// <inheritdoc/>
+    public void Tell(long run, string client) => Change(connection => connection.Execute("INSERT INTO told (run, client) VALUES (@run, @client) ON CONFLICT (run, client) DO NOTHING", ("@run", run), ("@client", client)));
+
+    /// <inheritdoc/>
+    public IReadOnlySet<string> Told(long run) => Read(connection => connection.Query("SELECT client FROM told WHERE run = @run", reader => reader.GetString(0), ("@run", run)).ToHashSet());
 
     /// <inheritdoc/>
     public void Log(string kind, string text, DateTimeOffset now) => Change(connection => Note(connection, kind, text, now));

@@ -27,6 +27,25 @@ public sealed class AuthorityTests : IDisposable
     }
 
     [Fact]
+    public void A_server_s_machine_needs_no_key_of_the_authority()
+    {
+        using (Authority authority = Authority.Create(folder.Path, now))
+        {
+            authority.IssueServer(["localhost"], now);
+            authority.IssueClient("anna", now);
+        }
+        Directory.CreateDirectory(folder["elsewhere"]);
+        foreach (string file in new[] { "authority.pem", "server.pem" })
+            File.Copy(folder[file], folder["elsewhere/" + file]);
+        using Authority copy = Authority.Open(folder["elsewhere"]);
+        using X509Certificate2 server = copy.Server();
+        using ClientIdentity identity = ClientIdentity.Load(folder["clients/anna.pem"], TimeProvider.System);
+        Assert.True(server.HasPrivateKey);
+        Assert.Null(copy.Refuses(identity.Certificate, now));
+        Assert.Contains("authority.key", Assert.Throws<CoppiceException>(() => copy.IssueClient("bert", now)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Certificates_of_another_authority_or_for_another_use_are_refused()
     {
         using Authority authority = Authority.Create(folder.Path, now);

@@ -25,9 +25,13 @@ sealed class FaultyStore(IRunStore inner, int deathAt, bool after) : IRunStore
 
     public RunRow? FindRun() => At(inner.FindRun);
 
-    public void FailRun(long run, string reason, DateTimeOffset now) => At(() => inner.FailRun(run, reason, now));
+    public void FailRun(long round, string reason, DateTimeOffset now) => At(() => inner.FailRun(round, reason, now));
 
     public void ReopenRun(long run, DateTimeOffset deadline, DateTimeOffset now) => At(() => inner.ReopenRun(run, deadline, now));
+
+    public void Tell(long run, string client) => At(() => inner.Tell(run, client));
+
+    public IReadOnlySet<string> Told(long run) => At(() => inner.Told(run));
 
     public RoundRow? FindRound(long round) => At(() => inner.FindRound(round));
 

@@ -178,6 +178,40 @@ public abstract class RunStoreContract
     }
 
     [Fact]
+    public void A_run_fails_over_a_round_that_is_closing_and_over_no_other()
+    {
+        using IRunStore store = Open();
+        (RunRow run, RoundRow round, AssignmentRow[] asked) = Begin(store, 2);
+        store.FailRun(round.Id, "too early", Start);
+        store.Commit(asked[0].Id, Update("x"), Two, Start);
+        store.Commit(asked[1].Id, Update("y"), Two, Start);
+        store.CloseRound(round.Id, "second", new NewRound(2, ["c0", "c1"], Deadline), Start);
+        store.FailRun(round.Id, "too late", Start);
+        Assert.Equal((RunState.Running, null), (store.FindRun()!.State, store.FindRun()!.Reason));
+        RoundRow next = store.Rounds(run.Id)[1];
+        foreach (AnswerRow answer in store.Answers(next.Id))
+            store.Commit(answer.Assignment.Id, Update("z" + answer.Assignment.Client), Two, Start);
+        store.FailRun(next.Id, "no number", Start);
+        store.FailRun(next.Id, "again", Start);
+        Assert.Equal((RunState.Failed, "no number"), (store.FindRun()!.State, store.FindRun()!.Reason));
+    }
+
+    [Fact]
+    public void Clients_that_know_of_the_end_are_noted_until_the_run_goes_on()
+    {
+        using IRunStore store = Open();
+        (RunRow run, RoundRow round, _) = Begin(store);
+        store.Tell(run.Id, "c1");
+        store.Tell(run.Id, "c1");
+        store.Tell(run.Id, "c0");
+        Assert.Equal(["c0", "c1"], store.Told(run.Id).Order());
+        store.Settle(round.Id, Two, Deadline);
+        store.Settle(round.Id, Two, Deadline.AddMinutes(10));
+        store.ReopenRun(run.Id, Deadline.AddDays(1), Deadline);
+        Assert.Empty(store.Told(run.Id));
+    }
+
+    [Fact]
     public void Events_come_back_in_order_and_bytes_down_add_up()
     {
         using IRunStore store = Open();
