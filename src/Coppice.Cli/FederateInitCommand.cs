@@ -15,7 +15,7 @@ static class FederateInitCommand
 
     public static Command Create()
     {
-        Command init = new("init", "Makes the certificates of a federated run, enrols its clients and revokes them; also while it is served") { Folder, Hosts, Clients, Revoked };
+        Command init = new("init", "Makes the certificates of a federated run, enrols its clients and revokes them; also while it is served") { Folder, Hosts, Clients, Revoked, FederateStorage.Store };
         init.SetAction(parsed => Run(parsed));
         return init;
     }
@@ -32,9 +32,10 @@ static class FederateInitCommand
         bool made = !Authority.IsIn(folder);
         if (made && hosts.Length == 0)
             throw new MisuseException($"{folder}: holds no federated run yet; wanted --host with the name by which clients reach the server");
-        DateTimeOffset now = TimeProvider.System.GetUtcNow();
+        Directory.CreateDirectory(folder);
+        using IRunStore store = FederateStorage.OpenStore(parsed, folder);
+        DateTimeOffset now = store.Clock.GetUtcNow();
         using Authority authority = made ? Authority.Create(folder, now) : Authority.Open(folder);
-        using SqliteRunStore store = new(Path.Combine(folder, SqliteRunStore.FileName));
         if (hosts.Length > 0)
         {
             authority.IssueServer(hosts, now);

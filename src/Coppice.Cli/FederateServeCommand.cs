@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Net;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using Coppice.Federation;
 using Coppice.Models;
 using Coppice.Server.Certificates;
@@ -14,14 +15,17 @@ using Microsoft.Extensions.Logging;
 
 namespace Coppice.Cli;
 
-/// <summary>coppice federate serve: a run's server, until the last round is closed.</summary>
+/// <summary>coppice federate serve: a run's server, or one of several processes that are it together, until the last round is closed.</summary>
 static class FederateServeCommand
 {
+    const string Aggregator = "aggregator";
+
     static readonly TimeSpan FarewellTime = TimeSpan.FromSeconds(30);
 
     static readonly Option<string> Folder = new("--run") { Description = "The folder of the run, as federate init made it", HelpName = "DIR", Required = true };
-    static readonly Option<string> Listen = new("--listen") { Description = "The address and port to listen on; 0.0.0.0:PORT for all of this machine's", HelpName = "HOST:PORT", Required = true };
-    static readonly Option<string> Output = new("--output", "-o") { Description = "The folder to write", HelpName = "OUT", Required = true };
+    static readonly Option<string?> Listen = Options.Text("--listen", "HOST:PORT", "The address and port to listen on; 0.0.0.0:PORT for all of this machine's");
+    static readonly Option<string?> Output = Options.Text("--output", "OUT", "The folder to write", "-o");
+    static readonly Option<string?> Role = Options.Choice("--role", "What this process does: answers clients (coordinator), makes each round's model of their updates (aggregator, which has no port), or all of it (the default)", "all", "coordinator", Aggregator);
     static readonly Option<double> OverSelect = Options.Number("--over-select", "Clients asked above those wanted, as a share of them", value: 0);
     static readonly Option<int> Minimum = Options.Integer("--minimum", "Updates without which a round has no result", value: 1, least: 1);
     static readonly Option<double> Deadline = Options.Number("--deadline", "Seconds that a round waits for its clients", value: 3600, least: 0.001);
@@ -31,7 +35,7 @@ static class FederateServeCommand
     {
         Command serve = new("serve", "Serves a federated run to clients on a network until its last round is closed; stopped or killed, the same command goes on where it was")
         {
-            ModelArgument.Model, Folder, Listen, Output, OverSelect, Minimum, Deadline, Health,
+            ModelArgument.Model, Folder, Listen, Output, OverSelect, Minimum, Deadline, Health, Role, FederateStorage.Store, FederateStorage.Queue, FederateStorage.Blobs,
         };
         foreach (Option option in FederateCommand.RunOptions)
             serve.Options.Add(option);
@@ -42,7 +46,8 @@ static class FederateServeCommand
     static async Task<int> Run(ParseResult parsed, CancellationToken cancel)
     {
         using Session session = new(parsed);
-        string folder = parsed.GetRequiredValue(Folder), output = Path.TrimEndingDirectorySeparator(parsed.GetRequiredValue(Output));
+        string folder = parsed.GetRequiredValue(Folder), role = parsed.GetValue(Role) ?? "all", blobs = parsed.GetValue(FederateStorage.Blobs) ?? folder;
+        string? output = parsed.GetValue(Output) is { } named ? Path.TrimEndingDirectorySeparator(named) : null;
         RunSettings settings = new(FederateCommand.ReadOptions(parsed, session))
         {
             OverSelection = parsed.GetValue(OverSelect),
@@ -50,27 +55,33 @@ static class FederateServeCommand
             Deadline = TimeSpan.FromSeconds(parsed.GetValue(Deadline)),
         };
         settings.Validate();
-        IPEndPoint listen = Address(parsed.GetRequiredValue(Listen));
-        ModelArgument.CheckTarget(parsed.GetRequiredValue(ModelArgument.Model), output);
+        IPEndPoint? listen = CheckRole(parsed, role, output);
+        if (output is not null)
+            ModelArgument.CheckTarget(parsed.GetRequiredValue(ModelArgument.Model), output);
         if (!Authority.IsIn(folder))
             throw new CoppiceException($"{folder}: holds no federated run; 'coppice federate init {folder} --host NAME' makes one");
         LanguageModel language = ModelArgument.LoadDecoder(parsed.GetRequiredValue(ModelArgument.Model));
         DecoderModel model = (DecoderModel)language.Model;
 
-        TimeProvider time = TimeProvider.System;
         using Authority authority = Authority.Open(folder);
-        using SqliteRunStore store = new(Path.Combine(folder, SqliteRunStore.FileName));
-        ChannelQueue queue = new(time);
-        Coordinator coordinator = new(store, new BlobStore(Path.Combine(folder, "blobs")), new UploadStore(Path.Combine(folder, "uploads")), queue, settings, model.Config, ParameterSet.Copy(model), time);
-        await using FederationServer server = await FederationServer.Start(coordinator, queue, store, authority, new ServeOptions
+        using IRunStore store = FederateStorage.OpenStore(parsed, folder);
+        TimeProvider time = store.Clock;
+        await using IWorkQueue queue = FederateStorage.OpenQueue(parsed, authority, session);
+        Coordinator coordinator = new(store, new BlobStore(Path.Combine(blobs, "blobs")), new UploadStore(Path.Combine(blobs, "uploads")), queue, settings, model.Config, ParameterSet.Copy(model), time,
+            role == "all" ? 0 : RandomNumberGenerator.GetInt32(int.MaxValue));
+        ServeOptions options = new()
         {
-            Listen = listen,
+            Listen = listen ?? new ServeOptions().Listen,
             HealthPort = parsed.GetValue(Health),
             Tokenizer = TokenizerOf(language),
             Progress = new RoundLog(session),
             Logging = parsed.GetValue(CommonOptions.Verbose) ? Log : null,
-        }, time, cancel);
-        session.Say($"serving round {coordinator.Current.Number} of {settings.Federation.Rounds} on {listen.Address}:{server.Port}");
+        };
+        await using FederationServer? server = listen is null ? null : await FederationServer.Start(coordinator, role == "all" ? queue : null, store, authority, options, time, cancel);
+        using RoundWorker? worker = server is null ? new RoundWorker(coordinator, queue, options.Sweep, options.Progress) : null;
+        if (worker is not null)
+            await worker.StartAsync(cancel);
+        session.Say($"{(server is null ? "aggregating" : "serving")} round {coordinator.Current.Number} of {settings.Federation.Rounds}{(server is null ? "" : $" on {listen!.Address}:{server.Port}")}");
 
         RunRow run;
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
@@ -82,29 +93,41 @@ static class FederateServeCommand
         {
             try
             {
-                run = await server.Over.WaitAsync(stop.Token);
-                if (run.State == RunState.Done)
+                run = await (server?.Over ?? worker!.Over).WaitAsync(stop.Token);
+                if (run.State == RunState.Done && output is not null)
                 {
                     coordinator.Model().CopyTo(model);
                     language.Save(output);
                 }
-                await server.Farewell(FarewellTime, time, stop.Token);
+                if (server is not null)
+                    await server.Farewell(FarewellTime, time, stop.Token);
             }
             catch (OperationCanceledException error) when (stop.IsCancellationRequested)
             {
-                await server.Stop();
+                await Stop();
                 string line = $"stopped in round {coordinator.Current.Number}; the same command goes on from {folder}";
                 if (cancel.IsCancellationRequested)
                     throw new InterruptedException(line, error);
                 session.Say(line);
                 return ExitCode.Interrupted;
             }
-            await server.Stop();
+            await Stop();
         }
         if (run.State == RunState.Failed)
             throw new CoppiceException($"{run.Reason}; the same command tries again from {folder}");
         RoundLog.End(session, [.. coordinator.Closed().Select(coordinator.Record)], output);
         return ExitCode.Done;
+
+        Task Stop() => server?.Stop() ?? worker!.StopAsync(CancellationToken.None);
+    }
+
+    // An aggregator answers nobody and keeps nothing; all others need a port and write the model.
+    static IPEndPoint? CheckRole(ParseResult parsed, string role, string? output)
+    {
+        string? listen = parsed.GetValue(Listen);
+        if (role != Aggregator)
+            return listen is not null && output is not null ? Address(listen) : throw new MisuseException($"federate serve: wanted {(listen is null ? "--listen HOST:PORT" : "-o OUT")}");
+        return listen is null && parsed.GetValue(Health) is null && output is null ? null : throw new MisuseException("--role aggregator: has no port and writes no model; leave out --listen, --health and -o");
     }
 
     static IPEndPoint Address(string text) => text.LastIndexOf(':') is var colon and > 0 && int.TryParse(text[(colon + 1)..], out int port) && port is >= 0 and <= 65535

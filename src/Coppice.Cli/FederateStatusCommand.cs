@@ -13,7 +13,7 @@ static class FederateStatusCommand
 
     public static Command Create()
     {
-        Command status = new("status", "Shows a federated run: its rounds, who is in, who was dropped and why, bytes") { FederateInitCommand.Folder, Events };
+        Command status = new("status", "Shows a federated run: its rounds, who is in, who was dropped and why, bytes") { FederateInitCommand.Folder, Events, FederateStorage.Store };
         status.SetAction(Run);
         return status;
     }
@@ -22,9 +22,9 @@ static class FederateStatusCommand
     {
         using Session session = new(parsed);
         string folder = parsed.GetRequiredValue(FederateInitCommand.Folder);
-        if (!Authority.IsIn(folder))
+        if (FederateStorage.IsInFolder(parsed) && !Authority.IsIn(folder))
             throw new CoppiceException($"{folder}: holds no federated run; 'coppice federate init {folder} --host NAME' makes one");
-        using SqliteRunStore store = new(Path.Combine(folder, SqliteRunStore.FileName));
+        using IRunStore store = FederateStorage.OpenStore(parsed, folder);
         RunRow? run = store.FindRun();
         IReadOnlyList<ClientRow> clients = store.Clients();
         (RoundRow Round, IReadOnlyList<AnswerRow> Answers)[] rounds = [.. (run is null ? [] : store.Rounds(run.Id)).Select(round => (round, store.Answers(round.Id)))];

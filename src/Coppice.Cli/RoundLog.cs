@@ -21,10 +21,10 @@ sealed class RoundLog(Session session, bool isVirtual = false) : IProgress<Round
                 session.Say($"   dropped {dropped.Client}: {dropped.Reason}");
     }
 
-    /// <summary>What a whole run sent, and where its model is; as JSON, with what else a command has to say.</summary>
-    public static void End(Session session, IReadOnlyList<RoundRecord> rounds, string output, Action<Utf8JsonWriter>? more = null)
+    /// <summary>What a whole run sent, and where its model is, if here; as JSON, with what else a command has to say.</summary>
+    public static void End(Session session, IReadOnlyList<RoundRecord> rounds, string? output, Action<Utf8JsonWriter>? more = null)
     {
-        session.Say(string.Create(CultureInfo.InvariantCulture, $"{rounds.Sum(round => round.BytesUp):N0} bytes up, {rounds.Sum(round => round.BytesDown):N0} bytes down in {rounds.Count} rounds; wrote {output}"));
+        session.Say(string.Create(CultureInfo.InvariantCulture, $"{rounds.Sum(round => round.BytesUp):N0} bytes up, {rounds.Sum(round => round.BytesDown):N0} bytes down in {rounds.Count} rounds{(output is null ? "" : $"; wrote {output}")}"));
         session.Document(json =>
         {
             json.Array("rounds", rounds, round =>

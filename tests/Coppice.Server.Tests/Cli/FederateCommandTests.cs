@@ -40,6 +40,29 @@ public sealed class FederateCommandTests : IDisposable
     }
 
     [Fact]
+    public void Roles_and_stores_that_cannot_be_are_one_line_without_passwords()
+    {
+        string run = tiny["run"];
+        string[] serve = ["federate", "serve", tiny.Model, "--run", run];
+        Assert.Equal(0, CommandLine.Run("federate", "init", run, "--host", "localhost", "--client", "anna").Code);
+        Assert.Contains("wanted --listen", Line("-o", tiny["out"]), StringComparison.Ordinal);
+        Assert.Contains("wanted -o", Line("--listen", "127.0.0.1:0"), StringComparison.Ordinal);
+        Assert.Contains("has no port", Line("--role", "aggregator", "--listen", "127.0.0.1:0"), StringComparison.Ordinal);
+        Assert.Contains("--role is 'boss'", Line("--role", "boss"), StringComparison.Ordinal);
+        Assert.Contains("--store: wanted sqlite", Line("--role", "aggregator", "--store", "postgresql://anna:secret@localhost/run"), StringComparison.Ordinal);
+        Assert.Contains("--queue: wanted memory", Line("--role", "aggregator", "--queue", "secret.example.org"), StringComparison.Ordinal);
+        Assert.Contains("--store: wanted sqlite", CommandLine.Run("federate", "init", run, "--client", "bert", "--store", "secret").FailsInOneLine(2), StringComparison.Ordinal);
+        Assert.Contains("Prot", CommandLine.Run("federate", "status", run, "--store", "Host=localhost;Prot=1;Password=secret").FailsInOneLine(1), StringComparison.OrdinalIgnoreCase);
+
+        string Line(params string[] own)
+        {
+            string line = CommandLine.Run([.. serve, .. own]).FailsInOneLine(2);
+            Assert.DoesNotContain("secret", line, StringComparison.Ordinal);
+            return line;
+        }
+    }
+
+    [Fact]
     public void Serving_without_enough_clients_is_one_line()
     {
         Assert.Equal(0, CommandLine.Run("federate", "init", tiny["run"], "--host", "localhost").Code);

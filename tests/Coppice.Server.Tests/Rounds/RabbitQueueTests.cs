@@ -77,7 +77,7 @@ public sealed class RabbitQueueTests
 
         // There from now on, and gone again twice in the middle.
         int messages = 0;
-        using CuttingProxy proxy = new(RabbitName.Server, _ => ++messages is 12 or 30 ? Cut.Before : Cut.None, port);
+        using CuttingProxy proxy = new([RabbitName.Server], _ => ++messages is 12 or 30 ? Cut.Before : Cut.None, port);
         HashSet<long> came = [];
         for (long id = 4; came.Count < 40; id++)
         {

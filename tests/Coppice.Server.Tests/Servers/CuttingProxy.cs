@@ -16,23 +16,23 @@ enum Cut
     After,
 }
 
-/// <summary>A way to a server on which connections end at moments that a test picks.</summary>
+/// <summary>A way to a server, or to several in turn, on which connections end at moments that a test picks.</summary>
 sealed class CuttingProxy : IDisposable
 {
     readonly TcpListener listener;
-    readonly IPEndPoint server;
+    readonly IPEndPoint[] servers;
     readonly CutAt decide;
     readonly Lock gate = new();
     readonly CancellationTokenSource end = new();
-    int cuts;
+    int cuts, turn;
 
     /// <summary>Decides about a message; one at a time.</summary>
     public delegate Cut CutAt(ReadOnlySpan<byte> message);
 
     /// <summary>Listens on a port; 0 takes a free one.</summary>
-    public CuttingProxy(IPEndPoint server, CutAt decide, int port = 0)
+    public CuttingProxy(IPEndPoint[] servers, CutAt decide, int port = 0)
     {
-        (this.server, this.decide, listener) = (server, decide, new TcpListener(IPAddress.Loopback, port));
+        (this.servers, this.decide, listener) = (servers, decide, new TcpListener(IPAddress.Loopback, port));
         listener.Start();
         _ = Accept();
     }
@@ -65,11 +65,11 @@ sealed class CuttingProxy : IDisposable
 
     async Task Carry(Socket client, CancellationToken cancel)
     {
-        using Socket near = client, far = new(SocketType.Stream, ProtocolType.Tcp);
-        near.NoDelay = far.NoDelay = true;
+        using Socket near = client;
         try
         {
-            await far.ConnectAsync(server, cancel);
+            using Socket far = await Connect(cancel);
+            near.NoDelay = far.NoDelay = true;
             // 1 once no answer is to come through any more.
             int[] silent = [0];
             await await Task.WhenAny(There(near, far, silent, cancel), Back(far, near, silent, cancel));
@@ -77,6 +77,26 @@ sealed class CuttingProxy : IDisposable
         catch (Exception over) when (over is SocketException or OperationCanceledException or ObjectDisposedException)
         {
             // One side is gone, and with the end of this method the other is.
+        }
+    }
+
+    // The next one that answers.
+    async Task<Socket> Connect(CancellationToken cancel)
+    {
+        for (int tries = 1; ; tries++)
+        {
+            Socket far = new(SocketType.Stream, ProtocolType.Tcp);
+            try
+            {
+                await far.ConnectAsync(servers[Interlocked.Increment(ref turn) % servers.Length], cancel);
+                return far;
+            }
+            catch (SocketException)
+            {
+                far.Dispose();
+                if (tries == servers.Length)
+                    throw;
+            }
         }
     }
 

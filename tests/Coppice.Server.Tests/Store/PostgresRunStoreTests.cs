@@ -74,7 +74,7 @@ public sealed class PostgresRunStoreTests
     {
         using PostgresSchema schema = new();
         int commits = 0;
-        using CuttingProxy proxy = new(PostgresSchema.Server, message => message.IndexOf("COMMIT"u8) >= 0 && ++commits % 2 == 0 ? before ? Cut.Before : Cut.After : Cut.None);
+        using CuttingProxy proxy = new([PostgresSchema.Server], message => message.IndexOf("COMMIT"u8) >= 0 && ++commits % 2 == 0 ? before ? Cut.Before : Cut.After : Cut.None);
         using PostgresRunStore store = Open(schema.Through(proxy.Port));
         string[] names = ["a", "b", "c"];
         foreach (string name in names)
