@@ -38,7 +38,8 @@ sealed class PostgresRunStore : SqlRunStore
         (this.random, this.patience) = (random, patience ?? TimeSpan.FromSeconds(30));
         try
         {
-            NpgsqlConnectionStringBuilder builder = new(settings);
+            // Nothing is kept in a session that the next user of a connection could find.
+            NpgsqlConnectionStringBuilder builder = new(settings) { NoResetOnClose = true };
             if (durability == Durability.Process)
                 builder.Options = $"{builder.Options} -c synchronous_commit=off";
             source = NpgsqlDataSource.Create(builder);

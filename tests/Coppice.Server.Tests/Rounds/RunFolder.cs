@@ -13,10 +13,10 @@ sealed class RunFolder : IDisposable
 {
     readonly TemporaryFolder folder = new();
 
-    public RunFolder(RunSettings settings, int clients = 3)
+    public RunFolder(RunSettings settings, int clients = 3, IRunStore? store = null)
     {
         Settings = settings;
-        Store = new SqliteRunStore(folder["federation.db"], Durability.Process);
+        Store = store ?? new SqliteRunStore(folder["federation.db"], Durability.Process);
         for (int i = 0; i < clients; i++)
             Store.Enrol(Tiny.Name(i), $"thumb{i}", Time.Now);
     }
@@ -29,10 +29,10 @@ sealed class RunFolder : IDisposable
 
     public string this[string name] => folder[name];
 
-    public Coordinator Open(IRunStore? store = null, DecoderModel? model = null)
+    public Coordinator Open(IRunStore? store = null, DecoderModel? model = null, IWorkQueue? queue = null)
     {
         model ??= Tiny.Model();
-        return new Coordinator(store ?? Store, new BlobStore(folder["blobs"], Durability.Process), new UploadStore(folder["uploads"]), new ChannelQueue(Time), Settings, model.Config, ParameterSet.Copy(model), Time);
+        return new Coordinator(store ?? Store, new BlobStore(folder["blobs"], Durability.Process), new UploadStore(folder["uploads"]), queue ?? new ChannelQueue(Time), Settings, model.Config, ParameterSet.Copy(model), Time);
     }
 
     /// <summary>The bytes of a task.</summary>
