@@ -21,7 +21,6 @@ static class FederateCommand
 {
     static readonly FederatedOptions Defaults = new();
 
-    public static readonly Option<string?> Clients = Options.Text("--clients", "sdk|DIR", "Clients: a folder with a file or subfolder of text for each, or sdk (the default) for assemblies' documentation");
     static readonly Option<string> Output = new("--output", "-o") { Description = "The folder to write", HelpName = "DIR", Required = true };
     static readonly Option<int> Rounds = Options.Integer("--rounds", "Rounds", Defaults.Rounds, least: 1);
     public static readonly Option<int> PerRound = Options.Integer("--clients-per-round", "Clients drawn a round; 0: all", Defaults.ClientsPerRound);
@@ -47,7 +46,7 @@ static class FederateCommand
     {
         Command simulate = new("simulate", "Trains a model with clients that share no text, in this process; interrupted, the same command goes on where it stopped")
         {
-            ModelArgument.Model, Clients, TextArgument.Sdk, Output, Rounds, PerRound, LocalSteps, BatchSize, Context, Rate, Dropout, Optimizer, Codec, Download,
+            ModelArgument.Model, ClientText.Clients, ClientText.Split, ClientText.LabelField, ClientText.HeldOutShare, TextArgument.Documents, TextArgument.Sdk, Output, Rounds, PerRound, LocalSteps, BatchSize, Context, Rate, Dropout, Optimizer, Codec, Download,
             Scenarios, Fresh, Strategy, Participation, Personal, Robust, Privacy, Attacks,
         };
         simulate.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));

@@ -30,7 +30,7 @@ static class FederateCompressCommand
     {
         Command command = new("compress", "Runs a recipe over a model with clients that share no text, in this process; interrupted, the same command goes on")
         {
-            ModelArgument.Model, CompressCommand.RecipePath, CompressCommand.Preset, FederateCommand.Clients, TextArgument.Sdk, Output, Tokens, Context, Windows, FederateCommand.PerRound, FederateCommand.LocalSteps,
+            ModelArgument.Model, CompressCommand.RecipePath, CompressCommand.Preset, ClientText.Clients, ClientText.Split, ClientText.LabelField, ClientText.HeldOutShare, TextArgument.Documents, TextArgument.Sdk, Output, Tokens, Context, Windows, FederateCommand.PerRound, FederateCommand.LocalSteps,
             FederateCommand.Codec, FederateCommand.Strategy, FederateCommand.Download, FederateCommand.Dropout, AllowRequantize,
         };
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));

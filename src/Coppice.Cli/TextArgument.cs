@@ -8,14 +8,17 @@ static class TextArgument
 {
     public const string Specs = "a file, a folder or sdk[:train|:valid|:test|:client/NAME]";
 
-    public static readonly Option<string?> Sdk = Options.Text("--sdk", "DIR", "The .NET SDK whose documentation is the text sdk; the running one by default");
-    public static readonly Option<string?> Documents = Options.Choice("--documents", "What is one document of a .txt or .md file; file by default", "file", "line");
+    public static readonly Option<string?> Sdk = Cli.Options.Text("--sdk", "DIR", "The .NET SDK whose documentation is the text sdk; the running one by default");
+    public static readonly Option<string?> Documents = Cli.Options.Choice("--documents", "What is one document of a .txt or .md file; file by default", "file", "line");
 
-    public static Corpus Open(string spec, ParseResult parsed, CancellationToken cancel) => Corpus.Open(spec, new CorpusOptions
+    public static Corpus Open(string spec, ParseResult parsed, CancellationToken cancel) => Corpus.Open(spec, Options(parsed), cancel);
+
+    /// <summary>How a text is read.</summary>
+    public static CorpusOptions Options(ParseResult parsed) => new()
     {
         Unit = parsed.GetValue(Documents) == "line" ? DocumentUnit.Line : DocumentUnit.File,
         SdkRoot = parsed.GetValue(Sdk),
-    }, cancel);
+    };
 
     /// <summary>The first documents of a text, up to a number of tokens; the last of them is cut there.</summary>
     public static Corpus First(Corpus corpus, Tokenizer tokenizer, int tokens)

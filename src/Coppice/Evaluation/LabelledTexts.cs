@@ -17,16 +17,20 @@ public sealed record LabelledText(string Text, string? Second, string Label);
 /// <param name="Hash">SHA-256 of the file.</param>
 public sealed record LabelledTexts(ImmutableArray<LabelledText> Texts, string Hash)
 {
-    static readonly string[] first = ["sentence", "text", "sentence1"], second = ["sentence2"], label = ["label"];
+    const string Pair = "sentence2";
+
+    static readonly string[] first = ["sentence", "text", "sentence1"];
 
     /// <summary>Reads a file.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="label">The column or field that is the class.</param>
     /// <exception cref="CoppiceException">It cannot be read, or a line lacks what is wanted; the message names the line.</exception>
-    public static LabelledTexts Read(string path)
+    public static LabelledTexts Read(string path, string label = "label")
     {
         try
         {
             string[] lines = File.ReadAllLines(path);
-            ImmutableArray<LabelledText> texts = Path.GetExtension(path).Equals(".tsv", StringComparison.OrdinalIgnoreCase) ? Columns(path, lines) : Fields(path, lines);
+            ImmutableArray<LabelledText> texts = Path.GetExtension(path).Equals(".tsv", StringComparison.OrdinalIgnoreCase) ? Columns(path, lines, label) : Fields(path, lines, label);
             return texts.IsEmpty
                 ? throw new CoppiceException($"{path}: holds no labelled texts")
                 : new LabelledTexts(texts, Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(path))));
@@ -37,12 +41,12 @@ public sealed record LabelledTexts(ImmutableArray<LabelledText> Texts, string Ha
         }
     }
 
-    static ImmutableArray<LabelledText> Columns(string path, string[] lines)
+    static ImmutableArray<LabelledText> Columns(string path, string[] lines, string label)
     {
         string[] heads = lines.Length == 0 ? [] : lines[0].Split('\t');
-        int text = Array.FindIndex(heads, first.Contains), pair = Array.FindIndex(heads, second.Contains), truth = Array.FindIndex(heads, label.Contains);
+        int text = Array.FindIndex(heads, first.Contains), pair = Array.IndexOf(heads, Pair), truth = Array.IndexOf(heads, label);
         if (text < 0 || truth < 0)
-            throw new CoppiceException($"{path}: its head line has columns {string.Join(", ", heads)}, wanted {string.Join(" or ", first)}, and label");
+            throw new CoppiceException($"{path}: its head line has columns {string.Join(", ", heads)}, wanted {string.Join(" or ", first)}, and {label}");
         return [.. lines.Index().Skip(1).Where(line => line.Item.Length > 0).Select(numbered =>
         {
             (int i, string line) = numbered;
@@ -53,7 +57,7 @@ public sealed record LabelledTexts(ImmutableArray<LabelledText> Texts, string Ha
         })];
     }
 
-    static ImmutableArray<LabelledText> Fields(string path, string[] lines) => [.. lines.Index().Where(line => !string.IsNullOrWhiteSpace(line.Item)).Select(numbered =>
+    static ImmutableArray<LabelledText> Fields(string path, string[] lines, string label) => [.. lines.Index().Where(line => !string.IsNullOrWhiteSpace(line.Item)).Select(numbered =>
     {
         (int i, string line) = numbered;
         string place = $"{path}, line {i + 1}";
@@ -62,7 +66,7 @@ public sealed record LabelledTexts(ImmutableArray<LabelledText> Texts, string Ha
             using JsonDocument document = JsonDocument.Parse(line);
             JsonFields fields = new(place, document.RootElement);
             string text = first.FirstOrDefault(fields.Has) ?? throw fields.Error($"has none of {string.Join(", ", first)}");
-            return new LabelledText(fields.Text(text), fields.Has("sentence2") ? fields.Text("sentence2") : null, fields.IsNumber("label") ? $"{fields.Integer("label")}" : fields.Text("label"));
+            return new LabelledText(fields.Text(text), fields.Has(Pair) ? fields.Text(Pair) : null, fields.IsNumber(label) ? $"{fields.Integer(label)}" : fields.Text(label));
         }
         catch (JsonException error)
         {

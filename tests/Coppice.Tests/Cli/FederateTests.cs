@@ -76,6 +76,29 @@ public class FederateTests
     }
 
     [Theory]
+    [InlineData("dirichlet:0.5:4:5", "their labels differ by ")]
+    [InlineData("iid:4", "split iid:4: 4 clients")]
+    public void A_split_deals_a_folder_to_clients_and_says_how_they_differ(string split, string said)
+    {
+        using TinyFolder tiny = new();
+        Outcome outcome = CommandLine.Run([.. Command(tiny, tiny["out"]), "--documents", "line", "--split", split, "--held-out-share", "0.3"]);
+        Assert.Equal(0, outcome.Code);
+        Assert.Contains(said, outcome.Error, StringComparison.Ordinal);
+        Assert.Contains("client client-4: ", outcome.Error, StringComparison.Ordinal);
+        Assert.Contains("clients differ by ", outcome.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Options_of_a_split_without_one_are_misuse_and_labels_that_are_not_there_are_named()
+    {
+        using TinyFolder tiny = new();
+        Assert.Contains("--label-field goes with --split", CommandLine.Run([.. Command(tiny, tiny["out"]), "--label-field", "author"]).FailsInOneLine(2));
+        Assert.Contains("wanted 0 to below 1", CommandLine.Run([.. Command(tiny, tiny["out"]), "--split", "iid:3", "--held-out-share", "1"]).FailsInOneLine(1));
+        Assert.Contains("wanted a speaker as 'NAME:'", CommandLine.Run("federate", "simulate", tiny.Model, "--clients", tiny.Text, "--split", "label", "-o", tiny["out"]).FailsInOneLine(1));
+    }
+
+    [Theory]
+    [InlineData("--split", "half", "'half' is none of")]
     [InlineData("--codec", "zip", "'zip' is none of")]
     [InlineData("--strategy", "fedprox:x", "wanted a number")]
     [InlineData("--robust", "mean", "'mean' is none of")]
