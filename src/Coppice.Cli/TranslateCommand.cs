@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
+using Coppice.Evaluation;
 using Coppice.Inference;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -16,6 +17,7 @@ static class TranslateCommand
 
     static readonly Option<string?> Text = Options.Text("--text", "TEXT", "The text to translate");
     static readonly Option<string?> Lines = Options.Text("--lines", "FILE", "In place of --text: a file of a text a line, or - for standard input; a line comes out for each that goes in");
+    static readonly Option<string[]> Reference = new("--reference") { Description = "How it should be translated: a file of a line for each that goes in, which the translations are scored by; may be given more than once", HelpName = "FILE" };
     static readonly Option<int> Beams = Options.Integer("--beams", "Translations that the search keeps at each token; 1 takes the likeliest token always", value: 6, least: 1);
     static readonly Option<int> MaxTokens = Options.Integer("--max-tokens", "The most tokens of a translation", value: 512, least: 1);
     static readonly Option<double> LengthPenalty = Options.Number("--length-penalty", "Candidates compare by their log probability over their length to this power; higher makes for longer ones", value: 1);
@@ -24,7 +26,7 @@ static class TranslateCommand
 
     public static Command Create()
     {
-        Command command = new("translate", "Translates a text, or a file line by line") { ModelArgument.Model, Text, Lines, Beams, MaxTokens, LengthPenalty, Cache, Activations };
+        Command command = new("translate", "Translates a text, or a file line by line") { ModelArgument.Model, Text, Lines, Reference, Beams, MaxTokens, LengthPenalty, Cache, Activations };
         command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return command;
     }
@@ -35,6 +37,10 @@ static class TranslateCommand
         (string? text, string? file) = (parsed.GetValue(Text), parsed.GetValue(Lines));
         if (text is null == file is null)
             throw new MisuseException("give one of --text and --lines");
+        string[] referenceFiles = parsed.GetValue(Reference) ?? [];
+        if (file == StandardInput ? referenceFiles.Contains(StandardInput) : referenceFiles.Count(name => name == StandardInput) > 1)
+            throw new MisuseException("standard input can be read once");
+        string[][] references = [.. referenceFiles.Select(name => ReadLines(name).ToArray())];
         string path = parsed.GetRequiredValue(ModelArgument.Model);
         LanguageModel language = ModelArgument.Load(path);
         if (language.Model is not TranslationModel model)
@@ -45,7 +51,10 @@ static class TranslateCommand
         IEnumerable<(string Source, int[] Ids)> texts = (file is null ? [text!] : ReadLines(file)).Select((source, i) => (source, Encode(source, file is null ? "--text" : $"{file}: line {i + 1}")));
         // A file is looked through before work begins; what comes in by a pipe is translated as it comes.
         if (file != StandardInput)
+        {
             texts = [.. texts];
+            TranslationReport.Check(referenceFiles, references, texts.Count());
+        }
         List<(string Source, string Text, Translation Found)> translations = [];
         long start = Stopwatch.GetTimestamp();
         foreach ((string source, int[] ids) in texts)
@@ -59,6 +68,9 @@ static class TranslateCommand
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         int tokens = translations.Sum(translation => translation.Found.Ids.Length);
         session.Say(string.Create(CultureInfo.InvariantCulture, $"{translations.Count} {(translations.Count == 1 ? "text" : "texts")}, {tokens} tokens in {seconds:0.000} s, {tokens / seconds:0.0} tokens/s"));
+        TranslationReport.Check(referenceFiles, references, translations.Count);
+        TranslationReport? scores = references.Length == 0 ? null : TranslationReport.Measure([.. translations.Select(translation => translation.Text)], references, session.Seed);
+        scores?.Say(session);
         session.Document(json =>
         {
             json.Array("translations", translations, translation =>
@@ -70,6 +82,7 @@ static class TranslateCommand
             });
             json.WriteNumber("seconds", seconds);
             json.Number("tokensPerSecond", tokens / seconds);
+            scores?.Write(json);
         });
         return ExitCode.Done;
 

@@ -52,6 +52,26 @@ public sealed class TranslateTests : IDisposable
     }
 
     [Fact]
+    public void Translations_are_scored_by_references()
+    {
+        File.WriteAllText(folder["lines.txt"], "ab c\na b b\n");
+        File.WriteAllText(folder["wrong.txt"], "x\ny\n");
+        string[] command = ["translate", folder.Path, "--lines", folder["lines.txt"], "--max-tokens", "8"];
+        File.WriteAllText(folder["right.txt"], CommandLine.Run([.. command, "--quiet"]).Out);
+        Outcome outcome = CommandLine.Run([.. command, "--reference", folder["wrong.txt"], "--reference", folder["right.txt"]]);
+        Assert.Contains("BLEU 100.00 ± 0.00 (95%: 100.00 to 100.00), n-grams 100.0/100.0/100.0/100.0, brevity penalty 1.000", outcome.Error, StringComparison.Ordinal);
+        Assert.Contains("chrF2 100.00", outcome.Error, StringComparison.Ordinal);
+        Assert.Contains("|nrefs:2|case:mixed|eff:no|tok:13a|smooth:exp", outcome.Error, StringComparison.Ordinal);
+        JsonElement json = CommandLine.Json([.. command, "--reference", folder["wrong.txt"]]);
+        Assert.Equal(["bleu", "chrf"], json.GetProperty("scores").EnumerateArray().Select(score => score.GetProperty("metric").GetString()));
+        Assert.Equal(0, json.GetProperty("scores")[0].GetProperty("value").GetDouble());
+        Assert.Equal(2, json.GetProperty("bleuInterval").GetArrayLength());
+        File.WriteAllText(folder["short.txt"], "x\n");
+        Assert.Contains("short.txt: has 1 lines, wanted one for each of the 2 texts", CommandLine.Run([.. command, "--reference", folder["short.txt"]]).FailsInOneLine(1), StringComparison.Ordinal);
+        Assert.Contains("none.txt: could not be read", CommandLine.Run([.. command, "--reference", folder["none.txt"]]).FailsInOneLine(1), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void What_cannot_be_translated_is_said_in_one_line()
     {
         File.WriteAllText(folder["lines.txt"], $"a\n{string.Join(' ', Enumerable.Repeat("b", 20))}\n");
