@@ -57,4 +57,41 @@ static class BitPacking
             filled -= bits;
         }
     }
+
+    /// <summary>Packs codes of 1 to 32 bits. Higher bits of a code must be 0. Bits left over in the last word are 0.</summary>
+    public static void Pack(ReadOnlySpan<uint> codes, int bits, Span<uint> words)
+    {
+        ulong buffer = 0;
+        int filled = 0, word = 0;
+        foreach (uint code in codes)
+        {
+            buffer |= (ulong)code << filled;
+            filled += bits;
+            if (filled < 32)
+                continue;
+            words[word++] = (uint)buffer;
+            buffer >>= 32;
+            filled -= 32;
+        }
+        if (filled > 0)
+            words[word] = (uint)buffer;
+    }
+
+    /// <summary>Unpacks as many codes of 1 to 32 bits as <paramref name="codes"/> holds, from the first word's first bit on.</summary>
+    public static void Unpack(ReadOnlySpan<uint> words, int bits, Span<uint> codes)
+    {
+        ulong buffer = 0, mask = (1UL << bits) - 1;
+        int filled = 0, word = 0;
+        for (int i = 0; i < codes.Length; i++)
+        {
+            if (filled < bits)
+            {
+                buffer |= (ulong)words[word++] << filled;
+                filled += 32;
+            }
+            codes[i] = (uint)(buffer & mask);
+            buffer >>= bits;
+            filled -= bits;
+        }
+    }
 }

@@ -28,4 +28,20 @@ public class BitPackingTests
             Assert.Equal(codes, back);
         }
     }
+
+    [Theory]
+    [InlineData(1), InlineData(8), InlineData(17), InlineData(19), InlineData(31), InlineData(32)]
+    public void Codes_of_up_to_32_bits_are_a_stream_of_bits_too(int bits)
+    {
+        for (int count = 0; count < 70; count++)
+        {
+            Random random = new(count);
+            uint[] codes = [.. Enumerable.Range(0, count).Select(_ => (uint)random.NextInt64(1L << bits))], back = new uint[count], words = new uint[BitPacking.Words(count, bits)];
+            BitPacking.Pack(codes, bits, words);
+            for (int bit = 0; bit < 32 * words.Length; bit++)
+                Assert.Equal(bit < count * bits ? codes[bit / bits] >> bit % bits & 1 : 0, words[bit / 32] >> bit % 32 & 1);
+            BitPacking.Unpack(words, bits, back);
+            Assert.Equal(codes, back);
+        }
+    }
 }
