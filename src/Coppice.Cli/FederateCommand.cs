@@ -6,6 +6,7 @@ using Coppice.Federation.Attacks;
 using Coppice.Federation.Codecs;
 using Coppice.Federation.Privacy;
 using Coppice.Federation.Robust;
+using Coppice.Federation.Secure;
 using Coppice.Federation.Strategies;
 using Coppice.Federation.Virtual;
 using Coppice.Formats;
@@ -36,6 +37,7 @@ static class FederateCommand
     public static readonly Option<IStrategy?> Strategy = Options.Named("--strategy", "NAME", $"What becomes of updates: {string.Join(", ", StrategyRegistry.Forms)}; {Defaults.Strategy.Name} by default", StrategyRegistry.Find);
     static readonly Option<IRobustRule?> Robust = Options.Named("--robust", "NAME", $"Makes one of the updates, some of which may be anything: {string.Join(", ", RobustRegistry.Forms)}", RobustRegistry.Find);
     static readonly Option<PrivacyOptions?> Privacy = Options.Named("--dp", "NAME", $"Differential privacy of clients: {string.Join(", ", PrivacyOptions.Forms)}", PrivacyOptions.Find);
+    static readonly Option<SecureOptions?> Secure = Options.Named("--secure", "NAME", $"Secure aggregation, the server learns the sum of updates alone: {string.Join(", ", SecureOptions.Forms)}; with it --codec is identity", SecureOptions.Find);
     static readonly Option<Attack?> Attacks = Options.Named("--attack", "NAME", $"Some clients attack the run: {string.Join(", ", Attack.Forms)}", Attack.Find);
     public static readonly Option<string?> Download = Options.Choice("--download", "How the model is sent to clients; float32 by default", "float32", "float16");
 
@@ -47,7 +49,7 @@ static class FederateCommand
         Command simulate = new("simulate", "Trains a model with clients that share no text, in this process; interrupted, the same command goes on where it stopped")
         {
             ModelArgument.Model, ClientText.Clients, ClientText.Split, ClientText.LabelField, ClientText.HeldOutShare, TextArgument.Documents, TextArgument.Sdk, Output, Rounds, PerRound, LocalSteps, BatchSize, Context, Rate, Dropout, Optimizer, Codec, Download,
-            Scenarios, Fresh, Strategy, Participation, Personal, Robust, Privacy, Attacks,
+            Scenarios, Fresh, Strategy, Participation, Personal, Robust, Privacy, Secure, Attacks,
         };
         simulate.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return new Command("federate", "Trains with many clients that share no text") { simulate, FederateCompressCommand.Create(), FederateInitCommand.Create(), FederateServeCommand.Create(), FederateJoinCommand.Create(), FederateStatusCommand.Create() };
@@ -73,11 +75,14 @@ static class FederateCommand
     {
         using Session session = new(parsed);
         string output = Path.TrimEndingDirectorySeparator(parsed.GetRequiredValue(Output));
+        SecureOptions? secure = parsed.GetValue(Secure);
         FederatedOptions options = ReadOptions(parsed, session) with
         {
             Participation = parsed.GetValue(Participation) ?? 0,
             Robust = parsed.GetValue(Robust),
             Privacy = parsed.GetValue(Privacy),
+            Secure = secure,
+            Codec = parsed.GetValue(Codec) ?? (secure is null ? Defaults.Codec : new IdentityCodec()),
             Personal = [.. (parsed.GetValue(Personal) ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)],
             Dropout = parsed.GetValue(Dropout),
             FreshClients = parsed.GetValue(Fresh),
@@ -102,12 +107,14 @@ static class FederateCommand
         IReadOnlySet<string> attackers = attack?.Attackers(texts.Select(text => text.Name), session.Seed) ?? new HashSet<string>();
         if (attackers.Count > 0)
             session.Say($"attacking ({attack!.Name}): {string.Join(", ", attackers.Order(StringComparer.Ordinal))}");
-        List<IClientChannel> channels = [];
+        List<Client> clients = [];
         foreach (ClientText text in texts)
         {
             Attack? own = attackers.Contains(text.Name) ? attack : null;
-            channels.Add(new LocalChannel(new Client(text.Name, own?.Text(text.Tokens, session.Seed) ?? text.Tokens, scenario.World is null ? session.Pool : new WorkerPool(1), text.HeldOut, journal?.ClientFile(text.Name)) { Attack = own }));
+            clients.Add(new Client(text.Name, own?.Text(text.Tokens, session.Seed) ?? text.Tokens, scenario.World is null ? session.Pool : new WorkerPool(1), text.HeldOut, journal?.ClientFile(text.Name)) { Attack = own });
         }
+        // All clients end with this process, and with them their attempts: nothing has to be kept of those.
+        IReadOnlyList<IClientChannel> channels = secure is null ? [.. clients.Select(client => new LocalChannel(client))] : SecureChannel.ForAll(clients);
         IReadOnlyList<RoundRecord> rounds = Simulate(session, model, channels, scenario, journal, folder, cancel);
         language.Save(output);
         if (journal is not null)

@@ -12,6 +12,8 @@ sealed class RoundLog(Session session, bool isVirtual = false) : IProgress<Round
         session.Say(string.Create(CultureInfo.InvariantCulture,
             $"   round {round.Round}: {round.Clients.Length} clients{(round.Dropped.Length > 0 ? $" ({round.Dropped.Length} dropped)" : "")}, held-out loss {round.LossBefore:F3} -> {round.LossAfter:F3} at the clients, "
             + $"{round.BytesUp:N0} bytes up ({100.0 * round.BytesUp / round.Float32BytesUp:G3}% of float32), {round.BytesDown:N0} down{(isVirtual ? string.Create(CultureInfo.InvariantCulture, $", {round.Seconds:0.#} s") : "")}{(round.Epsilon is { } epsilon ? string.Create(CultureInfo.InvariantCulture, $", epsilon {epsilon:F2}") : "")}"));
+        if (round.Secure is { } secure)
+            session.Say(string.Create(CultureInfo.InvariantCulture, $"   their sum alone: keys of {secure.Keys} clients, {secure.Minimum} or more to the end, masks with {secure.Neighbours} others each; weights add up to {secure.Weight:N0}, {secure.Shortened} updates were shortened"));
         // Of thousands only what happened, not to whom.
         if (isVirtual)
             foreach (IGrouping<string, DroppedClient> kind in round.Dropped.GroupBy(dropped => dropped.Reason.Split(':')[0]))
@@ -37,6 +39,7 @@ sealed class RoundLog(Session session, bool isVirtual = false) : IProgress<Round
                 json.Number("loss", round.LossBefore);
                 json.Number("epsilon", round.Epsilon);
                 json.WriteNumber("seconds", round.Seconds);
+                json.Number("shortened", round.Secure?.Shortened);
             });
             more?.Invoke(json);
             json.WriteString("artifact", output);

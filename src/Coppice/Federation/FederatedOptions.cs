@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Coppice.Federation.Codecs;
 using Coppice.Federation.Privacy;
 using Coppice.Federation.Robust;
+using Coppice.Federation.Secure;
 using Coppice.Federation.Strategies;
 using Coppice.Formats;
 using Coppice.Models;
@@ -47,6 +48,9 @@ public sealed record FederatedOptions
     /// <summary>Differential privacy of clients; null for none.</summary>
     public PrivacyOptions? Privacy { get; init; }
 
+    /// <summary>Secure aggregation; null lets the server see every update.</summary>
+    public SecureOptions? Secure { get; init; }
+
     /// <summary>Tensors that each client keeps to itself: names, or beginnings of names with a * behind. Averaged are the others.</summary>
     public ImmutableArray<string> Personal { get; init; } = [];
 
@@ -80,7 +84,8 @@ public sealed record FederatedOptions
         Check((long)Rounds * LocalSteps <= int.MaxValue, "rounds times local steps", (double)Rounds * LocalSteps, $"at most {int.MaxValue:N0}");
         Check(Dropout is >= 0 and < 1, "dropout", Dropout, "0 to 1, exclusive");
         Check(EvaluationWindows >= 1, "evaluation windows", EvaluationWindows, "1 or more");
-        if (Download != DownloadFormat.Float32)
+        // With secure aggregation deltas are sent whatever the codec.
+        if (Download != DownloadFormat.Float32 && Secure is null)
             CodecRules.Check(Codec, CodecUse.RoundedDownload);
         Check(Participation is >= 0 and <= 1, "participation", Participation, "0 (a fixed number) to 1");
         Training.Validate();
@@ -108,6 +113,8 @@ public sealed record FederatedOptions
         if ((Training.Quantization is not null || Teacher is not null) && Strategy.UsesControl)
             throw new CoppiceException($"Federation: strategy '{Strategy.Name}' corrects plain gradients; wanted neither integers in training nor a teacher with it");
         CodecRules.Check(Codec, Strategy is MaskVote ? CodecUse.Voting : CodecUse.Averaging);
+        if (Secure is not null)
+            ValidateSecure(Secure);
         if (Privacy is not null)
             CodecRules.Check(Codec, CodecUse.Clipping);
         if (Privacy is { Place: PrivacyPlace.Central } && Robust is not null)
@@ -120,6 +127,23 @@ public sealed record FederatedOptions
             throw new CoppiceException($"Federation: strategy '{Strategy.Name}' would have clients correct their gradients by their own noise; wanted central noise");
         if (Strategy is FedBuff && (Privacy is not null || Robust is not null || Participation > 0))
             throw new CoppiceException($"Federation: strategy '{Strategy.Name}' takes what comes first, so that no round has a draw or a number of clients; wanted neither privacy nor a robust rule nor participation with it");
+    }
+
+    // The server has a sum of whole numbers, and nothing of one client.
+    void ValidateSecure(SecureOptions secure)
+    {
+        secure.Validate();
+        CodecRules.Check(Codec, CodecUse.SecureAggregation);
+        if (Robust is not null)
+            throw new CoppiceException($"Federation: robust rule '{Robust.Name}' looks at every single update, and with secure aggregation there is nothing but their sum; wanted one of the two");
+        if (Privacy is { Place: PrivacyPlace.Central })
+            throw new CoppiceException("Federation: central noise is measured for updates that the server itself shortens, and with secure aggregation it sees none; wanted one of the two");
+        if (Privacy is not null)
+            throw new CoppiceException("Federation: a client's noise makes its update far longer than the norm that secure aggregation holds it to, and would be cut off again (noise in whole numbers is not there); wanted one of the two");
+        if (Strategy.UsesControl)
+            throw new CoppiceException($"Federation: strategy '{Strategy.Name}' has clients follow their own update as it is decoded, and with secure aggregation none is decoded alone; wanted another strategy");
+        if (Strategy is FedBuff)
+            throw new CoppiceException($"Federation: strategy '{Strategy.Name}' takes updates as they come, and masks go off when a group of clients is complete; wanted another strategy");
     }
 
     /// <summary>What a task asks of a client besides training.</summary>

@@ -4,6 +4,7 @@ using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using Coppice.Federation.Privacy;
 using Coppice.Federation.Recipes;
+using Coppice.Federation.Secure;
 using Coppice.Formats;
 using Coppice.Tensors;
 
@@ -34,10 +35,6 @@ static class Message
     public static T Read<T>(string name, ReadOnlyMemory<byte> message, JsonTypeInfo<T> type, out ReadOnlyMemory<byte> tensors) =>
         Parse(name, Split(name, message, out tensors), type);
 
-    /// <summary>What a message says it is; null where it says nothing.</summary>
-    /// <exception cref="CoppiceException">The frame or the JSON is not what is wanted.</exception>
-    public static string? FormatOf(string name, ReadOnlyMemory<byte> message) => Parse(name, Split(name, message, out _), AnyMessageJson.Default.AnyMessage).Format;
-
     static ReadOnlySpan<byte> Split(string name, ReadOnlyMemory<byte> message, out ReadOnlyMemory<byte> tensors)
     {
         if (message.Length < Prefix)
@@ -48,6 +45,12 @@ static class Message
         tensors = message[(Prefix + (int)length)..];
         return message.Span.Slice(Prefix, (int)length);
     }
+
+    /// <summary>The field <c>format</c> of a message's control part.</summary>
+    public static string FormatOf(string name, ReadOnlyMemory<byte> message) => Read(name, message, FederationJson.Default.JsonElement, out _) is { ValueKind: JsonValueKind.Object } control
+        && control.TryGetProperty("format", out JsonElement format) && format.ValueKind == JsonValueKind.String
+        ? format.GetString()!
+        : throw FormatError.At(name, "has no format");
 
     /// <summary>JSON that is not trusted, into a record.</summary>
     public static T Parse<T>(string name, ReadOnlySpan<byte> json, JsonTypeInfo<T> type)
@@ -63,13 +66,6 @@ static class Message
     }
 }
 
-/// <summary>The field that every control part has.</summary>
-sealed record AnyMessage(string? Format);
-
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
-[JsonSerializable(typeof(AnyMessage))]
-sealed partial class AnyMessageJson : JsonSerializerContext;
-
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
     RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true, UseStringEnumConverter = true, IgnoreReadOnlyProperties = true, AllowDuplicateProperties = false)]
 [JsonSerializable(typeof(RoundTask))]
@@ -81,4 +77,16 @@ sealed partial class AnyMessageJson : JsonSerializerContext;
 [JsonSerializable(typeof(InputsAnswer))]
 [JsonSerializable(typeof(ComparisonTask))]
 [JsonSerializable(typeof(ComparisonAnswer))]
+[JsonSerializable(typeof(JsonElement))]
+[JsonSerializable(typeof(SecureSetup))]
+[JsonSerializable(typeof(KeyAdvert))]
+[JsonSerializable(typeof(RosterMessage))]
+[JsonSerializable(typeof(SealedShares))]
+[JsonSerializable(typeof(Deliveries))]
+[JsonSerializable(typeof(MaskedInput))]
+[JsonSerializable(typeof(SurvivorList))]
+[JsonSerializable(typeof(SurvivorSignature))]
+[JsonSerializable(typeof(SignatureList))]
+[JsonSerializable(typeof(UnmaskShares))]
+[JsonSerializable(typeof(SecurePage))]
 sealed partial class FederationJson : JsonSerializerContext;

@@ -4,6 +4,7 @@ using System.Numerics.Tensors;
 using System.Text.Json;
 using Coppice.Federation.Codecs;
 using Coppice.Federation.Privacy;
+using Coppice.Federation.Secure;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -25,6 +26,7 @@ public sealed class Round
     readonly HashSet<string> asked = new(StringComparer.Ordinal);
     readonly SortedDictionary<string, (ClientRecord Record, WeightedUpdate Update)> answered = new(StringComparer.Ordinal);
     readonly SortedDictionary<string, string> dropped = new(StringComparer.Ordinal);
+    (SecureMean Mean, SecureRecord Record, ClientRecord[] Clients)? secure;
     long bytesUp, bytesDown, messagesUp, messagesDown;
 
     /// <summary>Opens round <paramref name="index"/> (1-based) of a run over the model with these sizes and numbers.</summary>
@@ -63,14 +65,20 @@ public sealed class Round
     public PrivacyLedger? Ledger { get; init; }
 
     /// <summary>The message that asks a client to take part.</summary>
-    public ReadOnlyMemory<byte> TaskFor(string client)
+    public ReadOnlyMemory<byte> TaskFor(string client) => TaskFor(client, task => task);
+
+    /// <summary>The same within another message.</summary>
+    internal ReadOnlyMemory<byte> TaskFor(string client, Func<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>> within)
     {
-        byte[] message = Message.Write(Task(run, index, client, config, options, beside), FederationJson.Default.RoundTask, download);
+        ReadOnlyMemory<byte> message = within(Message.Write(Task(run, index, client, config, options, beside), FederationJson.Default.RoundTask, download));
         asked.Add(client);
         bytesDown += message.Length;
         messagesDown++;
         return message;
     }
+
+    /// <summary>What clients send updates of.</summary>
+    internal ParameterSet Shared => shared;
 
     /// <summary>The control part of that message.</summary>
     internal static RoundTask Task(string run, int index, string client, JsonElement config, FederatedOptions options, Beside beside) =>
@@ -90,6 +98,19 @@ public sealed class Round
         answered.Add(client, (record, new WeightedUpdate(client, record.Samples, values)));
     }
 
+    /// <summary>Takes what secure aggregation gave in place of single updates.</summary>
+    /// <param name="clients">Whose updates are in the sum.</param>
+    /// <param name="bytes">Bytes of every client that sent any.</param>
+    internal void AcceptSum(IReadOnlyList<string> clients, IReadOnlyDictionary<string, long> bytes, SecureMean mean, SecureRecord record)
+    {
+        bytesUp += bytes.Values.Sum();
+        messagesUp += clients.Count;
+        secure = (mean, record, [.. clients.Select(client => new ClientRecord(client, 0, double.NaN, double.NaN, double.NaN, bytes[client]))]);
+    }
+
+    /// <summary>Counts bytes to a client besides its task.</summary>
+    internal void CountDown(long bytes) => bytesDown += bytes;
+
     /// <summary>An update's numbers and its part in the record.</summary>
     internal (ClientRecord Record, ParameterSet Values) Read(string name, string client, ReadOnlyMemory<byte> message)
     {
@@ -107,6 +128,11 @@ public sealed class Round
     /// <exception cref="CoppiceException">No client's update was accepted (but where chance asked none; with central privacy, noise alone is a result), a robust rule has too few, the privacy budget would be passed, or the result is not finite.</exception>
     public (ParameterSet Model, RoundRecord Record) Close()
     {
+        if (secure is { } sum)
+        {
+            WeightedUpdate mean = new("", 1, ParameterRow.ToSet(sum.Mean.Mean, shared));
+            return (Merged(index, model, options.Strategy.Aggregate(shared, UpdateKind.Delta, [mean], new AggregationContext(ClientCount, sum.Clients.Length, options.RateSum(index), State))), Record(epsilon: null));
+        }
         bool isNoisy = options.Privacy is { Place: PrivacyPlace.Central };
         if (answered.Count == 0 && !isNoisy && (asked.Count > 0 || options.Participation == 0))
             throw new CoppiceException($"Round {index}: no update from any of its {asked.Count} clients{(dropped.Count == 0 ? "" : ": ")}{string.Join("; ", dropped.Select(part => $"'{part.Key}' {part.Value}"))}");
@@ -161,11 +187,11 @@ public sealed class Round
 
     RoundRecord Record(double? epsilon)
     {
-        ImmutableArray<ClientRecord> clients = [.. answered.Values.Select(part => part.Record)];
+        ImmutableArray<ClientRecord> clients = secure is { } sum ? [.. sum.Clients] : [.. answered.Values.Select(part => part.Record)];
         double samples = clients.Sum(client => (double)client.Samples);
         return new RoundRecord(index, clients, [.. dropped.Select(part => new DroppedClient(part.Key, part.Value))],
             bytesUp, bytesDown, 4 * shared.Count * messagesUp, 4 * (model.Count + beside.Count) * messagesDown,
-            clients.Sum(client => client.Samples * client.LossBefore) / samples, clients.Sum(client => client.Samples * client.LossAfter) / samples,
-            Stopwatch.GetElapsedTime(started).TotalSeconds, epsilon);
+            secure?.Mean.LossBefore ?? clients.Sum(client => client.Samples * client.LossBefore) / samples, secure?.Mean.LossAfter ?? clients.Sum(client => client.Samples * client.LossAfter) / samples,
+            Stopwatch.GetElapsedTime(started).TotalSeconds, epsilon, secure?.Record);
     }
 }

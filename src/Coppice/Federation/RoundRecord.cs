@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json.Serialization;
+using Coppice.Federation.Secure;
 
 namespace Coppice.Federation;
 
@@ -10,7 +11,10 @@ namespace Coppice.Federation;
 /// <param name="LossAfter">The same windows after its local steps.</param>
 /// <param name="Norm">2-norm of its change to the weights, as decoded.</param>
 /// <param name="BytesUp">Length of its update message.</param>
-public sealed record ClientRecord(string Client, int Samples, double LossBefore, double LossAfter, double Norm, long BytesUp);
+/// <remarks>With secure aggregation nobody learns a client's samples, losses and norm: 0 and not a number.</remarks>
+public sealed record ClientRecord(string Client, int Samples, [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double LossBefore,
+    [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double LossAfter,
+    [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double Norm, long BytesUp);
 
 /// <summary>A client that was asked and has no part in the result, and why.</summary>
 public sealed record DroppedClient(string Client, string Reason);
@@ -27,6 +31,7 @@ public sealed record DroppedClient(string Client, string Reason);
 /// <param name="LossAfter">The same of each client's own model after its local steps.</param>
 /// <param name="Seconds">Wall-clock time; of a simulated world its own.</param>
 /// <param name="Epsilon">What all rounds up to this one cost in privacy, at the run's delta; null without a privacy mechanism.</param>
+/// <param name="Secure">What there is to say of secure aggregation; null without.</param>
 public sealed record RoundRecord(int Round, ImmutableArray<ClientRecord> Clients, ImmutableArray<DroppedClient> Dropped, long BytesUp, long BytesDown,
     long Float32BytesUp, long Float32BytesDown, [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double LossBefore,
-    [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double LossAfter, double Seconds, double? Epsilon = null);
+    [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double LossAfter, double Seconds, double? Epsilon = null, SecureRecord? Secure = null);

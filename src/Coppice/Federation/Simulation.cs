@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Coppice.Federation.Privacy;
+using Coppice.Federation.Secure;
 using Coppice.Federation.Strategies;
 using Coppice.Formats;
 using Coppice.Models;
@@ -49,8 +50,12 @@ public static class Simulation
             int index = records.Length + 1;
             Round round = new(run, index, model.Config, current, options, state, beside) { ClientCount = channels.Count, Ledger = ledger };
             round.Charge();
-            foreach (string client in Draw(run, index, [.. channels.Keys], count, options, ledger))
-                Ask(round, index, channels[client], options, cancel);
+            IReadOnlyList<string> drawn = Draw(run, index, [.. channels.Keys], count, options, ledger);
+            if (options.Secure is not null)
+                SecureRound.Run(round, run, index, [.. drawn.Select(client => channels[client])], options, cancel);
+            else
+                foreach (string client in drawn)
+                    Ask(round, index, channels[client], options, cancel);
             (current, RoundRecord record) = round.Close();
             TrainedNumbers.Clear(current, masks);
             state = round.State;
@@ -112,7 +117,7 @@ public static class Simulation
         sha.AppendData(SafeTensorsWriter.ToBytes([.. model.Sources(DType.F32), .. beside.Tensors]));
         sha.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant(
             $"{config}|{options.Rounds}|{options.ClientsPerRound}|{options.LocalSteps}|{options.Strategy.Name}|{options.Codec.Name}|{options.Download}|{options.Dropout}|{options.Seed}|{options.EvaluationWindows}|")));
-        sha.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant($"{options.Participation}|{options.Robust?.Name}|{options.Privacy?.Name}|{string.Join(',', options.Personal)}|{options.FreshClients}|")));
+        sha.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant($"{options.Participation}|{options.Robust?.Name}|{options.Privacy?.Name}|{string.Join(',', options.Personal)}|{options.FreshClients}|{options.Secure?.Name}|")));
         sha.AppendData(JsonSerializer.SerializeToUtf8Bytes(LocalTraining.Of(options.Training), FederationJson.Default.LocalTraining));
         foreach (string client in clients.Order(StringComparer.Ordinal))
             sha.AppendData(Encoding.UTF8.GetBytes("|" + client));

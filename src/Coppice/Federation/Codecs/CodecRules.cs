@@ -31,6 +31,8 @@ public static class CodecRules
             $"codec '{codec.Name}' sends weights, which would carry the rounding of the download into the model; wanted a codec of deltas or download Float32",
         CodecUse.SecureAggregation when !codec.Traits.HasFlag(CodecTraits.Linear) =>
             $"codec '{codec.Name}' is not linear, and with secure aggregation the server sees nothing but the sum of the codes, which is no code of the sum; wanted a linear codec",
+        CodecUse.SecureAggregation when codec.Kind == UpdateKind.Mask =>
+            $"codec '{codec.Name}' sends votes, and secure aggregation adds up deltas that are held to a norm; wanted a linear codec of weights or deltas",
         CodecUse.Clipping when codec.Traits.HasFlag(CodecTraits.Stateful) =>
             $"codec '{codec.Name}' adds to an update what earlier ones lost, so that it passes the norm that it was clipped to, or is cut off again and never made up for; wanted a codec without error feedback",
         CodecUse.Clipping or CodecUse.Averaging when codec.Kind == UpdateKind.Mask =>
