@@ -1,5 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Net;
+using System.Runtime.InteropServices;
 using Coppice.Compression;
 using Coppice.Compression.Quantize;
 using Coppice.Evaluation;
@@ -20,47 +22,92 @@ static class FederateCompressCommand
 {
     static readonly FleetOptions Defaults = new();
 
-    static readonly Option<int> Tokens = Options.Integer("--calibration-tokens", "Tokens of its text that each client gathers statistics on, drawn with --seed", Defaults.CalibrationTokens, least: 1);
+    public static readonly Option<int> Tokens = Options.Integer("--calibration-tokens", "Tokens of its text that each client gathers statistics on, drawn with --seed", Defaults.CalibrationTokens, least: 1);
     static readonly Option<int> Context = Options.Integer("--context", "Tokens of a window of statistics", Defaults.ContextLength, least: 1);
-    static readonly Option<int> Windows = Options.Integer("--compare-windows", "Windows of its own text on which each client compares the result with the model; 0: none do", 32);
+    public static readonly Option<int> Windows = Options.Integer("--compare-windows", "Windows of its own text on which each client compares the result with the model; 0: none do", 32);
     static readonly Option<string> Output = new("--output", "-o") { Description = "What to write: NAME.gguf, or a Hugging Face folder", HelpName = "OUT", Required = true };
-    static readonly Option<bool> AllowRequantize = new("--allow-requantize") { Description = "Round again what OUT's format cannot hold exactly, instead of failing" };
+    static readonly Option<string?> RunFolder = Options.Text("--run", "DIR", "Asks clients of a network instead: those enrolled in this folder by federate init, each at federate join");
+    static readonly Option<string?> Listen = Options.Text("--listen", "HOST:PORT", "With --run: the address and port to listen on");
+    static readonly Option<double> Deadline = Options.Number("--deadline", "With --run: seconds that a client has for an answer; then the step goes on without it", value: 600, least: 0.001);
+    public static readonly Option<bool> AllowRequantize = new("--allow-requantize") { Description = "Round again what OUT's format cannot hold exactly, instead of failing" };
 
     public static Command Create()
     {
-        Command command = new("compress", "Runs a recipe over a model with clients that share no text, in this process; interrupted, the same command goes on")
+        Command command = new("compress", "Runs a recipe over a model with clients that share no text, in this process or on a network; interrupted, the same command goes on")
         {
             ModelArgument.Model, CompressCommand.RecipePath, CompressCommand.Preset, ClientText.Clients, ClientText.Split, ClientText.LabelField, ClientText.HeldOutShare, TextArgument.Documents, TextArgument.Sdk, Output, Tokens, Context, Windows, FederateCommand.PerRound, FederateCommand.LocalSteps,
-            FederateCommand.Codec, FederateCommand.Strategy, FederateCommand.Download, FederateCommand.Dropout, AllowRequantize,
+            FederateCommand.Codec, FederateCommand.Strategy, FederateCommand.Download, FederateCommand.Dropout, AllowRequantize, RunFolder, Listen, Deadline,
         };
-        command.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
+        command.SetAction(Run);
         return command;
     }
 
-    static int Run(ParseResult parsed, CancellationToken cancel)
+    static async Task<int> Run(ParseResult parsed, CancellationToken cancel)
     {
         using Session session = new(parsed);
         string name = parsed.GetRequiredValue(ModelArgument.Model);
-        CompressedOutput output = new(parsed.GetRequiredValue(Output), parsed.GetValue(AllowRequantize));
+        using OpenModel open = OpenModel.Open(ModelArgument.PathOf(name));
+        (Recipe recipe, CompressedOutput output) = Check(parsed, name, open.Language, parsed.GetRequiredValue(Output));
+        LanguageModel language = open.Language;
+        Work work = new(name, recipe, language, output);
+        if (parsed.GetValue(RunFolder) is { } folder)
+            return await Serve(session, parsed, work, folder, cancel);
+        if (parsed.GetValue(Listen) is not null)
+            throw new MisuseException("--listen goes with --run DIR");
+        IReadOnlyList<ClientText> texts = ClientText.Open(session, language, parsed, parsed.GetValue(Context), cancel);
+        Compress(session, parsed, work, clients => [.. texts.Select(text => new LocalChannel(new Client(text.Name, text.Tokens, session.Pool, text.HeldOut, clients?.ClientFile(text.Name))))],
+            OptionsOf(parsed, session), $"text {TextHash(texts)}", cancel);
+        return ExitCode.Done;
+    }
+
+    // With clients of a network: this process asks them, and they may come and go.
+    static async Task<int> Serve(Session session, ParseResult parsed, Work work, string folder, CancellationToken cancel)
+    {
+        IPEndPoint listen = FederateServeCommand.Address(parsed.GetValue(Listen) ?? throw new MisuseException("--run goes with --listen HOST:PORT"));
+        if (((Option[])[ClientText.Clients, FederateCommand.Dropout]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } simulated)
+            throw new MisuseException($"{simulated.Name} is for clients in this process, and --run for those of a network; wanted one of the two");
+        FleetOptions options = OptionsOf(parsed, session);
+        using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        using PosixSignalRegistration terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal =>
+        {
+            signal.Cancel = true;
+            stop.Cancel();
+        });
+        await using LiveServer server = await LiveServer.Start(folder, listen, work.Language, options.Training.Codec.Name, options.ContextLength, TimeSpan.FromSeconds(parsed.GetValue(Deadline)), stop.Token);
+        session.Say($"asking {server.Channels.Count} clients on {listen.Address}:{server.Port}");
+        await Task.Run(() => Compress(session, parsed, work, _ => server.Channels, options, "on a network", stop.Token), stop.Token);
+        await server.End("the model is compressed", stop.Token);
+        return ExitCode.Done;
+    }
+
+    /// <summary>The recipe and the output, once it is known that they can be.</summary>
+    public static (Recipe Recipe, CompressedOutput Output) Check(ParseResult parsed, string name, LanguageModel language, string path)
+    {
+        CompressedOutput output = new(path, parsed.GetValue(AllowRequantize));
         Recipe recipe = CompressCommand.ReadRecipe(parsed);
         output.CheckTarget(name);
         output.CheckBlocks(recipe.Steps.OfType<GgufBlock>().Count(), "steps");
-        using OpenModel open = OpenModel.Open(ModelArgument.PathOf(name));
-        LanguageModel language = open.Language;
-        DecoderModel model = language.Model as DecoderModel ?? throw new CoppiceException($"{name}: clients compress decoders, and this is a {language.Model.Family} model");
-        if (!new RecipePlan(recipe, model).NeedsText)
-            throw new MisuseException($"recipe '{recipe.Name}' looks at no text, so that no client has a part in it; use coppice compress");
+        if (language.Model is not DecoderModel model)
+            throw new CoppiceException($"{name}: clients compress decoders, and this is a {language.Model.Family} model");
+        return new RecipePlan(recipe, model).NeedsText ? (recipe, output) : throw new MisuseException($"recipe '{recipe.Name}' looks at no text, so that no client has a part in it; use coppice compress");
+    }
 
-        IReadOnlyList<ClientText> texts = ClientText.Open(session, language, parsed, parsed.GetValue(Context), cancel);
+    /// <summary>What is compressed, by what, into what.</summary>
+    public sealed record Work(string Name, Recipe Recipe, LanguageModel Language, CompressedOutput Output);
+
+    /// <summary>Runs a recipe over clients, however they are reached, and writes the result.</summary>
+    public static void Compress(Session session, ParseResult parsed, Work work, Func<RunJournal?, IReadOnlyList<IClientChannel>> clients, FleetOptions options, string texts, CancellationToken cancel)
+    {
+        (string name, Recipe recipe, LanguageModel language, CompressedOutput output) = work;
         string folder = output.Path + ".federation";
         // Only training has a state to keep.
-        RunJournal? clients = recipe.Steps.OfType<TrainingStep>().Any() ? new RunJournal(folder) : null;
-        ClientTexts holders = new([.. texts.Select(text => new LocalChannel(new Client(text.Name, text.Tokens, session.Pool, text.HeldOut, clients?.ClientFile(text.Name))))], OptionsOf(parsed, session), session.Pool, clients is null ? null : folder, cancel);
-        Journal journal = Journal.Open(output.Path, model, recipe, [], session.Seed, holders: holders.Signature + $"; text {TextHash(texts)}");
+        RunJournal? kept = recipe.Steps.OfType<TrainingStep>().Any() ? new RunJournal(folder) : null;
+        ClientTexts holders = new(clients(kept), options, session.Pool, kept is null ? null : folder, cancel);
+        Journal journal = Journal.Open(output.Path, language.Model, recipe, [], session.Seed, holders: $"{holders.Signature}; {texts}");
         try
         {
             CompressionPipeline pipeline = new(recipe, session.Pool) { Seed = session.Seed, Holders = holders, Base = () => ModelArgument.Load(name).Model };
-            CompressionReport report = session.Track("compressing", ticks => pipeline.Run(model, [], journal,
+            CompressionReport report = session.Track("compressing", ticks => pipeline.Run(language.Model, [], journal,
                 new Told<CompressionProgress>(progress => ticks.Report(new Tick((double)progress.Done / progress.Total, progress.Layer))), cancel));
             foreach (GgufRounding rounding in output.Build(language with { Model = report.Model }, journal, session.Pool))
                 session.Say($"rounded again: {rounding.Tensor}, {rounding.From} to {rounding.To}");
@@ -71,7 +118,6 @@ static class FederateCompressCommand
             if (Directory.Exists(folder))
                 Directory.Delete(folder, recursive: true);
             End(session, new CompressResult(recipe, report, output, null), holders, comparisons);
-            return ExitCode.Done;
         }
         catch (OperationCanceledException error)
         {
@@ -84,7 +130,7 @@ static class FederateCompressCommand
         }
     }
 
-    static FleetOptions OptionsOf(ParseResult parsed, Session session) => new()
+    static FleetOptions OptionsOf(ParseResult parsed, Session session) => Defaults with
     {
         CalibrationTokens = parsed.GetValue(Tokens),
         ContextLength = parsed.GetValue(Context),

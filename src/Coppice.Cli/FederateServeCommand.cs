@@ -130,12 +130,14 @@ static class FederateServeCommand
         return listen is null && parsed.GetValue(Health) is null && output is null ? null : throw new MisuseException("--role aggregator: has no port and writes no model; leave out --listen, --health and -o");
     }
 
-    static IPEndPoint Address(string text) => text.LastIndexOf(':') is var colon and > 0 && int.TryParse(text[(colon + 1)..], out int port) && port is >= 0 and <= 65535
+    /// <summary>An address and a port of this machine.</summary>
+    public static IPEndPoint Address(string text) => text.LastIndexOf(':') is var colon and > 0 && int.TryParse(text[(colon + 1)..], out int port) && port is >= 0 and <= 65535
         && (text[..colon] == "localhost" ? IPAddress.Loopback : IPAddress.TryParse(text[..colon].Trim('[', ']'), out IPAddress? address) ? address : null) is { } found
             ? new IPEndPoint(found, port)
             : throw new MisuseException($"--listen is '{text}', wanted an address of this machine and a port: 0.0.0.0:8443, [::]:8443, localhost:8443");
 
-    static List<(string Name, byte[] Bytes)> TokenizerOf(LanguageModel language) => [.. language.Tokenizer.Files.Select(file =>
+    /// <summary>A tokenizer's files, for clients.</summary>
+    public static List<(string Name, byte[] Bytes)> TokenizerOf(LanguageModel language) => [.. language.Tokenizer.Files.Select(file =>
     {
         using MemoryStream stream = new();
         file.Write(stream);

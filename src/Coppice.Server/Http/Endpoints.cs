@@ -5,7 +5,6 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Coppice.Federation.Remote;
 using Coppice.Server.Rounds;
-using Coppice.Server.Store;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -15,7 +14,7 @@ using Microsoft.Net.Http.Headers;
 namespace Coppice.Server.Http;
 
 /// <summary>The protocol's paths, for clients that were admitted. docs/federation-protocol.md says what each takes and gives.</summary>
-sealed class Endpoints(Coordinator coordinator, ServeOptions options)
+sealed class Endpoints(IAssignments assignments, ServeOptions options)
 {
     const int LargestJson = 4096;
 
@@ -35,19 +34,13 @@ sealed class Endpoints(Coordinator coordinator, ServeOptions options)
         routes.MapGet("/v1/tokenizer/{name}", (RequestDelegate)Tokenizer);
         routes.MapPost("/v1/assignments", (RequestDelegate)Assign);
         routes.MapGet("/v1/assignments/{id:long}/task", (RequestDelegate)Task);
-        routes.MapGet("/v1/assignments/{id:long}/update", context => Write(context, new UploadInfo(coordinator.Uploaded(ClientOf(context), IdOf(context))), WireJson.Default.UploadInfo));
+        routes.MapGet("/v1/assignments/{id:long}/update", context => Write(context, new UploadInfo(assignments.Uploaded(ClientOf(context), IdOf(context))), WireJson.Default.UploadInfo));
         routes.MapPatch("/v1/assignments/{id:long}/update", context => Limited(context, Append));
         routes.MapPost("/v1/assignments/{id:long}/commit", context => Limited(context, Commit));
         routes.MapFallback((RequestDelegate)(context => throw new RefusedException(RefusedException.NotFound, "there is no such path")));
     }
 
-    Task Run(HttpContext context)
-    {
-        RunRow run = coordinator.Run;
-        RoundRow round = coordinator.Current;
-        return Write(context, new RunInfo(Wire.Version, run.Signature, run.State.ToString().ToLowerInvariant(), round.Number, coordinator.Settings.Federation.Rounds, coordinator.Settings.Federation.Codec.Name,
-            coordinator.Settings.Federation.Training.ContextLength, Wire.ChunkBytes, coordinator.UpdateLimit, tokenizer), WireJson.Default.RunInfo);
-    }
+    Task Run(HttpContext context) => Write(context, assignments.Describe(tokenizer), WireJson.Default.RunInfo);
 
     async Task Tokenizer(HttpContext context)
     {
@@ -67,15 +60,15 @@ sealed class Endpoints(Coordinator coordinator, ServeOptions options)
         string client = ClientOf(context);
         try
         {
-            if (coordinator.Take(client) is { } offer)
-                return Write(context, new AssignmentInfo(offer.Assignment.Id, offer.Round.Number, coordinator.Task(client, offer.Assignment.Id).Length, offer.Round.Deadline), WireJson.Default.AssignmentInfo);
+            if (assignments.Take(client) is { } offer)
+                return Write(context, offer, WireJson.Default.AssignmentInfo);
         }
         catch (RefusedException over) when (over.Status == RefusedException.Gone)
         {
             // Either the run is over, or only the round, just now.
-            if (coordinator.Run.State != RunState.Running)
+            if (assignments.IsOver)
             {
-                coordinator.Tell(client);
+                assignments.Tell(client);
                 throw;
             }
         }
@@ -86,9 +79,9 @@ sealed class Endpoints(Coordinator coordinator, ServeOptions options)
 
     async Task Task(HttpContext context)
     {
-        TaskContent task = coordinator.Task(ClientOf(context), IdOf(context));
+        TaskContent task = assignments.Task(ClientOf(context), IdOf(context));
         long from = Begin(context, task.Length);
-        coordinator.Sent(task.Assignment.Id, await task.Write(context.Response.Body, from, context.RequestAborted));
+        assignments.Sent(IdOf(context), await task.Write(context.Response.Body, from, context.RequestAborted));
     }
 
     async Task Append(HttpContext context)
@@ -97,12 +90,12 @@ sealed class Endpoints(Coordinator coordinator, ServeOptions options)
             throw new RefusedException(StatusCodes.Status400BadRequest, $"a chunk without {Wire.OffsetHeader}");
         (string client, long id) = (ClientOf(context), IdOf(context));
         // Who has no business here sends nothing.
-        coordinator.Uploaded(client, id);
+        assignments.Uploaded(client, id);
         byte[] chunk = ArrayPool<byte>.Shared.Rent(Wire.ChunkBytes);
         try
         {
             int length = await Body(context, chunk.AsMemory(0, Wire.ChunkBytes));
-            context.Response.Headers[Wire.OffsetHeader] = coordinator.Append(client, id, offset, chunk.AsSpan(0, length)).ToString(CultureInfo.InvariantCulture);
+            context.Response.Headers[Wire.OffsetHeader] = assignments.Append(client, id, offset, chunk.AsSpan(0, length)).ToString(CultureInfo.InvariantCulture);
             context.Response.StatusCode = StatusCodes.Status204NoContent;
         }
         finally
@@ -125,7 +118,7 @@ sealed class Endpoints(Coordinator coordinator, ServeOptions options)
             throw new RefusedException(StatusCodes.Status400BadRequest, $"the commit is not what is wanted: {error.Message}");
         }
         (string client, long id) = (ClientOf(context), IdOf(context));
-        await System.Threading.Tasks.Task.Run(() => coordinator.Commit(client, id, commit.Bytes, commit.Sha256), context.RequestAborted);
+        await System.Threading.Tasks.Task.Run(() => assignments.Commit(client, id, commit.Bytes, commit.Sha256), context.RequestAborted);
         await Write(context, new UploadInfo(commit.Bytes), WireJson.Default.UploadInfo);
     }
 

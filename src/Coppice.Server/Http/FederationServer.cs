@@ -26,20 +26,21 @@ sealed class FederationServer : IAsyncDisposable
     static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
 
     readonly WebApplication app;
-    readonly RoundWorker worker;
+    readonly RoundWorker? worker;
+    readonly IAssignments assignments;
     readonly Endpoints endpoints;
     readonly IRunStore store;
     readonly X509Certificate2 certificate;
 
-    FederationServer(Coordinator coordinator, IWorkQueue? queue, IRunStore store, Authority authority, ServeOptions options, TimeProvider time)
+    FederationServer(IAssignments assignments, RoundWorker? worker, IRunStore store, Authority authority, ServeOptions options, TimeProvider time)
     {
-        this.store = store;
+        (this.assignments, this.worker, this.store) = (assignments, worker, store);
         certificate = authority.Server();
-        endpoints = new Endpoints(coordinator, options);
-        worker = new RoundWorker(coordinator, queue, options.Sweep, options.Progress);
+        endpoints = new Endpoints(assignments, options);
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddRoutingCore();
-        builder.Services.AddSingleton<IHostedService>(worker);
+        if (worker is not null)
+            builder.Services.AddSingleton<IHostedService>(worker);
         // A request that is under way when the server stops is finished.
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(30));
         options.Logging?.Invoke(builder.Logging);
@@ -56,9 +57,17 @@ sealed class FederationServer : IAsyncDisposable
     /// <summary>Starts to serve a run.</summary>
     /// <param name="queue">Where to hear of rounds that may go on; null where others take them on.</param>
     /// <exception cref="CoppiceException">The address cannot be had, or there is no certificate for it.</exception>
-    public static async Task<FederationServer> Start(Coordinator coordinator, IWorkQueue? queue, IRunStore store, Authority authority, ServeOptions options, TimeProvider time, CancellationToken cancel = default)
+    public static Task<FederationServer> Start(Coordinator coordinator, IWorkQueue? queue, IRunStore store, Authority authority, ServeOptions options, TimeProvider time, CancellationToken cancel = default) =>
+        Start(new FederationServer(coordinator, new RoundWorker(coordinator, queue, options.Sweep, options.Progress), store, authority, options, time), options, cancel);
+
+    /// <summary>Starts to serve a run that this process drives itself.</summary>
+    /// <param name="store">Where clients are enrolled.</param>
+    /// <exception cref="CoppiceException">The address cannot be had, or there is no certificate for it.</exception>
+    public static Task<FederationServer> Start(LiveClients clients, IRunStore store, Authority authority, ServeOptions options, TimeProvider time, CancellationToken cancel = default) =>
+        Start(new FederationServer(clients, null, store, authority, options, time), options, cancel);
+
+    static async Task<FederationServer> Start(FederationServer server, ServeOptions options, CancellationToken cancel)
     {
-        FederationServer server = new(coordinator, queue, store, authority, options, time);
         try
         {
             await server.app.StartAsync(cancel);
@@ -78,7 +87,7 @@ sealed class FederationServer : IAsyncDisposable
     public int HealthPort => PortOf("http");
 
     /// <summary>The run, when it is done or failed.</summary>
-    public Task<RunRow> Over => worker.Over;
+    public Task<RunRow> Over => worker!.Over;
 
     /// <summary>Uploads and commits that are under way.</summary>
     public int Uploading => endpoints.Uploading;
@@ -88,8 +97,7 @@ sealed class FederationServer : IAsyncDisposable
     {
         DateTimeOffset now = time.GetUtcNow();
         HashSet<string> here = [.. store.Clients().Where(client => client.Revoked is null && now - client.Seen < TimeSpan.FromMinutes(1)).Select(client => client.Name)];
-        long run = store.FindRun()!.Id;
-        while (time.GetUtcNow() - now < patience && !here.IsSubsetOf(store.Told(run)))
+        while (time.GetUtcNow() - now < patience && !here.IsSubsetOf(assignments.Told()))
             await Task.Delay(TimeSpan.FromMilliseconds(100), time, cancel);
     }
 
@@ -196,7 +204,7 @@ sealed class FederationServer : IAsyncDisposable
     {
         try
         {
-            return !endpoints.Draining && store.FindRun() is not null;
+            return !endpoints.Draining && assignments.IsReady;
         }
         catch (CoppiceException away)
         {

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
 using Coppice.Federation;
+using Coppice.Federation.Remote;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Server.Store;
@@ -9,7 +10,7 @@ using Coppice.Tensors;
 namespace Coppice.Server.Rounds;
 
 /// <summary>The server's side of a run without its network: it gives out assignments, takes updates, and takes each round as far as it goes. It keeps nothing that is not in the store.</summary>
-sealed class Coordinator
+sealed class Coordinator : IAssignments
 {
     readonly IRunStore store;
     readonly BlobStore blobs;
@@ -80,39 +81,52 @@ sealed class Coordinator
     /// <summary>How errors call a client's update.</summary>
     public static string NameOf(string client, RoundRow round) => $"update of client '{client}' in round {round.Number}";
 
-    /// <summary>What a client is asked now, if anything.</summary>
-    /// <exception cref="RefusedException">The run is over.</exception>
-    public (AssignmentRow Assignment, RoundRow Round)? Take(string client) => Run switch
+    /// <inheritdoc/>
+    public RunInfo Describe(IReadOnlyList<OfferedFile> tokenizer)
+    {
+        RunRow own = Run;
+        FederatedOptions options = settings.Federation;
+        return new RunInfo(Wire.Version, own.Signature, own.State.ToString().ToLowerInvariant(), Current.Number, options.Rounds, options.Codec.Name, options.Training.ContextLength, Wire.ChunkBytes, UpdateLimit, tokenizer);
+    }
+
+    /// <inheritdoc/>
+    public bool IsReady => store.FindRun() is not null;
+
+    /// <inheritdoc/>
+    public bool IsOver => Run.State != RunState.Running;
+
+    /// <inheritdoc/>
+    public AssignmentInfo? Take(string client) => Run switch
     {
         { State: RunState.Done } => throw new RefusedException(RefusedException.Gone, "the run is done"),
         { State: RunState.Failed, Reason: var reason } => throw new RefusedException(RefusedException.Gone, $"the run failed: {reason}"),
-        _ => store.Take(run, client, time.GetUtcNow()) is { } assignment ? (assignment, store.FindRound(assignment.Round)!) : null,
+        _ => store.Take(run, client, time.GetUtcNow()) is { } assignment ? new AssignmentInfo(assignment.Id, store.FindRound(assignment.Round)!.Number, Task(client, assignment.Id).Length, store.FindRound(assignment.Round)!.Deadline) : null,
     };
 
-    /// <summary>Notes that a client knows that the run is over.</summary>
+    /// <inheritdoc/>
+    public IReadOnlySet<string> Told() => store.Told(run);
+
+    /// <inheritdoc/>
     public void Tell(string client) => store.Tell(run, client);
 
-    /// <summary>The task of an assignment.</summary>
-    /// <exception cref="RefusedException">There is none, it is another client's, or nothing is wanted for it any more.</exception>
+    /// <inheritdoc/>
     public TaskContent Task(string client, long id)
     {
-        (AssignmentRow assignment, RoundRow round) = Waiting(client, id);
+        RoundRow round = Waiting(client, id).Round;
         byte[] control = Message.Write(Round.Task(Run.Signature, round.Number, client, taskConfig, settings.Federation, Beside.Nothing), FederationJson.Default.RoundTask, []);
         // Those of rounds that have ended, here or elsewhere.
         foreach (string old in downloads.Keys.Where(blob => blob != round.Model))
             downloads.TryRemove(old, out _);
-        return new TaskContent(assignment, control, downloads.GetOrAdd(round.Model, blob => new Lazy<string>(() => Download(blob))).Value);
+        return new TaskContent(control, downloads.GetOrAdd(round.Model, blob => new Lazy<string>(() => Download(blob))).Value);
     }
 
-    /// <summary>Counts what was sent of a task.</summary>
+    /// <inheritdoc/>
     public void Sent(long assignment, long bytes) => store.Sent(assignment, bytes);
 
-    /// <summary>How many bytes of an update are there.</summary>
-    /// <exception cref="RefusedException">There is no such assignment, it is another client's, or nothing is wanted for it any more.</exception>
+    /// <inheritdoc/>
     public long Uploaded(string client, long id) => uploads.Length(Waiting(client, id).Assignment.Id);
 
-    /// <summary>Takes a chunk of an update and returns how many bytes are there now.</summary>
-    /// <exception cref="RefusedException">The same, or the chunk does not begin where the last one ended, or is too much, or another request is at this update.</exception>
+    /// <inheritdoc/>
     public long Append(string client, long id, long offset, ReadOnlySpan<byte> chunk)
     {
         Waiting(client, id);
@@ -127,8 +141,8 @@ sealed class Coordinator
         return there + chunk.Length;
     }
 
-    /// <summary>Makes what was uploaded the assignment's update, once every byte of it was checked. The same again does nothing.</summary>
-    /// <exception cref="RefusedException">It is refused, and the reason noted; or another request is at this update.</exception>
+    /// <inheritdoc/>
+    /// <remarks>Every byte of it is checked first; what is refused is noted.</remarks>
     public void Commit(string client, long id, long bytes, string sha256)
     {
         Own(client, id);

@@ -6,6 +6,9 @@ public interface IClientChannel
     /// <summary>The client's name, unique in a run.</summary>
     string Client { get; }
 
+    /// <summary>Whether an exchange waits for somebody elsewhere, so that several are to be under way at once.</summary>
+    bool IsRemote => false;
+
     /// <summary>Sends a task and waits for the update.</summary>
     /// <exception cref="Tensors.CoppiceException">The client failed or could not be reached; the round goes on without it.</exception>
     ReadOnlyMemory<byte> Exchange(ReadOnlyMemory<byte> task, CancellationToken cancel);

@@ -54,8 +54,7 @@ public static class Simulation
             if (options.Secure is not null)
                 SecureRound.Run(round, run, index, [.. drawn.Select(client => channels[client])], options, cancel);
             else
-                foreach (string client in drawn)
-                    Ask(round, index, channels[client], options, cancel);
+                Ask(round, index, [.. drawn.Select(client => channels[client])], options, cancel);
             (current, RoundRecord record) = round.Close();
             TrainedNumbers.Clear(current, masks);
             state = round.State;
@@ -91,23 +90,29 @@ public static class Simulation
         return PoissonSampling.Draw(clients, options.Participation, random.NextUniform);
     }
 
-    static void Ask(Round round, int index, IClientChannel channel, FederatedOptions options, CancellationToken cancel)
+    static void Ask(Round round, int index, IReadOnlyList<IClientChannel> channels, FederatedOptions options, CancellationToken cancel)
     {
-        cancel.ThrowIfCancellationRequested();
-        ReadOnlyMemory<byte> task = round.TaskFor(channel.Client);
-        if (Seeds.Generator(options.Seed, "dropout", index, channel.Client).NextDouble() < options.Dropout)
-        {
-            round.Drop(channel.Client, "did not answer (simulated)");
-            return;
-        }
-        try
-        {
-            round.Accept(channel.Client, channel.Exchange(task, cancel));
-        }
-        catch (CoppiceException error)
-        {
-            round.Drop(channel.Client, error.Message);
-        }
+        List<IClientChannel> here = [];
+        foreach (IClientChannel channel in channels)
+            if (Seeds.Generator(options.Seed, "dropout", index, channel.Client).NextDouble() >= options.Dropout)
+                here.Add(channel);
+            else
+            {
+                round.TaskFor(channel.Client);
+                round.Drop(channel.Client, "did not answer (simulated)");
+            }
+        foreach ((IClientChannel channel, ReadOnlyMemory<byte> answer, string? fault) in Exchanges.All(here, channel => round.TaskFor(channel.Client), cancel))
+            try
+            {
+                if (fault is null)
+                    round.Accept(channel.Client, answer);
+                else
+                    round.Drop(channel.Client, fault);
+            }
+            catch (CoppiceException error)
+            {
+                round.Drop(channel.Client, error.Message);
+            }
     }
 
     // Names a run by all that decides its result: another model, other clients or another option is another run.

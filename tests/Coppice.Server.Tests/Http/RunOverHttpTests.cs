@@ -53,7 +53,7 @@ public sealed class RunOverHttpTests : IDisposable
     {
         await using Served served = await Served.Start(new RunSettings(Tiny.Options with { Rounds = 1 }), clients: 1);
         string journal = served["state.safetensors"];
-        long id = served.Coordinator.Take("client-0")!.Value.Assignment.Id;
+        long id = served.Coordinator.Take("client-0")!.Id;
         using MemoryStream task = new();
         await served.Coordinator.Task("client-0", id).Write(task, 0, default);
         ReadOnlyMemory<byte> update = Client(0, journal).Answer(task.ToArray());

@@ -1,5 +1,6 @@
 using Coppice.Federation;
 using Coppice.Federation.Codecs;
+using Coppice.Federation.Remote;
 using Coppice.Models;
 using Coppice.Server.Rounds;
 using Coppice.Server.Store;
@@ -58,7 +59,7 @@ public sealed class CoordinatorTests : IDisposable
     {
         using RunFolder folder = new(new RunSettings(Tiny.Options with { ClientsPerRound = 2, Rounds = 1 }) { OverSelection = 0.5 });
         Coordinator coordinator = folder.Open();
-        AssignmentRow last = coordinator.Take("client-2")!.Value.Assignment;
+        AssignmentInfo last = coordinator.Take("client-2")!;
         byte[] task = RunFolder.Task(coordinator, "client-2", last.Id);
         folder.Drive(coordinator, Clients());
         AnswerRow[] answers = [.. folder.Store.Answers(coordinator.Current.Id)];
@@ -126,7 +127,7 @@ public sealed class CoordinatorTests : IDisposable
         List<(string Client, long Id, ReadOnlyMemory<byte> Update)> first = [];
         foreach ((string client, Func<byte[], ReadOnlyMemory<byte>> answer) in clients)
         {
-            long id = coordinator.Take(client)!.Value.Assignment.Id;
+            long id = coordinator.Take(client)!.Id;
             ReadOnlyMemory<byte> update = answer(RunFolder.Task(coordinator, client, id));
             RunFolder.Send(coordinator, client, id, update.Span, chunk: 777);
             coordinator.Commit(client, id, update.Length, RunFolder.Hash(update.Span));
@@ -173,7 +174,7 @@ public sealed class CoordinatorTests : IDisposable
     {
         using RunFolder folder = new(Settings());
         Coordinator coordinator = folder.Open();
-        long id = coordinator.Take("client-0")!.Value.Assignment.Id;
+        long id = coordinator.Take("client-0")!.Id;
         byte[] update = Clients()[0].Answer(RunFolder.Task(coordinator, "client-0", id)).ToArray(), damaged = [.. update];
         damaged[^3] ^= 1;
         coordinator.Append("client-0", id, 0, damaged);
@@ -189,7 +190,7 @@ public sealed class CoordinatorTests : IDisposable
     {
         using RunFolder folder = new(Settings());
         Coordinator coordinator = folder.Open();
-        long id = coordinator.Take("client-0")!.Value.Assignment.Id;
+        long id = coordinator.Take("client-0")!.Id;
         Assert.Equal(413, Assert.Throws<RefusedException>(() => coordinator.Append("client-0", id, 0, new byte[coordinator.UpdateLimit + 1])).Status);
         Assert.Equal(0, coordinator.Uploaded("client-0", id));
     }

@@ -20,7 +20,7 @@ sealed class Disturbance(RunFolder folder, (string Client, Func<byte[], ReadOnly
         {
             // The last one gets its task while the round is open, and answers when it is not any more.
             (string late, Func<byte[], ReadOnlyMemory<byte>> answerLate) = clients[^1];
-            long? asked = coordinator.Take(late)?.Assignment.Id;
+            long? asked = coordinator.Take(late)?.Id;
             byte[]? overdue = asked is { } id ? answerLate(RunFolder.Task(coordinator, late, id)).ToArray() : null;
             bool answered = false;
             foreach ((string client, Func<byte[], ReadOnlyMemory<byte>> answer) in clients[..^1])
@@ -28,9 +28,9 @@ sealed class Disturbance(RunFolder folder, (string Client, Func<byte[], ReadOnly
                 Again(coordinator);
                 if (coordinator.Run.State == RunState.Running && coordinator.Take(client) is { } offer)
                 {
-                    byte[] update = answer(RunFolder.Task(coordinator, client, offer.Assignment.Id)).ToArray();
-                    RunFolder.Send(coordinator, client, offer.Assignment.Id, update);
-                    sent.Add((client, offer.Assignment.Id, update));
+                    byte[] update = answer(RunFolder.Task(coordinator, client, offer.Id)).ToArray();
+                    RunFolder.Send(coordinator, client, offer.Id, update);
+                    sent.Add((client, offer.Id, update));
                     answered = true;
                 }
             }

@@ -1,4 +1,5 @@
 using Coppice.Federation;
+using Coppice.Federation.Remote;
 using Coppice.Server.Rounds;
 using Coppice.Server.Store;
 using Coppice.Tensors;
@@ -19,10 +20,10 @@ public sealed class RoundWorkerTests
         Client client = new(Tiny.Name(0), Tiny.Text(0), pool);
         for (int round = 0; round < 2; round++)
         {
-            (AssignmentRow Assignment, RoundRow Round)? offer;
+            AssignmentInfo? offer;
             while ((offer = coordinator.Take(client.Id)) is null)
                 await Task.Delay(2);
-            RunFolder.Send(coordinator, client.Id, offer.Value.Assignment.Id, client.Answer(RunFolder.Task(coordinator, client.Id, offer.Value.Assignment.Id)).Span);
+            RunFolder.Send(coordinator, client.Id, offer.Id, client.Answer(RunFolder.Task(coordinator, client.Id, offer.Id)).Span);
         }
         Assert.Equal(RunState.Done, (await worker.Over.WaitAsync(TimeSpan.FromSeconds(30))).State);
         await worker.StopAsync(default);

@@ -63,7 +63,7 @@ sealed class RunFolder : IDisposable
                 if (coordinator.Run.State == RunState.Running && coordinator.Take(client) is { } offer)
                 {
                     asked = true;
-                    Send(coordinator, client, offer.Assignment.Id, answer(Task(coordinator, client, offer.Assignment.Id)).Span);
+                    Send(coordinator, client, offer.Id, answer(Task(coordinator, client, offer.Id)).Span);
                 }
             if (!coordinator.Advance(coordinator.Current.Id, default) && !asked)
                 Time.Now += Settings.Deadline;

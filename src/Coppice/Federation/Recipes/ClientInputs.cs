@@ -77,17 +77,18 @@ sealed class ClientInputs : IInputSource
         int step = fleet.NextStep();
         string what = readers.Count == 0 ? "the start of the passes" : $"the inputs of {names[readers[0]]}";
         int[] columns = [.. readers.Select(reader => reader.Weight.Columns)];
-        return fleet.Ask(step, what, client =>
+        Dictionary<string, (int Step, int Stages)> before = new(places, StringComparer.Ordinal);
+        places.Clear();
+        return fleet.Ask(step, what, Write, (client, answer) =>
         {
-            (int since, int have) = places.GetValueOrDefault(client);
-            places.Remove(client);
-            (InputsAnswer, InputStatistics[]) read = InputsAnswer.Read($"inputs of client '{client}' in step {step}", fleet.Exchange(client, step, Write(client, since, have), cancel), Task(client, since), columns);
+            (InputsAnswer, InputStatistics[]) read = InputsAnswer.Read($"inputs of client '{client}' in step {step}", answer, Task(client, 0), columns);
             places[client] = (step, stage);
             return read;
         }, cancel);
 
-        ReadOnlyMemory<byte> Write(string client, int since, int have)
+        ReadOnlyMemory<byte> Write(string client)
         {
+            (int since, int have) = before.GetValueOrDefault(client);
             IEnumerable<MatrixLayer> come = stages.Take(stage).Skip(have).SelectMany(own => own);
             IEnumerable<TensorSource> tensors = come.SelectMany(layer => WireWeights.Of(names[layer], layer.Weight));
             if (since == 0)

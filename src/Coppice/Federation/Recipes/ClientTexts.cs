@@ -80,12 +80,10 @@ public sealed class ClientTexts : ITextHolders
         JsonElement baseConfig = RoundTask.WriteConfig(first.Config, DType.F32), config = RoundTask.WriteConfig(second.Config, DType.F32);
         byte[] tensors = SafeTensorsWriter.ToBytes([.. WireWeights.Of(first).Select(tensor => tensor with { Name = ComparisonTask.BasePrefix + tensor.Name }),
             .. WireWeights.Of(second).Select(tensor => tensor with { Name = ComparisonTask.CompressedPrefix + tensor.Name })]);
-        return fleet.Ask(step, "a comparison", client =>
-        {
-            ComparisonTask task = new(ComparisonTask.CurrentFormat, fleet.Run, client, options.ContextLength, windows, baseConfig, config);
-            ReadOnlyMemory<byte> answer = fleet.Exchange(client, step, Message.Write(task, FederationJson.Default.ComparisonTask, tensors), cancel);
-            return ComparisonAnswer.Read($"comparison of client '{client}'", answer, task);
-        }, cancel);
+        return fleet.Ask(step, "a comparison", client => Message.Write(Task(client), FederationJson.Default.ComparisonTask, tensors),
+            (client, answer) => ComparisonAnswer.Read($"comparison of client '{client}'", answer, Task(client)), cancel);
+
+        ComparisonTask Task(string client) => new(ComparisonTask.CurrentFormat, fleet.Run, client, options.ContextLength, windows, baseConfig, config);
     }
 
     sealed class Told(Action<RoundRecord> report) : IProgress<RoundRecord>

@@ -2,7 +2,7 @@ using Coppice.Tensors;
 
 namespace Coppice.Federation.Recipes;
 
-/// <summary>All clients of a recipe, asked one after the other. One that does not answer is left out of that step and asked again at the next.</summary>
+/// <summary>All clients of a recipe. One that does not answer is left out of that step and asked again at the next.</summary>
 sealed class Fleet(string run, IReadOnlyList<IClientChannel> channels, FleetOptions options)
 {
     readonly IClientChannel[] channels = [.. channels.OrderBy(channel => channel.Client, StringComparer.Ordinal)];
@@ -12,9 +12,6 @@ sealed class Fleet(string run, IReadOnlyList<IClientChannel> channels, FleetOpti
 
     /// <summary>Names the run.</summary>
     public string Run => run;
-
-    /// <summary>The clients' names, in order.</summary>
-    public IEnumerable<string> Clients => channels.Select(channel => channel.Client);
 
     /// <summary>What has passed so far.</summary>
     public FleetTraffic Traffic => new(steps, bytesUp, bytesDown, [.. dropped]);
@@ -34,37 +31,40 @@ sealed class Fleet(string run, IReadOnlyList<IClientChannel> channels, FleetOpti
         }
     }
 
-    /// <summary>What <paramref name="ask"/> gets from each client, by name.</summary>
+    /// <summary>What <paramref name="read"/> makes of each client's answer, by name.</summary>
+    /// <param name="step">Which step it is.</param>
+    /// <param name="what">What is asked, for errors.</param>
+    /// <param name="write">The question to a client.</param>
+    /// <param name="read">Takes an answer apart.</param>
+    /// <param name="cancel">Stops it.</param>
     /// <exception cref="CoppiceException">No client answered.</exception>
-    public List<T> Ask<T>(int step, string what, Func<string, T> ask, CancellationToken cancel)
+    public List<T> Ask<T>(int step, string what, Func<string, ReadOnlyMemory<byte>> write, Func<string, ReadOnlyMemory<byte>, T> read, CancellationToken cancel)
     {
         List<T> answers = [];
         List<string> missing = [];
-        foreach (string client in Clients)
-        {
-            cancel.ThrowIfCancellationRequested();
+        List<IClientChannel> here = [];
+        foreach (IClientChannel channel in channels)
+            if (Seeds.Generator(options.Seed, "dropout", step, channel.Client).NextDouble() >= options.Dropout)
+                here.Add(channel);
+            else
+                missing.Add($"'{channel.Client}': did not answer (simulated)");
+        foreach ((IClientChannel channel, ReadOnlyMemory<byte> answer, string? fault) in Exchanges.All(here, channel => Counted(write(channel.Client)), cancel))
             try
             {
-                answers.Add(ask(client));
+                bytesUp += answer.Length;
+                answers.Add(fault is null ? read(channel.Client, answer) : throw new CoppiceException(fault));
             }
             catch (CoppiceException error)
             {
-                missing.Add($"'{client}': {error.Message}");
+                missing.Add($"'{channel.Client}': {error.Message}");
             }
-        }
         dropped.AddRange(missing.Select(reason => $"step {step} ({what}), {reason}"));
         return answers.Count > 0 ? answers : throw new CoppiceException($"step {step}: no client answered for {what}: {string.Join("; ", missing)}");
     }
 
-    /// <summary>Asks one client.</summary>
-    /// <exception cref="CoppiceException">It did not answer.</exception>
-    public ReadOnlyMemory<byte> Exchange(string client, int step, ReadOnlyMemory<byte> message, CancellationToken cancel)
+    ReadOnlyMemory<byte> Counted(ReadOnlyMemory<byte> message)
     {
         bytesDown += message.Length;
-        if (Seeds.Generator(options.Seed, "dropout", step, client).NextDouble() < options.Dropout)
-            throw new CoppiceException("did not answer (simulated)");
-        ReadOnlyMemory<byte> answer = channels.First(channel => channel.Client == client).Exchange(message, cancel);
-        bytesUp += answer.Length;
-        return answer;
+        return message;
     }
 }

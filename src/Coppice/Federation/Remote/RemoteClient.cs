@@ -89,8 +89,9 @@ public sealed class RemoteClient : IDisposable
             byte[] task = await Download(Connection.PathOf(assignment.Id, "task"), (int)assignment.TaskBytes, cancel);
             ReadOnlyMemory<byte> update = client.Answer(task, cancel);
             await Send(assignment.Id, update, cancel);
-            ClientUpdate sent = Message.Read("update", update, FederationJson.Default.ClientUpdate, out _);
-            Say(string.Create(CultureInfo.InvariantCulture, $"round {assignment.Round}: loss {sent.LossBefore:F3} -> {sent.LossAfter:F3}, {task.Length:N0} bytes down, {update.Length:N0} up"));
+            string loss = Message.FormatOf("update", update) == ClientUpdate.CurrentFormat && Message.Read("update", update, FederationJson.Default.ClientUpdate, out _) is { } sent
+                ? string.Create(CultureInfo.InvariantCulture, $"loss {sent.LossBefore:F3} -> {sent.LossAfter:F3}, ") : "";
+            Say(string.Create(CultureInfo.InvariantCulture, $"round {assignment.Round}: {loss}{task.Length:N0} bytes down, {update.Length:N0} up"));
             return true;
         }
         catch (RemoteException refused) when (refused.Status is 410 or 422)

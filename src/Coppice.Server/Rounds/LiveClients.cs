@@ -1,0 +1,175 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using Coppice.Federation;
+using Coppice.Federation.Remote;
+using Coppice.Models;
+using Coppice.Tensors;
+
+namespace Coppice.Server.Rounds;
+
+/// <summary>
+/// Clients of a network as channels: whoever drives a run asks a client and waits, and the client fetches the question, works, and commits its answer. Questions live in this process only; what the
+/// driver keeps of finished rounds and blocks is what outlives it. A client that comes with an answer to a question of an earlier process is told that it is late.
+/// </summary>
+sealed class LiveClients : IAssignments
+{
+    readonly UploadStore uploads;
+    readonly LiveSettings settings;
+    readonly TimeProvider time;
+    readonly ConcurrentDictionary<string, Question> open = new(StringComparer.Ordinal);
+    readonly ConcurrentDictionary<string, bool> told = new(StringComparer.Ordinal);
+    // The last answer of each client, by its id and hash, so that a commit that is repeated is known.
+    readonly ConcurrentDictionary<string, (long Id, string Sha256)> committed = new(StringComparer.Ordinal);
+    long last, step;
+    volatile string? end;
+
+    /// <summary>Clients of a run that begins now.</summary>
+    public LiveClients(UploadStore uploads, LiveSettings settings, TimeProvider time)
+    {
+        (this.uploads, this.settings, this.time) = (uploads, settings, time);
+        // No number of an earlier process comes again.
+        last = time.GetUtcNow().ToUnixTimeMilliseconds() * 1000;
+    }
+
+    /// <summary>A channel to a client.</summary>
+    public IClientChannel Channel(string client) => new LiveChannel(this, client);
+
+    /// <summary>Ends the run: whoever asks for work is told why.</summary>
+    public void End(string reason)
+    {
+        end = reason;
+        foreach (Question question in open.Values)
+            question.Answer.TrySetException(new CoppiceException(reason));
+    }
+
+    /// <inheritdoc/>
+    public RunInfo Describe(IReadOnlyList<OfferedFile> tokenizer) => new(Wire.Version, settings.Run, IsOver ? "done" : "running", (int)Interlocked.Read(ref step), 0, settings.Codec, settings.ContextLength, Wire.ChunkBytes, settings.AnswerLimit, tokenizer);
+
+    /// <inheritdoc/>
+    public bool IsReady => true;
+
+    /// <inheritdoc/>
+    public bool IsOver => end is not null;
+
+    /// <inheritdoc/>
+    public AssignmentInfo? Take(string client) => end is { } reason ? throw new RefusedException(RefusedException.Gone, reason)
+        : open.TryGetValue(client, out Question? question) ? new AssignmentInfo(question.Id, (int)question.Step, question.Task.Length, question.Deadline) : null;
+
+    /// <inheritdoc/>
+    public void Tell(string client) => told[client] = true;
+
+    /// <inheritdoc/>
+    public IReadOnlySet<string> Told() => told.Keys.ToHashSet(StringComparer.Ordinal);
+
+    /// <inheritdoc/>
+    public TaskContent Task(string client, long id) => new(Find(client, id).Task, null);
+
+    /// <inheritdoc/>
+    public void Sent(long assignment, long bytes)
+    {
+    }
+
+    /// <inheritdoc/>
+    public long Uploaded(string client, long id) => uploads.Length(Find(client, id).Id);
+
+    /// <inheritdoc/>
+    public long Append(string client, long id, long offset, ReadOnlySpan<byte> chunk)
+    {
+        Question question = Find(client, id);
+        lock (question)
+        {
+            long there = uploads.Length(id);
+            if (offset != there)
+                throw new RefusedException(RefusedException.Conflict, $"a chunk at byte {offset}, wanted at {there}", there);
+            if (there + chunk.Length > settings.AnswerLimit)
+                throw new RefusedException(RefusedException.TooLarge, $"an answer of more than {settings.AnswerLimit} bytes");
+            uploads.Append(id, chunk);
+            return there + chunk.Length;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Commit(string client, long id, long bytes, string sha256)
+    {
+        if (committed.TryGetValue(client, out (long Id, string Sha256) before) && before.Id == id)
+        {
+            if (before.Sha256 != sha256)
+                throw new RefusedException(RefusedException.Conflict, $"assignment {id}: was committed already, with other bytes");
+            return;
+        }
+        Question question = Find(client, id);
+        lock (question)
+        {
+            long there = uploads.Length(id);
+            if (there != bytes)
+                throw new RefusedException(RefusedException.Conflict, $"assignment {id}: {there} bytes are there, not {bytes}", there);
+            if (there == 0 || uploads.Hash(id) != sha256)
+            {
+                uploads.Delete(id);
+                throw new RefusedException(RefusedException.Conflict, $"assignment {id}: its bytes are not those of the SHA-256 that it says; it has to be sent again", 0);
+            }
+            byte[] answer = File.ReadAllBytes(uploads.PathOf(id));
+            committed[client] = (id, sha256);
+            open.TryRemove(new KeyValuePair<string, Question>(client, question));
+            uploads.Delete(id);
+            question.Answer.TrySetResult(answer);
+        }
+    }
+
+    Question Find(string client, long id) => open.TryGetValue(client, out Question? question) && question.Id == id
+        ? question
+        : throw new RefusedException(RefusedException.Gone, $"assignment {id}: late, or none of this server's");
+
+    byte[] Ask(string client, ReadOnlyMemory<byte> task, CancellationToken cancel)
+    {
+        if (end is { } reason)
+            throw new CoppiceException(reason);
+        Question question = new(Interlocked.Increment(ref last), Interlocked.Increment(ref step), task.ToArray(), time.GetUtcNow() + settings.Deadline);
+        open[client] = question;
+        try
+        {
+            return question.Answer.Task.WaitAsync(settings.Deadline, time, cancel).GetAwaiter().GetResult();
+        }
+        catch (TimeoutException)
+        {
+            throw new CoppiceException(string.Create(CultureInfo.InvariantCulture, $"did not answer within {settings.Deadline.TotalSeconds:0.###} s"));
+        }
+        finally
+        {
+            open.TryRemove(new KeyValuePair<string, Question>(client, question));
+            lock (question)
+                uploads.Delete(question.Id);
+        }
+    }
+
+    sealed record Question(long Id, long Step, byte[] Task, DateTimeOffset Deadline)
+    {
+        public TaskCompletionSource<byte[]> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
+
+    sealed class LiveChannel(LiveClients clients, string client) : IClientChannel
+    {
+        public string Client => client;
+
+        public bool IsRemote => true;
+
+        public ReadOnlyMemory<byte> Exchange(ReadOnlyMemory<byte> task, CancellationToken cancel) => clients.Ask(client, task, cancel);
+    }
+}
+
+/// <summary>How clients of a driven run are asked.</summary>
+/// <param name="Run">Names the run.</param>
+/// <param name="Codec">How updates are encoded.</param>
+/// <param name="ContextLength">Tokens of a window.</param>
+/// <param name="AnswerLimit">The most bytes that an answer may have.</param>
+/// <param name="Deadline">How long a client has for an answer.</param>
+sealed record LiveSettings(string Run, string Codec, int ContextLength, long AnswerLimit, TimeSpan Deadline)
+{
+    /// <summary>More bytes than any answer about a model needs: 8 a number and names, or products of all inputs of a stage.</summary>
+    public static long LimitFor(DecoderModel model)
+    {
+        long numbers = model.Matrices().Sum(part => (long)part.Layer.Weight.Shape.Length) + model.AllVectors().Sum(part => (long)part.Vector.Shape.Length), tensors = model.Matrices().Count() + model.AllVectors().Count();
+        long products = model.Blocks.SelectMany(block => block.Stages).Max(stage => stage.Groups.Sum(group => 4L * group[0].Weight.Columns * group[0].Weight.Columns));
+        return Math.Min(Array.MaxLength, Message.MaxControlBytes + Math.Max(8 * numbers, products) + 4096 * (tensors + 16));
+    }
+}
