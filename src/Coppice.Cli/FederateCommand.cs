@@ -52,11 +52,11 @@ static class FederateCommand
             Scenarios, Fresh, Strategy, Participation, Personal, Robust, Privacy, Secure, Attacks,
         };
         simulate.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
-        return new Command("federate", "Trains with many clients that share no text") { simulate, FederateCompressCommand.Create(), FederateInitCommand.Create(), FederateServeCommand.Create(), FederateJoinCommand.Create(), FederateStatusCommand.Create() };
+        return new Command("federate", "Trains with many clients that share no text") { simulate, FederateCompressCommand.Create(), FederateInitCommand.Create(), FederateServeCommand.Create(), FederateJoinCommand.Create(), FederateStatusCommand.Create(), FederateExplainRoundCommand.Create() };
     }
 
     /// <summary>The options of a run, however its clients are reached.</summary>
-    public static IEnumerable<Option> RunOptions => [Rounds, PerRound, LocalSteps, BatchSize, Context, Rate, Optimizer, Strategy, Codec, Download];
+    public static IEnumerable<Option> RunOptions => [Rounds, PerRound, LocalSteps, BatchSize, Context, Rate, Optimizer, Strategy, Codec, Download, Participation, Personal, Robust, Privacy, Fresh];
 
     /// <summary>What those options say.</summary>
     public static FederatedOptions ReadOptions(ParseResult parsed, Session session) => new()
@@ -68,6 +68,11 @@ static class FederateCommand
         Codec = parsed.GetValue(Codec) ?? Defaults.Codec,
         Download = parsed.GetValue(Download) == "float16" ? DownloadFormat.Float16 : DownloadFormat.Float32,
         Seed = session.Seed,
+        Participation = parsed.GetValue(Participation) ?? 0,
+        Robust = parsed.GetValue(Robust),
+        Privacy = parsed.GetValue(Privacy),
+        Personal = [.. (parsed.GetValue(Personal) ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)],
+        FreshClients = parsed.GetValue(Fresh),
         Training = Defaults.Training with { BatchSize = parsed.GetValue(BatchSize), ContextLength = parsed.GetValue(Context), LearningRate = parsed.GetValue(Rate), Optimizer = parsed.GetValue(Optimizer) == "sgd" ? OptimizerKind.Sgd : OptimizerKind.AdamW },
     };
 
@@ -78,14 +83,7 @@ static class FederateCommand
         SecureOptions? secure = parsed.GetValue(Secure);
         FederatedOptions options = ReadOptions(parsed, session) with
         {
-            Participation = parsed.GetValue(Participation) ?? 0,
-            Robust = parsed.GetValue(Robust),
-            Privacy = parsed.GetValue(Privacy),
-            Secure = secure,
-            Codec = parsed.GetValue(Codec) ?? (secure is null ? Defaults.Codec : new IdentityCodec()),
-            Personal = [.. (parsed.GetValue(Personal) ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)],
             Dropout = parsed.GetValue(Dropout),
-            FreshClients = parsed.GetValue(Fresh),
         };
         Scenario scenario = parsed.GetValue(Scenarios) is { } file ? Scenario.ReadFile(file, options) : new Scenario(options, null);
         options = scenario.Options;

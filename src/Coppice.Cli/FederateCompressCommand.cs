@@ -11,6 +11,7 @@ using Coppice.Federation.Recipes;
 using Coppice.Federation.Strategies;
 using Coppice.Formats;
 using Coppice.Models;
+using Coppice.Server.Observation;
 using Coppice.Tensors;
 using Coppice.Text;
 using Coppice.Training;
@@ -36,7 +37,7 @@ static class FederateCompressCommand
         Command command = new("compress", "Runs a recipe over a model with clients that share no text, in this process or on a network; interrupted, the same command goes on")
         {
             ModelArgument.Model, CompressCommand.RecipePath, CompressCommand.Preset, ClientText.Clients, ClientText.Split, ClientText.LabelField, ClientText.HeldOutShare, TextArgument.Documents, TextArgument.Sdk, Output, Tokens, Context, Windows, FederateCommand.PerRound, FederateCommand.LocalSteps,
-            FederateCommand.Codec, FederateCommand.Strategy, FederateCommand.Download, FederateCommand.Dropout, AllowRequantize, RunFolder, Listen, Deadline,
+            FederateCommand.Codec, FederateCommand.Strategy, FederateCommand.Download, FederateCommand.Dropout, AllowRequantize, RunFolder, Listen, Deadline, FederateServeCommand.Otlp,
         };
         command.SetAction(Run);
         return command;
@@ -67,6 +68,7 @@ static class FederateCompressCommand
         if (((Option[])[ClientText.Clients, FederateCommand.Dropout]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } simulated)
             throw new MisuseException($"{simulated.Name} is for clients in this process, and --run for those of a network; wanted one of the two");
         FleetOptions options = OptionsOf(parsed, session);
+        using OtlpExport? export = parsed.GetValue(FederateServeCommand.Otlp) is { } collector ? new OtlpExport(collector) : null;
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         using PosixSignalRegistration terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal =>
         {

@@ -6,6 +6,7 @@ using Coppice.Federation;
 using Coppice.Models;
 using Coppice.Server.Certificates;
 using Coppice.Server.Http;
+using Coppice.Server.Observation;
 using Coppice.Server.Rounds;
 using Coppice.Server.Store;
 using Coppice.Tensors;
@@ -18,6 +19,9 @@ namespace Coppice.Cli;
 /// <summary>coppice federate serve: a run's server, or one of several processes that are it together, until the last round is closed.</summary>
 static class FederateServeCommand
 {
+    /// <summary>Where a run that one process drives lies, in its folder.</summary>
+    public const string DrivenFolder = "driven";
+
     const string Aggregator = "aggregator";
 
     static readonly TimeSpan FarewellTime = TimeSpan.FromSeconds(30);
@@ -29,13 +33,14 @@ static class FederateServeCommand
     static readonly Option<double> OverSelect = Options.Number("--over-select", "Clients asked above those wanted, as a share of them", value: 0);
     static readonly Option<int> Minimum = Options.Integer("--minimum", "Updates without which a round has no result", value: 1, least: 1);
     static readonly Option<double> Deadline = Options.Number("--deadline", "Seconds that a round waits for its clients", value: 3600, least: 0.001);
+    public static readonly Option<string?> Otlp = Options.Text("--otlp", "ADDRESS", "Sends traces and metrics to an OpenTelemetry collector: http://HOST:4317 by gRPC, http://HOST:4318 by HTTP");
     static readonly Option<int?> Health = Options.OptionalInteger("--health", "A loopback port for /health/live and /health/ready", least: 0, most: 65535);
 
     public static Command Create()
     {
         Command serve = new("serve", "Serves a federated run to clients on a network until its last round is closed; stopped or killed, the same command goes on where it was")
         {
-            ModelArgument.Model, Folder, Listen, Output, OverSelect, Minimum, Deadline, Health, Role, FederateStorage.Store, FederateStorage.Queue, FederateStorage.Blobs,
+            ModelArgument.Model, Folder, Listen, Output, OverSelect, Minimum, Deadline, Health, Otlp, Role, FederateStorage.Store, FederateStorage.Queue, FederateStorage.Blobs,
         };
         foreach (Option option in FederateCommand.RunOptions)
             serve.Options.Add(option);
@@ -46,9 +51,14 @@ static class FederateServeCommand
     static async Task<int> Run(ParseResult parsed, CancellationToken cancel)
     {
         using Session session = new(parsed);
+        using OtlpExport? export = parsed.GetValue(Otlp) is { } collector ? new OtlpExport(collector) : null;
         string folder = parsed.GetRequiredValue(Folder), role = parsed.GetValue(Role) ?? "all", blobs = parsed.GetValue(FederateStorage.Blobs) ?? folder;
         string? output = parsed.GetValue(Output) is { } named ? Path.TrimEndingDirectorySeparator(named) : null;
-        RunSettings settings = new(FederateCommand.ReadOptions(parsed, session))
+        FederatedOptions federation = FederateCommand.ReadOptions(parsed, session);
+        federation.Validate();
+        if (!RunSettings.CanBeStored(federation))
+            return await Drive(session, parsed, folder, role, federation, cancel);
+        RunSettings settings = new(federation)
         {
             OverSelection = parsed.GetValue(OverSelect),
             Minimum = parsed.GetValue(Minimum),
@@ -119,6 +129,41 @@ static class FederateServeCommand
         return ExitCode.Done;
 
         Task Stop() => server?.Stop() ?? worker!.StopAsync(CancellationToken.None);
+    }
+
+    // What a store cannot hold, this process does by itself, as a simulation does with clients of its own; after each round it is in the folder.
+    static async Task<int> Drive(Session session, ParseResult parsed, string folder, string role, FederatedOptions options, CancellationToken cancel)
+    {
+        string why = $"strategy '{options.Strategy.Name}'{(options.Robust is { } rule ? $" with rule '{rule.Name}'" : "")}{(options.Privacy is null ? "" : " with privacy")}";
+        if (((Option[])[OverSelect, Minimum, Health, FederateStorage.Store, FederateStorage.Queue, FederateStorage.Blobs]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
+            throw new MisuseException($"{other.Name}: this run is driven by one process ({why}), which does not take it");
+        if (role != "all")
+            throw new MisuseException($"--role: this run is driven by one process ({why})");
+        IPEndPoint listen = CheckRole(parsed, role, parsed.GetValue(Output))!;
+        string output = Path.TrimEndingDirectorySeparator(parsed.GetValue(Output)!);
+        ModelArgument.CheckTarget(parsed.GetRequiredValue(ModelArgument.Model), output);
+        LanguageModel language = ModelArgument.LoadDecoder(parsed.GetRequiredValue(ModelArgument.Model));
+        RunJournal journal = new(Path.Combine(folder, DrivenFolder));
+        using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        using PosixSignalRegistration terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal =>
+        {
+            signal.Cancel = true;
+            stop.Cancel();
+        });
+        await using LiveServer server = await LiveServer.Start(folder, listen, language, options.Codec.Name, options.Training.ContextLength, TimeSpan.FromSeconds(parsed.GetValue(Deadline)), stop.Token);
+        session.Say($"driving a run of {server.Channels.Count} clients on {listen.Address}:{server.Port}");
+        try
+        {
+            IReadOnlyList<RoundRecord> rounds = await Task.Run(() => Simulation.Run((DecoderModel)language.Model, server.Channels, options, journal, new RoundLog(session), stop.Token), stop.Token);
+            language.Save(output);
+            await server.End("the run is done", stop.Token);
+            RoundLog.End(session, rounds, output);
+            return ExitCode.Done;
+        }
+        catch (OperationCanceledException error) when (stop.IsCancellationRequested)
+        {
+            throw new InterruptedException($"stopped; the same command goes on from {folder}", error);
+        }
     }
 
     // An aggregator answers nobody and keeps nothing; all others need a port and write the model.

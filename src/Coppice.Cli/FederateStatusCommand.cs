@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Coppice.Federation;
 using Coppice.Server.Certificates;
 using Coppice.Server.Store;
 using Coppice.Tensors;
@@ -29,7 +30,8 @@ static class FederateStatusCommand
         IReadOnlyList<ClientRow> clients = store.Clients();
         (RoundRow Round, IReadOnlyList<AnswerRow> Answers)[] rounds = [.. (run is null ? [] : store.Rounds(run.Id)).Select(round => (round, store.Answers(round.Id)))];
 
-        session.Line(run is null ? "no run was served yet" : $"run {Word(run.State)}{(run.Reason is { } reason ? $": {reason}" : "")}");
+        IReadOnlyList<RoundRecord> driven = RunJournal.ReadRecords(Path.Combine(folder, FederateServeCommand.DrivenFolder)) ?? [];
+        session.Line(run is null ? driven.Count > 0 ? $"a run that one process drives: {driven.Count} rounds closed" : "no run was served yet" : $"run {Word(run.State)}{(run.Reason is { } reason ? $": {reason}" : "")}");
         session.Line();
         if (clients.Count > 0)
             session.Table(["client", "enrolled", "last seen", "state"], clients.Select(client => (string[])[client.Name, Time(client.Enrolled), Time(client.Seen), client.Revoked is null ? "in" : $"revoked {Time(client.Revoked)}"]));
@@ -37,6 +39,10 @@ static class FederateStatusCommand
             session.Table(["round", "state", "opened", "asked", "in", "waiting", "dropped", "bytes up", "bytes down"], rounds.Select(part => (string[])[
                 Number(part.Round.Number), Word(part.Round.State), Time(part.Round.Opened), Number(part.Answers.Count), Number(Count(part, AssignmentState.Received)), Number(Count(part, AssignmentState.Waiting)),
                 Number(Count(part, AssignmentState.Refused) + Count(part, AssignmentState.Late)), Number(part.Answers.Sum(answer => answer.Assignment.BytesUp)), Number(part.Answers.Sum(answer => answer.Assignment.BytesDown))]));
+        if (driven.Count > 0)
+            session.Table(["round", "in", "dropped", "loss", "bytes up", "bytes down", "epsilon"], driven.Select(round => (string[])[
+                Number(round.Round), Number(round.Clients.Length), Number(round.Dropped.Length), round.LossBefore.ToString("0.000", CultureInfo.InvariantCulture), Number(round.BytesUp), Number(round.BytesDown),
+                round.Epsilon?.ToString("0.00", CultureInfo.InvariantCulture) ?? ""]));
         foreach ((RoundRow round, IReadOnlyList<AnswerRow> answers) in rounds)
             foreach (AssignmentRow dropped in answers.Select(answer => answer.Assignment).Where(assignment => assignment.Reason is not null))
                 session.Line($"round {round.Number}: {dropped.Client} {Word(dropped.State)}: {dropped.Reason}");

@@ -1,9 +1,11 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 using Coppice.Federation.Remote;
 using Coppice.Server.Certificates;
+using Coppice.Server.Observation;
 using Coppice.Server.Rounds;
 using Coppice.Server.Store;
 using Coppice.Tensors;
@@ -96,7 +98,7 @@ sealed class FederationServer : IAsyncDisposable
     public async Task Farewell(TimeSpan patience, TimeProvider time, CancellationToken cancel)
     {
         DateTimeOffset now = time.GetUtcNow();
-        HashSet<string> here = [.. store.Clients().Where(client => client.Revoked is null && now - client.Seen < TimeSpan.FromMinutes(1)).Select(client => client.Name)];
+        IReadOnlySet<string> here = assignments.Here(now - TimeSpan.FromMinutes(1));
         while (time.GetUtcNow() - now < patience && !here.IsSubsetOf(assignments.Told()))
             await Task.Delay(TimeSpan.FromMilliseconds(100), time, cancel);
     }
@@ -148,6 +150,8 @@ sealed class FederationServer : IAsyncDisposable
     static async Task Answer(HttpContext context, RequestDelegate next, Admission admission, ILogger log)
     {
         string client = "";
+        long start = Stopwatch.GetTimestamp();
+        using Activity? request = Telemetry.Source.StartActivity($"{context.Request.Method} {context.Request.Path}", ActivityKind.Server);
         try
         {
             context.Items[typeof(Admission)] = client = admission.Admit(context.Connection.ClientCertificate);
@@ -168,6 +172,9 @@ sealed class FederationServer : IAsyncDisposable
         }
         finally
         {
+            request?.SetTag("client", client);
+            request?.SetTag("status", context.Response.StatusCode);
+            Telemetry.Request(context.Request.Method, context.Response.StatusCode, Stopwatch.GetElapsedTime(start));
             log.Answered(context.Request.Method, context.Request.Path, client, context.Response.StatusCode);
         }
     }

@@ -1,9 +1,11 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Text.Json;
 using Coppice.Federation;
 using Coppice.Federation.Remote;
 using Coppice.Formats;
 using Coppice.Models;
+using Coppice.Server.Observation;
 using Coppice.Server.Store;
 using Coppice.Tensors;
 
@@ -104,6 +106,9 @@ sealed class Coordinator : IAssignments
     };
 
     /// <inheritdoc/>
+    public IReadOnlySet<string> Here(DateTimeOffset since) => store.Clients().Where(client => client.Revoked is null && client.Seen > since).Select(client => client.Name).ToHashSet(StringComparer.Ordinal);
+
+    /// <inheritdoc/>
     public IReadOnlySet<string> Told() => store.Told(run);
 
     /// <inheritdoc/>
@@ -121,7 +126,11 @@ sealed class Coordinator : IAssignments
     }
 
     /// <inheritdoc/>
-    public void Sent(long assignment, long bytes) => store.Sent(assignment, bytes);
+    public void Sent(long assignment, long bytes)
+    {
+        Telemetry.Bytes("down", bytes);
+        store.Sent(assignment, bytes);
+    }
 
     /// <inheritdoc/>
     public long Uploaded(string client, long id) => uploads.Length(Waiting(client, id).Assignment.Id);
@@ -138,6 +147,7 @@ sealed class Coordinator : IAssignments
         if (there + chunk.Length > UpdateLimit)
             throw new RefusedException(RefusedException.TooLarge, $"an update of more than {UpdateLimit} bytes");
         uploads.Append(id, chunk);
+        Telemetry.Bytes("up", chunk.Length);
         return there + chunk.Length;
     }
 
@@ -180,6 +190,7 @@ sealed class Coordinator : IAssignments
         }
         catch (CoppiceException error)
         {
+            Telemetry.Update("refused");
             Next(round, store.Refuse(assignment.Id, error.Message, bytes, settings.Rule, time.GetUtcNow()));
             uploads.Delete(assignment.Id);
             throw new RefusedException(RefusedException.Unprocessable, error.Message);
@@ -187,6 +198,7 @@ sealed class Coordinator : IAssignments
         if (!taken)
             blobs.Adopt(path);
         (CommitOutcome outcome, RoundStep step) = store.Commit(assignment.Id, row, settings.Rule, time.GetUtcNow());
+        Telemetry.Update(outcome.ToString().ToLowerInvariant());
         Next(round, step);
         if (outcome is not (CommitOutcome.Committed or CommitOutcome.Repeated))
             Require(store.FindAssignment(assignment.Id)!, round);
@@ -201,10 +213,14 @@ sealed class Coordinator : IAssignments
         bool settled = round.State == RoundState.Open && store.Settle(id, settings.Rule, time.GetUtcNow()) != RoundStep.None;
         if (store.FindRound(id)!.State != RoundState.Closing)
             return settled;
+        long start = time.GetTimestamp();
+        using Activity? closing = Telemetry.Source.StartActivity("close round");
+        closing?.SetTag("round", round.Number);
         try
         {
             string next = new Aggregator(store, blobs, settings, place).Run(state, round, cancel);
             store.CloseRound(id, next, round.Number < settings.Federation.Rounds ? Draw(round.Number + 1) : null, time.GetUtcNow());
+            Telemetry.Closed(time.GetElapsedTime(start));
         }
         catch (NoResultException error)
         {

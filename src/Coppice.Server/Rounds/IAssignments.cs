@@ -17,6 +17,9 @@ interface IAssignments
     /// <summary>What a client is asked now; null for nothing. Refused with <see cref="RefusedException.Gone"/> once the run is over.</summary>
     AssignmentInfo? Take(string client);
 
+    /// <summary>Clients that asked for work since then.</summary>
+    IReadOnlySet<string> Here(DateTimeOffset since);
+
     /// <summary>Notes that a client knows that the run is over.</summary>
     void Tell(string client);
 

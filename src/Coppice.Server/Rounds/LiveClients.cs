@@ -3,6 +3,7 @@ using System.Globalization;
 using Coppice.Federation;
 using Coppice.Federation.Remote;
 using Coppice.Models;
+using Coppice.Server.Observation;
 using Coppice.Tensors;
 
 namespace Coppice.Server.Rounds;
@@ -17,10 +18,12 @@ sealed class LiveClients : IAssignments
     readonly LiveSettings settings;
     readonly TimeProvider time;
     readonly ConcurrentDictionary<string, Question> open = new(StringComparer.Ordinal);
+    readonly ConcurrentDictionary<string, DateTimeOffset> seen = new(StringComparer.Ordinal);
+    readonly ConcurrentDictionary<string, int> asked = new(StringComparer.Ordinal);
     readonly ConcurrentDictionary<string, bool> told = new(StringComparer.Ordinal);
     // The last answer of each client, by its id and hash, so that a commit that is repeated is known.
     readonly ConcurrentDictionary<string, (long Id, string Sha256)> committed = new(StringComparer.Ordinal);
-    long last, step;
+    long last;
     volatile string? end;
 
     /// <summary>Clients of a run that begins now.</summary>
@@ -43,7 +46,7 @@ sealed class LiveClients : IAssignments
     }
 
     /// <inheritdoc/>
-    public RunInfo Describe(IReadOnlyList<OfferedFile> tokenizer) => new(Wire.Version, settings.Run, IsOver ? "done" : "running", (int)Interlocked.Read(ref step), 0, settings.Codec, settings.ContextLength, Wire.ChunkBytes, settings.AnswerLimit, tokenizer);
+    public RunInfo Describe(IReadOnlyList<OfferedFile> tokenizer) => new(Wire.Version, settings.Run, IsOver ? "done" : "running", asked.Values.DefaultIfEmpty().Max(), 0, settings.Codec, settings.ContextLength, Wire.ChunkBytes, settings.AnswerLimit, tokenizer);
 
     /// <inheritdoc/>
     public bool IsReady => true;
@@ -52,8 +55,16 @@ sealed class LiveClients : IAssignments
     public bool IsOver => end is not null;
 
     /// <inheritdoc/>
-    public AssignmentInfo? Take(string client) => end is { } reason ? throw new RefusedException(RefusedException.Gone, reason)
-        : open.TryGetValue(client, out Question? question) ? new AssignmentInfo(question.Id, (int)question.Step, question.Task.Length, question.Deadline) : null;
+    public AssignmentInfo? Take(string client)
+    {
+        seen[client] = time.GetUtcNow();
+        if (end is { } reason)
+            throw new RefusedException(RefusedException.Gone, reason);
+        return open.TryGetValue(client, out Question? question) ? new AssignmentInfo(question.Id, question.Step, question.Task.Length, question.Deadline) : null;
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlySet<string> Here(DateTimeOffset since) => seen.Where(part => part.Value > since).Select(part => part.Key).ToHashSet(StringComparer.Ordinal);
 
     /// <inheritdoc/>
     public void Tell(string client) => told[client] = true;
@@ -65,9 +76,7 @@ sealed class LiveClients : IAssignments
     public TaskContent Task(string client, long id) => new(Find(client, id).Task, null);
 
     /// <inheritdoc/>
-    public void Sent(long assignment, long bytes)
-    {
-    }
+    public void Sent(long assignment, long bytes) => Telemetry.Bytes("down", bytes);
 
     /// <inheritdoc/>
     public long Uploaded(string client, long id) => uploads.Length(Find(client, id).Id);
@@ -84,6 +93,7 @@ sealed class LiveClients : IAssignments
             if (there + chunk.Length > settings.AnswerLimit)
                 throw new RefusedException(RefusedException.TooLarge, $"an answer of more than {settings.AnswerLimit} bytes");
             uploads.Append(id, chunk);
+            Telemetry.Bytes("up", chunk.Length);
             return there + chunk.Length;
         }
     }
@@ -112,6 +122,7 @@ sealed class LiveClients : IAssignments
             committed[client] = (id, sha256);
             open.TryRemove(new KeyValuePair<string, Question>(client, question));
             uploads.Delete(id);
+            Telemetry.Update("committed");
             question.Answer.TrySetResult(answer);
         }
     }
@@ -124,7 +135,7 @@ sealed class LiveClients : IAssignments
     {
         if (end is { } reason)
             throw new CoppiceException(reason);
-        Question question = new(Interlocked.Increment(ref last), Interlocked.Increment(ref step), task.ToArray(), time.GetUtcNow() + settings.Deadline);
+        Question question = new(Interlocked.Increment(ref last), asked.AddOrUpdate(client, 1, (_, count) => count + 1), task.ToArray(), time.GetUtcNow() + settings.Deadline);
         open[client] = question;
         try
         {
@@ -142,7 +153,7 @@ sealed class LiveClients : IAssignments
         }
     }
 
-    sealed record Question(long Id, long Step, byte[] Task, DateTimeOffset Deadline)
+    sealed record Question(long Id, int Step, byte[] Task, DateTimeOffset Deadline)
     {
         public TaskCompletionSource<byte[]> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }

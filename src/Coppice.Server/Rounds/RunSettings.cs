@@ -34,17 +34,17 @@ sealed record RunSettings(FederatedOptions Federation)
     /// <summary>Whether one tensor's average needs no other tensor, neither to decode updates nor to average them.</summary>
     public bool TensorByTensor => Federation.Codec is IdentityCodec or Float16Codec or Int8Codec;
 
+    /// <summary>Whether rounds can live in the store alone: a round's result is then made of what is there, its model and its updates, by any number of processes. Everything else is driven by one.</summary>
+    public static bool CanBeStored(FederatedOptions options) => options.Strategy is FedAvg or FedProx && options.Robust is null && options.Privacy is null && options.Participation == 0 && options.Personal.IsEmpty;
+
     /// <summary>Throws with the first option that cannot be.</summary>
     public void Validate()
     {
         Federation.Validate();
-        // A round's result is made of what the store holds, which is its model and its updates.
-        if (Federation.Strategy is not (FedAvg or FedProx))
-            throw new CoppiceException($"Federation: strategy '{Federation.Strategy.Name}' is for simulations so far; a server takes fedavg and fedprox");
-        if (Federation.Robust is not null || Federation.Privacy is not null || Federation.Participation > 0 || !Federation.Personal.IsEmpty)
-            throw new CoppiceException("Federation: robust rules, privacy, participation by chance and personal tensors are for simulations so far; a server takes none of them");
+        if (!CanBeStored(Federation))
+            throw new CoppiceException($"Federation: strategy '{Federation.Strategy.Name}', robust rules, privacy, participation by chance and personal tensors need one process that drives the run; rounds that live in the store take fedavg and fedprox, and none of the others");
         if (Federation.Teacher is not null || Federation.Training.Quantization is not null)
-            throw new CoppiceException("Federation: a teacher and matrices that train as integers are for simulations so far; a server takes neither");
+            throw new CoppiceException("Federation: a teacher and matrices that train as integers are steps of a recipe; wanted neither");
         Check(Federation.Dropout == 0, "dropout", Federation.Dropout, "0: clients of a network drop out by themselves");
         Check(OverSelection is >= 0 and <= 10, "over-selection", OverSelection, "0 to 10");
         Check(Minimum >= 1, "minimum", Minimum, "1 or more");
@@ -67,14 +67,21 @@ sealed record RunSettings(FederatedOptions Federation)
 
     /// <summary>What decides the result, as JSON.</summary>
     public string ToJson() => JsonSerializer.Serialize(new RunDocument(Federation.Rounds, Federation.ClientsPerRound, Federation.LocalSteps, Federation.Strategy.Name, Federation.Codec.Name, Federation.Download,
-        Federation.Seed, Federation.EvaluationWindows, LocalTraining.Of(Federation.Training)), RunDocumentJson.Default.RunDocument);
+        Federation.Seed, Federation.EvaluationWindows, Federation.FreshClients, LocalTraining.Of(Federation.Training)), RunDocumentJson.Default.RunDocument);
+
+    /// <summary>What that JSON says of how a run's updates are read and averaged.</summary>
+    public static RunSettings FromJson(string json)
+    {
+        RunDocument own = JsonSerializer.Deserialize(json, RunDocumentJson.Default.RunDocument)!;
+        return new RunSettings(new FederatedOptions { Rounds = own.Rounds, ClientsPerRound = own.ClientsPerRound, LocalSteps = own.LocalSteps, Strategy = StrategyRegistry.Find(own.Strategy), Codec = CodecRegistry.Find(own.Codec), Download = own.Download, Seed = own.Seed });
+    }
 
     /// <summary>Names the run: another model or another option is another run.</summary>
     public string Signature(DecoderConfig config, string model) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{config}|{model}|{ToJson()}")));
 }
 
 /// <summary>The options of a run that its result depends on.</summary>
-sealed record RunDocument(int Rounds, int ClientsPerRound, int LocalSteps, string Strategy, string Codec, DownloadFormat Download, int Seed, int EvaluationWindows, LocalTraining Training);
+sealed record RunDocument(int Rounds, int ClientsPerRound, int LocalSteps, string Strategy, string Codec, DownloadFormat Download, int Seed, int EvaluationWindows, bool FreshClients, LocalTraining Training);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true)]
 [JsonSerializable(typeof(RunDocument))]

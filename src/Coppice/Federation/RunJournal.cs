@@ -31,6 +31,12 @@ public sealed class RunJournal
         }
     }
 
+    /// <summary>The records of a run's closed rounds; null where a folder holds no run.</summary>
+    /// <exception cref="CoppiceException">They are damaged.</exception>
+    public static IReadOnlyList<RoundRecord>? ReadRecords(string folder) => Path.Combine(folder, "rounds.json") is var file && File.Exists(file)
+        ? Message.Parse(file, File.ReadAllBytes(file), FederationJson.Default.RoundRecordArray)
+        : null;
+
     /// <summary>The file for a client's state.</summary>
     public string ClientFile(string client) => Path.Combine(folder, "clients", Uri.EscapeDataString(client) + ".safetensors");
 

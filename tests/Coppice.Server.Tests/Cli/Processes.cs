@@ -41,10 +41,13 @@ sealed class Processes : IDisposable
     }
 
     /// <summary>Looks into the run's own store, as status does, until it has come so far.</summary>
-    public async Task Reached(IRunStore store, Func<IRunStore, bool> there)
+    public Task Reached(IRunStore store, Func<IRunStore, bool> there) => Reached(() => store.FindRun() is not null && there(store));
+
+    /// <summary>Waits until a run has come so far.</summary>
+    public async Task Reached(Func<bool> there)
     {
         Stopwatch watch = Stopwatch.StartNew();
-        while (store.FindRun() is null || !there(store))
+        while (!there())
         {
             foreach ((Process process, Task<string> errors) in started.Where(part => part.Process.HasExited && part.Process.ExitCode is not (0 or 137)))
                 Assert.Fail($"exit code {process.ExitCode}: {await errors}");
