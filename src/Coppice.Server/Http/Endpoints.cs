@@ -16,9 +16,11 @@ namespace Coppice.Server.Http;
 /// <summary>The protocol's paths, for clients that were admitted. docs/federation-protocol.md says what each takes and gives.</summary>
 sealed class Endpoints(IAssignments assignments, ServeOptions options)
 {
-    const int LargestJson = 4096;
+    const int LargestJson = 4096, MostChecks = 4;
 
     readonly SemaphoreSlim uploads = new(options.Uploads);
+    // What computes gains nothing by being many, and each takes memory.
+    readonly SemaphoreSlim checks = new(Math.Min(Environment.ProcessorCount, MostChecks));
     readonly ConcurrentDictionary<string, bool> sending = new(StringComparer.Ordinal);
     readonly OfferedFile[] tokenizer = [.. options.Tokenizer.Select(file => new OfferedFile(file.Name, file.Bytes.Length, Hash(file.Bytes)))];
 
@@ -118,7 +120,15 @@ sealed class Endpoints(IAssignments assignments, ServeOptions options)
             throw new RefusedException(StatusCodes.Status400BadRequest, $"the commit is not what is wanted: {error.Message}");
         }
         (string client, long id) = (ClientOf(context), IdOf(context));
-        await System.Threading.Tasks.Task.Run(() => assignments.Commit(client, id, commit.Bytes, commit.Sha256), context.RequestAborted);
+        await checks.WaitAsync(context.RequestAborted);
+        try
+        {
+            await System.Threading.Tasks.Task.Run(() => assignments.Commit(client, id, commit.Bytes, commit.Sha256), context.RequestAborted);
+        }
+        finally
+        {
+            checks.Release();
+        }
         await Write(context, new UploadInfo(commit.Bytes), WireJson.Default.UploadInfo);
     }
 

@@ -32,8 +32,10 @@ sealed class Aggregator(IRunStore store, BlobStore blobs, RunSettings settings, 
             {
                 cancel.ThrowIfCancellationRequested();
                 int slice = (int)((i + (uint)place) % model.SliceCount);
-                if (!store.Slices(round.Id).ContainsKey(slice))
-                    store.PutSlice(round.Id, slice, blobs.Put(Average(round, slice, model, survivors, updates)));
+                if (store.Slices(round.Id).ContainsKey(slice))
+                    continue;
+                store.PutSlice(round.Id, slice, blobs.Put(Average(round, slice, model, survivors, updates)));
+                Garbage.Collect();
             }
             return Joined([.. store.Slices(round.Id).OrderBy(slice => slice.Key).Select(slice => slice.Value)]);
         }
