@@ -23,38 +23,34 @@ sealed class Aggregator(IRunStore store, BlobStore blobs, RunSettings settings, 
     {
         using StoredModel model = new(blobs.PathOf(round.Model), settings);
         IReadOnlyList<Survivor> survivors = store.Survivors(round.Id);
-        List<StoredUpdate> updates = [];
-        try
+        for (int i = 0; i < model.SliceCount; i++)
         {
-            foreach (Survivor survivor in survivors)
-                updates.Add(new StoredUpdate(Coordinator.NameOf(survivor.Client, round), blobs.PathOf(survivor.Update.Blob), run.Signature, round.Number, survivor.Client, model, settings));
-            for (int i = 0; i < model.SliceCount; i++)
-            {
-                cancel.ThrowIfCancellationRequested();
-                int slice = (int)((i + (uint)place) % model.SliceCount);
-                if (store.Slices(round.Id).ContainsKey(slice))
-                    continue;
-                store.PutSlice(round.Id, slice, blobs.Put(Average(round, slice, model, survivors, updates)));
-                Garbage.Collect();
-            }
-            return Joined([.. store.Slices(round.Id).OrderBy(slice => slice.Key).Select(slice => slice.Value)]);
+            cancel.ThrowIfCancellationRequested();
+            int slice = (int)((i + (uint)place) % model.SliceCount);
+            if (store.Slices(round.Id).ContainsKey(slice))
+                continue;
+            store.PutSlice(round.Id, slice, blobs.Put(Average(run, round, slice, model, survivors)));
+            Garbage.Collect();
         }
-        finally
-        {
-            updates.ForEach(update => update.Dispose());
-        }
+        return Joined([.. store.Slices(round.Id).OrderBy(slice => slice.Key).Select(slice => slice.Value)]);
     }
 
-    byte[] Average(RoundRow round, int slice, StoredModel model, IReadOnlyList<Survivor> survivors, List<StoredUpdate> updates)
+    byte[] Average(RunRow run, RoundRow round, int slice, StoredModel model, IReadOnlyList<Survivor> survivors)
     {
         ParameterSet before = model.Slice(slice);
-        ParameterSet after = settings.Federation.Strategy.Aggregate(before, settings.Federation.Codec.Kind,
-            [.. survivors.Zip(updates, (survivor, update) => new WeightedUpdate(survivor.Client, survivor.Update.Samples, update.Decode(slice, before)))],
+        ParameterSet after = settings.Federation.Strategy.Aggregate(before, settings.Federation.Codec.Kind, [.. survivors.Select(Decode)],
             new AggregationContext(ClientCount: 0, survivors.Count, settings.Federation.RateSum(round.Number), State: null));
         foreach ((string name, Tensor tensor) in after.Tensors)
             if (!float.IsFinite(TensorPrimitives.MaxMagnitude<float>(tensor.Data)))
                 throw new NoResultException($"Round {round.Number}: the average of tensor '{name}' is not finite");
         return SafeTensorsWriter.ToBytes(after.Sources(DType.F32));
+
+        // Opened for a slice only: mapped pages count as memory that a process holds.
+        WeightedUpdate Decode(Survivor survivor)
+        {
+            using StoredUpdate update = new(Coordinator.NameOf(survivor.Client, round), blobs.PathOf(survivor.Update.Blob), run.Signature, round.Number, survivor.Client, model, settings);
+            return new WeightedUpdate(survivor.Client, survivor.Update.Samples, update.Decode(slice, before));
+        }
     }
 
     string Joined(string[] slices)

@@ -29,10 +29,10 @@ sealed class RunFolder : IDisposable
 
     public string this[string name] => folder[name];
 
-    public Coordinator Open(IRunStore? store = null, DecoderModel? model = null, IWorkQueue? queue = null)
+    public Coordinator Open(IRunStore? store = null, DecoderModel? model = null, IWorkQueue? queue = null, int place = 0)
     {
         model ??= Tiny.Model();
-        return new Coordinator(store ?? Store, new BlobStore(folder["blobs"], Durability.Process), new UploadStore(folder["uploads"]), queue ?? new ChannelQueue(Time), Settings, model.Config, ParameterSet.Copy(model), Time);
+        return new Coordinator(store ?? Store, new BlobStore(folder["blobs"], Durability.Process), new UploadStore(folder["uploads"]), queue ?? new ChannelQueue(Time), Settings, model.Config, ParameterSet.Copy(model), Time, place);
     }
 
     /// <summary>The bytes of a task.</summary>
