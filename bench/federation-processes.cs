@@ -1,7 +1,7 @@
 #:project Grove/Grove.csproj
 #:property PublishAot=false
 // Federated runs of the default model in processes of their own over loopback TLS, some of them killed: the table of docs/results/grove-federation-processes.md. Takes some minutes.
-//   dotnet build -c Release && eval "$(tests/servers/start)" && dotnet run -c Release bench/federation-processes.cs [COPPICE.DLL] > docs/results/grove-federation-processes.md
+//   dotnet build -c Release && eval "$(tests/servers/start)" && dotnet run -c Release bench/federation-processes.cs [COPPICE.DLL [one|many]] > docs/results/grove-federation-processes.md
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
@@ -37,7 +37,11 @@ Print($"| run | clients | rounds | seconds | updates in | dropped | kills: clien
 Print($"| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |");
 try
 {
-    Row("one server, SQLite", "one", [], One);
+    string? only = args.ElementAtOrDefault(1);
+    if (only is null or "one")
+        Row("one server, SQLite", "one", [], One);
+    if (only == "one")
+        return;
     string schema = $"bench_{Environment.ProcessId}";
     Psql($"CREATE SCHEMA {schema}");
     Row("2 coordinators, 2 aggregators, PostgreSQL, RabbitMQ", "many", ["--store", $"{postgres};Search Path={schema}"], Many);

@@ -54,8 +54,11 @@ sealed class RabbitQueue : IWorkQueue
     {
         // Who never reads takes nothing away from those who do.
         reading.TrySetResult();
-        if (done is not null)
-            await Acknowledge(done, cancel);
+        if (done is { } before)
+        {
+            done = null;
+            await Acknowledge(before, cancel);
+        }
         done = await ChannelQueue.Read(inbox.Reader, delivery => delivery, patience, time, cancel);
         return done?.Round;
     }
