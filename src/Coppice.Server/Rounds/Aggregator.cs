@@ -29,8 +29,9 @@ sealed class Aggregator(IRunStore store, BlobStore blobs, RunSettings settings, 
             int slice = (int)((i + (uint)place) % model.SliceCount);
             if (store.Slices(round.Id).ContainsKey(slice))
                 continue;
-            store.PutSlice(round.Id, slice, blobs.Put(Average(run, round, slice, model, survivors)));
-            Garbage.Collect();
+            byte[] made = Average(run, round, slice, model, survivors);
+            store.PutSlice(round.Id, slice, blobs.Put(made));
+            Garbage.Collect((long)made.Length * survivors.Count);
         }
         return Joined([.. store.Slices(round.Id).OrderBy(slice => slice.Key).Select(slice => slice.Value)]);
     }

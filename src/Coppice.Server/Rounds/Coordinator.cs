@@ -195,7 +195,7 @@ sealed class Coordinator : IAssignments
             uploads.Delete(assignment.Id);
             throw new RefusedException(RefusedException.Unprocessable, error.Message);
         }
-        Garbage.Collect();
+        Garbage.Collect(bytes);
         if (!taken)
             blobs.Adopt(path);
         (CommitOutcome outcome, RoundStep step) = store.Commit(assignment.Id, row, settings.Rule, time.GetUtcNow());
