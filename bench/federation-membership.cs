@@ -15,12 +15,12 @@ using Coppice.Text;
 using Coppice.Training;
 using static Coppice.Bench.Grove;
 
-const int Vocabulary = 512, Length = 32, Examples = 6, Clients = 48;
+const int Vocabulary = 512, Length = 32, Examples = 6, Clients = 32;
 const double Clip = 0.3, Delta = 1e-3, FalsePositives = 0.01;
-double[] noises = [1, 2, 4];
+double[] noises = [0.5, 1, 2];
 int seeds = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 3;
 TrainingOptions training = new() { LearningRate = 5e-3, WarmupSteps = 0, FinalRateShare = 0.1, BatchSize = 4, ContextLength = Length, WeightDecay = 0, Beta2 = 0.99 };
-FederatedOptions options = new() { Rounds = 40, LocalSteps = 2, EvaluationWindows = 1, Training = training };
+FederatedOptions options = new() { Rounds = 30, LocalSteps = 2, EvaluationWindows = 1, Training = training };
 (string Name, PrivacyOptions? Privacy)[] settings =
 [
     ("no privacy", null),

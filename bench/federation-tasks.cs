@@ -1,7 +1,7 @@
 #:project Grove/Grove.csproj
 #:property PublishAot=false
-// What federation costs by task, and what compressing its model costs then: the tables of docs/results/grove-federation-tasks.md.
-//   dotnet run -c Release bench/federation-tasks.cs > docs/results/grove-federation-tasks.md
+// What federation costs by task, and what compressing its model costs then: the tables of docs/results/federation-tasks.md.
+//   dotnet run -c Release bench/federation-tasks.cs > docs/results/federation-tasks.md
 //   dotnet run -c Release bench/federation-tasks.cs -- language:books language:play.txt classify:reviews.tsv     other texts than the SDK's
 using System.Collections.Immutable;
 using System.Globalization;
@@ -17,7 +17,7 @@ using Coppice.Text;
 using Coppice.Training;
 using static Coppice.Bench.Grove;
 
-const int Vocabulary = 512, Length = 64, PerRound = 8, LanguageRounds = 60, ClassificationRounds = 100, CalibrationTokens = 8192, Seed = 1;
+const int Vocabulary = 512, Length = 64, PerRound = 4, LanguageRounds = 60, ClassificationRounds = 100, CalibrationTokens = 8192, Seed = 1;
 const double HeldOut = 0.1;
 string[] presets = ["int4-gptq", "sparse50"];
 TrainingOptions training = new() { LearningRate = 4e-3, WarmupSteps = 0, FinalRateShare = 0.05, BatchSize = 4, ContextLength = Length, WeightDecay = 0.01, Beta2 = 0.99, Seed = Seed };
