@@ -16,16 +16,15 @@ using Coppice.Training;
 using static Coppice.Bench.Grove;
 
 const int Vocabulary = 512, Length = 32, Examples = 6, Clients = 32;
-const double Clip = 0.3, Delta = 1e-3, FalsePositives = 0.01;
-double[] noises = [0.5, 1, 2];
+const double NextToNone = 1e-6, Delta = 1e-3, FalsePositives = 0.01;
 int seeds = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 3;
 TrainingOptions training = new() { LearningRate = 5e-3, WarmupSteps = 0, FinalRateShare = 0.1, BatchSize = 4, ContextLength = Length, WeightDecay = 0, Beta2 = 0.99 };
 FederatedOptions options = new() { Rounds = 30, LocalSteps = 2, EvaluationWindows = 1, Training = training };
+(double Clip, double Noise)[] levels = [(1, NextToNone), (1, 0.5), (1, 1), (1, 2), (0.3, NextToNone), (0.3, 2)];
 (string Name, PrivacyOptions? Privacy)[] settings =
 [
     ("no privacy", null),
-    ("clipped, next to no noise", new PrivacyOptions { Clip = Clip, Noise = 1e-6, Delta = Delta }),
-    .. noises.Select(noise => (string.Create(CultureInfo.InvariantCulture, $"`central:{Clip}:{noise}:{Delta}`"), (PrivacyOptions?)new PrivacyOptions { Clip = Clip, Noise = noise, Delta = Delta })),
+    .. levels.Select(level => (Name(level.Clip, level.Noise), (PrivacyOptions?)new PrivacyOptions { Clip = level.Clip, Noise = level.Noise, Delta = Delta })),
 ];
 
 // Matrices this small are not worth a second thread.
@@ -54,11 +53,15 @@ Print($"| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
 foreach ((string name, PrivacyOptions? privacy) in settings)
 {
     List<Attacked> runs = results[name];
-    string epsilon = privacy is null || privacy.Noise < 0.1 ? "none" : runs[0].Epsilon!.Value.ToString("0.0", CultureInfo.InvariantCulture);
+    string epsilon = privacy is null or { Noise: NextToNone } ? "none" : runs[0].Epsilon!.Value.ToString("0.0", CultureInfo.InvariantCulture);
     Print($"| {name} | {epsilon} | {Cell(run => run.MemberLoss)} | {Cell(run => run.OtherLoss)} | {Cell(run => run.LossArea)} | {Cell(run => run.CalibratedArea)} | {Cell(run => run.CalibratedRate)} | {Cell(run => run.ClientArea)} |");
 
     string Cell(Func<Attacked, double> value) => string.Create(CultureInfo.InvariantCulture, $"{runs.Average(value):0.000} ± {Spread([.. runs.Select(value)]) ?? double.NaN:0.000}");
 }
+
+static string Name(double clip, double noise) => noise == NextToNone
+    ? string.Create(CultureInfo.InvariantCulture, $"clipped to {clip}, next to no noise")
+    : string.Create(CultureInfo.InvariantCulture, $"`central:{clip}:{noise}:{Delta}`");
 
 // Each client's tokens: Examples windows and one more, as the trainer cuts windows at places of its own.
 int[][] Texts(int seed)
