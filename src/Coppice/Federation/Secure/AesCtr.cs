@@ -59,13 +59,17 @@ sealed class AesCtr : IDisposable
 
     void Refill()
     {
+        // Two words a block; the upper one changes where the lower one comes round to 0.
         Span<ulong> words = MemoryMarshal.Cast<byte, ulong>(counters.AsSpan(0, capacity));
-        for (int i = 0; i < words.Length; i += 2)
+        ulong lower = (ulong)next, upper = BinaryPrimitives.ReverseEndianness((ulong)(next >> 64));
+        for (int i = 0; i + 1 < words.Length; i += 2)
         {
-            words[i] = BinaryPrimitives.ReverseEndianness((ulong)(next >> 64));
-            words[i + 1] = BinaryPrimitives.ReverseEndianness((ulong)next);
-            next++;
+            words[i] = upper;
+            words[i + 1] = BinaryPrimitives.ReverseEndianness(lower);
+            if (++lower == 0)
+                upper = BinaryPrimitives.ReverseEndianness(BinaryPrimitives.ReverseEndianness(upper) + 1);
         }
+        next += (UInt128)(capacity / BlockBytes);
         filled = encryptor.TransformBlock(counters, 0, capacity, stream, 0);
         at = 0;
     }

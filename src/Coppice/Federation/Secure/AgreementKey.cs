@@ -12,6 +12,12 @@ sealed class AgreementKey : IDisposable
 
     readonly ECDiffieHellman key;
 
+    // FIPS 186-4, D.1.2.3
+    static ReadOnlySpan<byte> Order =>
+    [
+        0xFF, 0xFF, 0xFF, 0xFF, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xBC, 0xE6, 0xFA, 0xAD, 0xA7, 0x17, 0x9E, 0x84, 0xF3, 0xB9, 0xCA, 0xC2, 0xFC, 0x63, 0x25, 0x51,
+    ];
+
     AgreementKey(ECDiffieHellman key)
     {
         this.key = key;
@@ -22,19 +28,11 @@ sealed class AgreementKey : IDisposable
     /// <summary>A fresh pair, by the system's generator.</summary>
     public static AgreementKey Create() => new(ECDiffieHellman.Create(ECCurve.NamedCurves.nistP256));
 
-    /// <summary>The pair of a private key of 32 bytes, big-endian.</summary>
-    /// <exception cref="CoppiceException">It is none.</exception>
-    public static AgreementKey FromPrivate(byte[] privateKey)
-    {
-        try
-        {
-            return new AgreementKey(ECDiffieHellman.Create(new ECParameters { Curve = ECCurve.NamedCurves.nistP256, D = privateKey }));
-        }
-        catch (CryptographicException error)
-        {
-            throw new CoppiceException($"not a private key on P-256: {error.Message}", error);
-        }
-    }
+    /// <summary>Whether 32 bytes, big-endian, are a private key: above 0 and below the group's order.</summary>
+    public static bool IsPrivate(ReadOnlySpan<byte> privateKey) => privateKey.Length == Order.Length && privateKey.ContainsAnyExcept((byte)0) && privateKey.SequenceCompareTo(Order) < 0;
+
+    /// <summary>The pair of a private key.</summary>
+    public static AgreementKey FromPrivate(byte[] privateKey) => new(ECDiffieHellman.Create(new ECParameters { Curve = ECCurve.NamedCurves.nistP256, D = privateKey }));
 
     /// <summary>The public key, as it is sent.</summary>
     public byte[] Public { get; }

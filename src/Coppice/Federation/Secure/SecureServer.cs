@@ -161,18 +161,13 @@ sealed class SecureServer
         return sum;
     }
 
-    void TakeOffSeed(string client)
-    {
-        byte[] seed = Combine(client, "seed", message => message.Seeds);
-        if (!SealedShares.HashSeed(Roster.Hash, client, seed).AsSpan().SequenceEqual(shares[client].SeedHash))
-            throw Failure($"the shares of client '{client}' do not give back its seed: it, or a neighbour of its, sent something else");
-        Masks.Apply(seed, MaskSign.Minus, sum);
-    }
+    void TakeOffSeed(string client) => Masks.Apply(
+        Combine(client, "seed", message => message.Seeds, seed => SealedShares.HashSeed(Roster.Hash, client, seed).AsSpan().SequenceEqual(shares[client].SeedHash) ? seed : null), MaskSign.Minus, sum);
 
     // A survivor i has in its numbers the mask that it shares with the dropout.
     void TakeOffPairs(string client)
     {
-        using AgreementKey key = KeyOf(client);
+        using AgreementKey key = Combine(client, "masking key", message => message.Keys, secret => KeyOf(client, secret));
         int own = Roster.PlaceOf(client);
         foreach (string survivor in NeighboursOf(client).Where(masked.Contains))
         {
@@ -181,38 +176,31 @@ sealed class SecureServer
         }
     }
 
-    AgreementKey KeyOf(string client)
+    AgreementKey? KeyOf(string client, byte[] secret)
     {
-        byte[] privateKey = Combine(client, "masking key", message => message.Keys);
-        AgreementKey key;
-        try
-        {
-            key = AgreementKey.FromPrivate(privateKey);
-        }
-        catch (CoppiceException error)
-        {
-            throw Failure($"the shares of client '{client}' do not give back its masking key: {error.Message}");
-        }
+        if (!AgreementKey.IsPrivate(secret))
+            return null;
+        AgreementKey key = AgreementKey.FromPrivate(secret);
         if (key.Public.AsSpan().SequenceEqual(adverts[client].MaskKey))
             return key;
         key.Dispose();
-        throw Failure($"the shares of client '{client}' do not give back its masking key: it, or a neighbour of its, sent something else");
+        return null;
     }
 
-    byte[] Combine(string client, string what, Func<UnmaskShares, OpenShare[]> part)
+    // The secret of t shares, known by its hash or its public key. Where the first t are not right and there are more, each of them is left out in turn, so that one neighbour who sent something else does no harm.
+    T Combine<T>(string client, string what, Func<UnmaskShares, OpenShare[]> part, Func<byte[], T?> known) where T : class
     {
-        (int Point, byte[] Share)[] given = [.. NeighboursOf(client).Where(unmasked.ContainsKey).Take(Plan.Threshold)
+        (int Point, byte[] Share)[] given = [.. NeighboursOf(client).Where(unmasked.ContainsKey).Take(Plan.Threshold + 1)
             .Select(neighbour => (Roster.PlaceOf(neighbour) + 1, part(unmasked[neighbour]).First(share => share.Client == client).Bytes))];
         if (given.Length < Plan.Threshold)
             throw Failure($"{given.Length} shares of client '{client}'s {what} came, wanted {Plan.Threshold}");
-        try
+        for (int without = given.Length - 1; without >= (given.Length > Plan.Threshold ? 0 : given.Length - 1); without--)
         {
-            return Shamir.Combine([.. given.Select(share => share.Point)], [.. given.Select(share => share.Share)]);
+            (int Point, byte[] Share)[] taken = given.Length > Plan.Threshold ? [.. given[..without], .. given[(without + 1)..]] : given;
+            if (Shamir.Combine([.. taken.Select(share => share.Point)], [.. taken.Select(share => share.Share)]) is { } secret && known(secret) is { } found)
+                return found;
         }
-        catch (CoppiceException error)
-        {
-            throw Failure($"client '{client}'s {what}: {error.Message}");
-        }
+        throw Failure($"the shares of client '{client}' do not give back its {what}: it, or a neighbour of its, sent something else");
     }
 
     string[] NeighboursOf(string client) => [.. Roster.Graph.Neighbours(Roster.PlaceOf(client)).Select(place => Roster.Names[place])];

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
-using Coppice.Tensors;
 
 namespace Coppice.Federation.Secure;
 
@@ -43,9 +42,8 @@ static class Shamir
         return shares;
     }
 
-    /// <summary>The secret of as many shares as the threshold was, and the points that they are at.</summary>
-    /// <exception cref="CoppiceException">A share is no share, or they are not of one secret: what comes out has numbers that no secret has. That is not always seen; who needs to know compares with a hash.</exception>
-    public static byte[] Combine(ReadOnlySpan<int> points, IReadOnlyList<byte[]> shares)
+    /// <summary>The secret of as many shares as the threshold was, and the points that they are at, all different. Null where they are not of one secret and that shows: what comes out has numbers that no secret has. It does not always; who needs to know compares with a hash.</summary>
+    public static byte[]? Combine(ReadOnlySpan<int> points, IReadOnlyList<byte[]> shares)
     {
         ulong[] weights = WeightsAtZero(points);
         byte[] secret = new byte[SecretBytes];
@@ -55,7 +53,7 @@ static class Shamir
             for (int i = 0; i < weights.Length; i++)
                 sum = Reduce((UInt128)sum + Multiply(weights[i], ElementOf(shares[i], chunk)));
             if (sum >> (8 * LengthOf(chunk)) != 0)
-                throw new CoppiceException("shares do not belong to one secret");
+                return null;
             for (int i = 0; i < LengthOf(chunk); i++)
                 secret[chunk * ChunkBytes + i] = (byte)(sum >> (8 * i));
         }
@@ -84,7 +82,7 @@ static class Shamir
                 if (j != i)
                 {
                     if (points[i] == points[j])
-                        throw new CoppiceException($"two shares are of client number {points[i] - 1}");
+                        throw new ArgumentException($"Shamir: two shares at point {points[i]}");
                     above = Multiply(above, (ulong)points[j]);
                     below = Multiply(below, points[j] > points[i] ? (ulong)(points[j] - points[i]) : Prime - (ulong)(points[i] - points[j]));
                 }

@@ -88,8 +88,19 @@ public class KnownAnswerTests
         off[40] ^= 1;
         foreach (byte[] wrong in (byte[][])[off, [4, .. new byte[64]], [4, .. Enumerable.Repeat((byte)0xFF, 64)], [2, .. other.Public[1..]], other.Public[..33], []])
             Assert.Contains("client 'eve'", Assert.Throws<CoppiceException>(() => own.Agree("eve", wrong)).Message, StringComparison.Ordinal);
-        Assert.Throws<CoppiceException>(() => AgreementKey.FromPrivate(new byte[32]));
-        Assert.Throws<CoppiceException>(() => AgreementKey.FromPrivate([.. Enumerable.Repeat((byte)0xFF, 32)]));
+    }
+
+    [Theory]
+    [InlineData("0000000000000000000000000000000000000000000000000000000000000000", false)]
+    [InlineData("0000000000000000000000000000000000000000000000000000000000000001", true)]
+    [InlineData("FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632550", true)]
+    [InlineData("FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551", false)]
+    [InlineData("01", false)]
+    public void A_private_key_is_above_0_and_below_the_order(string hex, bool isPrivate)
+    {
+        Assert.Equal(isPrivate, AgreementKey.IsPrivate(Bytes(hex)));
+        if (isPrivate)
+            AgreementKey.FromPrivate(Bytes(hex)).Dispose();
     }
 
     static byte[] Bytes(string hex) => Convert.FromHexString(hex);

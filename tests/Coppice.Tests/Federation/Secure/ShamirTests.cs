@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using Coppice.Federation.Secure;
-using Coppice.Tensors;
 
 namespace Coppice.Tests.Federation.Secure;
 
@@ -36,11 +35,11 @@ public class ShamirTests
             int[] kept = [.. Enumerable.Range(0, 4).Where(i => i != left)];
             Assert.Equal(Secret, Shamir.Combine([.. kept.Select(i => Points[i])], [.. kept.Select(i => shares[i])]));
         }
-        Assert.NotEqual(Secret, Try([1, 2], shares[..2]));
-        Assert.NotEqual(Secret, Try([1, 2, 1000], shares[..3]));
+        Assert.NotEqual(Secret, Shamir.Combine([1, 2], shares[..2]));
+        Assert.NotEqual(Secret, Shamir.Combine([1, 2, 1000], shares[..3]));
         byte[] changed = [.. shares[1]];
         changed[0] ^= 1;
-        Assert.NotEqual(Secret, Try([1, 2, 5], [shares[0], changed, shares[2]]));
+        Assert.NotEqual(Secret, Shamir.Combine([1, 2, 5], [shares[0], changed, shares[2]]));
     }
 
     [Theory]
@@ -69,23 +68,10 @@ public class ShamirTests
         byte[] large = new byte[40];
         BinaryPrimitives.WriteUInt64LittleEndian(large.AsSpan(8), Shamir.Prime);
         Assert.False(Shamir.IsShare(large));
-        Assert.Contains("number 4", Assert.Throws<CoppiceException>(() => Shamir.Combine([5, 5], [new byte[40], new byte[40]])).Message, StringComparison.Ordinal);
+        Assert.Contains("point 5", Assert.Throws<ArgumentException>(() => Shamir.Combine([5, 5], [new byte[40], new byte[40]])).Message, StringComparison.Ordinal);
         using Counting random = new();
         Assert.Throws<ArgumentException>(() => Shamir.Split(Secret, 5, Points, random));
         Assert.Throws<ArgumentException>(() => Shamir.Split(Secret[..31], 2, Points, random));
-    }
-
-    // Null where no secret comes out.
-    static byte[]? Try(int[] points, byte[][] shares)
-    {
-        try
-        {
-            return Shamir.Combine(points, shares);
-        }
-        catch (CoppiceException)
-        {
-            return null;
-        }
     }
 
     sealed class Counting : RandomNumberGenerator
