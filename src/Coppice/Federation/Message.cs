@@ -18,15 +18,29 @@ static class Message
 
     const int Prefix = sizeof(ulong);
 
-    public static byte[] Write<T>(T control, JsonTypeInfo<T> type, ReadOnlySpan<byte> tensors)
+    public static byte[] Write<T>(T control, JsonTypeInfo<T> type, ReadOnlySpan<byte> tensors) => Join(Head(control, type), [], tensors);
+
+    /// <summary>A message whose payload is another one.</summary>
+    public static byte[] Write<TOuter, TInner>(TOuter outer, JsonTypeInfo<TOuter> outerType, TInner inner, JsonTypeInfo<TInner> innerType, ReadOnlySpan<byte> tensors) =>
+        Join(Head(outer, outerType), Head(inner, innerType), tensors);
+
+    static byte[] Head<T>(T control, JsonTypeInfo<T> type)
     {
         byte[] json = JsonSerializer.SerializeToUtf8Bytes(control, type);
         if (json.Length > MaxControlBytes)
             throw new CoppiceException($"message: a control part of {json.Length:N0} bytes, wanted at most {MaxControlBytes:N0}");
-        byte[] message = new byte[checked(Prefix + json.Length + tensors.Length)];
-        BinaryPrimitives.WriteUInt64LittleEndian(message, (ulong)json.Length);
-        json.CopyTo(message, Prefix);
-        tensors.CopyTo(message.AsSpan(Prefix + json.Length));
+        byte[] head = new byte[Prefix + json.Length];
+        BinaryPrimitives.WriteUInt64LittleEndian(head, (ulong)json.Length);
+        json.CopyTo(head, Prefix);
+        return head;
+    }
+
+    static byte[] Join(byte[] head, byte[] inner, ReadOnlySpan<byte> tensors)
+    {
+        byte[] message = new byte[checked(head.Length + inner.Length + tensors.Length)];
+        head.CopyTo(message, 0);
+        inner.CopyTo(message, head.Length);
+        tensors.CopyTo(message.AsSpan(head.Length + inner.Length));
         return message;
     }
 

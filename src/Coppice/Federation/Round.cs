@@ -65,12 +65,14 @@ public sealed class Round
     public PrivacyLedger? Ledger { get; init; }
 
     /// <summary>The message that asks a client to take part.</summary>
-    public ReadOnlyMemory<byte> TaskFor(string client) => TaskFor(client, task => task);
+    public ReadOnlyMemory<byte> TaskFor(string client) => Asked(client, Message.Write(Task(run, index, client, config, options, beside), FederationJson.Default.RoundTask, download));
 
-    /// <summary>The same within another message.</summary>
-    internal ReadOnlyMemory<byte> TaskFor(string client, Func<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>> within)
+    /// <summary>The same behind what begins an attempt at secure aggregation.</summary>
+    internal ReadOnlyMemory<byte> TaskFor(string client, SecureSetup setup) =>
+        Asked(client, Message.Write(setup, FederationJson.Default.SecureSetup, Task(run, index, client, config, options, beside), FederationJson.Default.RoundTask, download));
+
+    byte[] Asked(string client, byte[] message)
     {
-        ReadOnlyMemory<byte> message = within(Message.Write(Task(run, index, client, config, options, beside), FederationJson.Default.RoundTask, download));
         asked.Add(client);
         bytesDown += message.Length;
         messagesDown++;

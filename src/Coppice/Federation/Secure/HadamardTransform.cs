@@ -68,14 +68,34 @@ static class HadamardTransform
         int half = values.Length / 2;
         if (values.Length <= CachedLength)
         {
-            for (; half > 0; half /= 2)
+            for (; half > 4; half /= 2)
                 for (int start = 0; start < values.Length; start += 2 * half)
                     SumsAndDifferences(values.Slice(start, half), values.Slice(start + half, half));
+            if (half == 4)
+                Eights(values);
+            else
+                for (; half > 0; half /= 2)
+                    for (int start = 0; start < values.Length; start += 2 * half)
+                        SumsAndDifferences(values.Slice(start, half), values.Slice(start + half, half));
             return;
         }
         SumsAndDifferences(values[..half], values[half..]);
         Butterflies(values[..half]);
         Butterflies(values[half..]);
+    }
+
+    // Distances 4, 2 and 1 within each eight numbers, in registers.
+    static void Eights(Span<float> values)
+    {
+        for (; values.Length >= 8; values = values[8..])
+        {
+            (float a, float b, float c, float d) = (values[0] + values[4], values[1] + values[5], values[2] + values[6], values[3] + values[7]);
+            (float e, float f, float g, float h) = (values[0] - values[4], values[1] - values[5], values[2] - values[6], values[3] - values[7]);
+            (a, b, c, d) = (a + c, b + d, a - c, b - d);
+            (e, f, g, h) = (e + g, f + h, e - g, f - h);
+            (values[7], values[6], values[5], values[4]) = (g - h, g + h, e - f, e + f);
+            (values[3], values[2], values[1], values[0]) = (c - d, c + d, a - b, a + b);
+        }
     }
 
     static void SumsAndDifferences(Span<float> a, Span<float> b)

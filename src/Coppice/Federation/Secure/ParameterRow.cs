@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using Coppice.Formats;
 using Coppice.Tensors;
 using Tensor = Coppice.Tensors.Tensor;
 
@@ -7,17 +8,21 @@ namespace Coppice.Federation.Secure;
 /// <summary>All numbers of a set in a row: tensors by name, each row-major.</summary>
 static class ParameterRow
 {
-    /// <summary>What <paramref name="trained"/> has more than <paramref name="received"/>, of the same names and shapes.</summary>
-    public static float[] Difference(ParameterSet trained, ParameterSet received)
+    /// <summary>What <paramref name="trained"/> has more than <paramref name="received"/> in tensors of the same names, read one after the other.</summary>
+    /// <exception cref="CoppiceException">They have other numbers together than <paramref name="row"/>.</exception>
+    public static void Difference(SafeTensors trained, SafeTensors received, Span<float> row)
     {
-        float[] row = new float[LengthOf(trained)];
         int at = 0;
-        foreach ((string name, Tensor tensor) in trained.Tensors)
+        foreach (string name in trained.Names.Order(StringComparer.Ordinal))
         {
-            TensorPrimitives.Subtract<float>(tensor.Data, received.Tensors[name].Data, row.AsSpan(at, tensor.Shape.Length));
-            at += tensor.Shape.Length;
+            Tensor after = trained.ReadTensor(name), before = received.ReadTensor(name);
+            if (after.Shape != before.Shape || after.Shape.Length > row.Length - at)
+                throw FormatError.At(received.Path, $"tensor '{name}' is {before.Shape}, the update's is {after.Shape}, and {row.Length - at:N0} numbers are left; they are of different models");
+            TensorPrimitives.Subtract<float>(after.Data, before.Data, row.Slice(at, after.Shape.Length));
+            at += after.Shape.Length;
         }
-        return row;
+        if (at < row.Length)
+            throw FormatError.At(received.Path, $"is for updates of {row.Length:N0} numbers, this one has {at:N0}");
     }
 
     /// <summary>A set like another from its row.</summary>

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Security.Cryptography;
 using System.Text;
 using Coppice.Federation.Codecs;
@@ -84,12 +85,20 @@ public sealed class SecureChannel(Client client, ECDsa signer, SigningKeys trust
         CodecRules.Check(CodecRegistry.Find(task.Codec), CodecUse.SecureAggregation);
         ClientUpdate update = Message.Read(name, answer, FederationJson.Default.ClientUpdate, out ReadOnlyMemory<byte> weights);
         using SafeTensors before = SafeTensors.Read(name, tensors), after = SafeTensors.Read(name, weights);
-        ParameterSet trained = new(after.Names.Select(tensor => (tensor, after.ReadTensor(tensor))));
-        float[] delta = ParameterRow.Difference(trained, trained.Map((tensor, _) => before.ReadTensor(tensor)));
-        if (delta.Length != setup.Numbers)
-            throw FormatError.At(name, $"is for updates of {setup.Numbers:N0} numbers, this one has {delta.Length:N0}");
-        using AesCtr rounding = new(SHA256.HashData(Encoding.UTF8.GetBytes(FormattableString.Invariant($"{task.Seed}|rounding|{task.Round}|{task.Client}"))), expectedBytes: 4L * delta.Length);
-        return setup.Encoding.Encode(delta, update.Samples, update.LossBefore, update.LossAfter, rounding);
+        if (setup.Numbers > (tensors.Length + weights.Length) / sizeof(ushort))
+            throw FormatError.At(name, $"is for updates of {setup.Numbers:N0} numbers, more than the model has");
+        using AesCtr rounding = new(SHA256.HashData(Encoding.UTF8.GetBytes(FormattableString.Invariant($"{task.Seed}|rounding|{task.Round}|{task.Client}"))), expectedBytes: 4L * setup.Numbers);
+        float[] row = ArrayPool<float>.Shared.Rent(setup.Numbers);
+        try
+        {
+            Span<float> delta = row.AsSpan(0, setup.Numbers);
+            ParameterRow.Difference(after, before, delta);
+            return setup.Encoding.Encode(delta, update.Samples, update.LossBefore, update.LossAfter, rounding);
+        }
+        finally
+        {
+            ArrayPool<float>.Shared.Return(row, clearArray: true);
+        }
     }
 
     /// <inheritdoc/>

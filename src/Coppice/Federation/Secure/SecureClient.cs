@@ -116,10 +116,10 @@ sealed class SecureClient : IDisposable
         uint modulo = (uint)((1UL << bits) - 1);
         foreach (ref uint value in values.AsSpan())
             value &= modulo;
-        uint[] words = new uint[BitPacking.Words(values.Length, bits)];
-        BitPacking.Pack(values, bits, words);
+        byte[] packed = new byte[sizeof(uint) * BitPacking.Words(values.Length, bits)];
+        BitPacking.Pack(values, bits, MemoryMarshal.Cast<byte, uint>(packed.AsSpan()));
         next = Step.Signed;
-        return MemoryMarshal.AsBytes<uint>(words).ToArray();
+        return packed;
     }
 
     /// <summary>Step 4: its signature under the set of survivors, which is the only one it signs.</summary>

@@ -25,7 +25,7 @@ static class SecureRound
         Exchanges exchanges = new(round, index, channels, options, setup.Attempt);
         try
         {
-            exchanges.Ask(client => round.TaskFor(client, task => SecureWire.Write(setup, FederationJson.Default.SecureSetup, task.Span)), FederationJson.Default.KeyAdvert, KeyAdvert.CurrentFormat,
+            exchanges.Ask(client => round.TaskFor(client, setup), FederationJson.Default.KeyAdvert, KeyAdvert.CurrentFormat,
                 (client, keys, _) => server.Accept(client, keys), cancel);
             byte[] roster = SecureWire.Write(server.CloseKeys(), FederationJson.Default.RosterMessage);
             exchanges.Ask(_ => roster, FederationJson.Default.SealedShares, SealedShares.CurrentFormat, (client, shares, _) => server.Accept(client, shares), cancel);

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Coppice.Coding;
@@ -12,6 +13,8 @@ namespace Coppice.Federation.Secure;
 /// </summary>
 sealed class SecureServer
 {
+    const int StretchLength = 1 << 13;
+
     readonly SecureSetup setup;
     readonly SigningKeys? trusted;
     readonly int length;
@@ -97,11 +100,23 @@ sealed class SecureServer
         int bits = Plan.ModulusBits, words = BitPacking.Words(length, bits);
         if (packed.Length != words * sizeof(uint))
             throw FormatError.At(place, $"has {packed.Length:N0} bytes, wanted {words * sizeof(uint):N0}: {length:N0} numbers of {bits} bits");
-        uint[] aligned = new uint[words], numbers = new uint[length];
-        packed.CopyTo(MemoryMarshal.AsBytes(aligned.AsSpan()));
-        BitPacking.Unpack(aligned, bits, numbers);
-        System.Numerics.Tensors.TensorPrimitives.Add<uint>(sum, numbers, sum);
+        Add(packed, bits);
         masked.Add(client);
+    }
+
+    // A stretch at a time, none of which ends within a word, so that no second vector is made.
+    void Add(ReadOnlySpan<byte> packed, int bits)
+    {
+        uint[] words = new uint[BitPacking.Words(StretchLength, bits)], numbers = new uint[StretchLength];
+        for (int start = 0; start < length; start += StretchLength)
+        {
+            int count = Math.Min(StretchLength, length - start), bytes = BitPacking.Words(count, bits) * sizeof(uint);
+            packed[..bytes].CopyTo(MemoryMarshal.AsBytes(words.AsSpan()));
+            packed = packed[bytes..];
+            BitPacking.Unpack(words, bits, numbers.AsSpan(0, count));
+            Span<uint> part = sum.AsSpan(start, count);
+            TensorPrimitives.Add(part, numbers.AsSpan(0, count), part);
+        }
     }
 
     /// <summary>Closes step 3: the message for all whose numbers came.</summary>
