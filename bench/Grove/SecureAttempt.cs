@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Security.Cryptography;
 using Coppice.Federation;
 using Coppice.Federation.Secure;
@@ -10,12 +9,12 @@ namespace Coppice.Bench;
 /// <param name="ModulusBits">Bits of a number on the wire.</param>
 /// <param name="BytesUp">Of a client that stays, all its steps.</param>
 /// <param name="BytesDown">The same to a client, without the task.</param>
-/// <param name="ClientMilliseconds">Of a client that stays, all its steps; the mean.</param>
-/// <param name="ServerMilliseconds">Of the server, all steps.</param>
+/// <param name="ClientMilliseconds">Of processors, of a client that stays, all its steps; the mean.</param>
+/// <param name="ServerMilliseconds">The same of the server.</param>
 /// <param name="IsExact">Whether the sum is the plain one, number by number.</param>
 public sealed record SecureAttempt(int Degree, int ModulusBits, long BytesUp, long BytesDown, double ClientMilliseconds, double ServerMilliseconds, bool IsExact)
 {
-    /// <summary>Bytes of mask a second that are made and added to a vector of 4 bytes a number, by one thread: the median of some goes.</summary>
+    /// <summary>Bytes of mask that are made and added to a vector of 4 bytes a number, a second of a processor: the median of some goes.</summary>
     public static double MaskBytesPerSecond(int numbers)
     {
         const int goes = 9;
@@ -23,9 +22,9 @@ public sealed record SecureAttempt(int Degree, int ModulusBits, long BytesUp, lo
         double[] seconds = new double[goes];
         for (int go = 0; go < goes; go++)
         {
-            long start = Stopwatch.GetTimestamp();
+            TimeSpan start = Environment.CpuUsage.TotalTime;
             Masks.Apply(RandomNumberGenerator.GetBytes(Masks.KeyBytes), MaskSign.Plus, vector);
-            seconds[go] = Stopwatch.GetElapsedTime(start).TotalSeconds;
+            seconds[go] = (Environment.CpuUsage.TotalTime - start).TotalSeconds;
         }
         Array.Sort(seconds);
         return 4.0 * numbers / seconds[goes / 2];
@@ -46,7 +45,7 @@ public sealed record SecureAttempt(int Degree, int ModulusBits, long BytesUp, lo
         for (int i = 0; i < dropouts; i++)
             leaves[gone[i]] = i % 3 == 0 ? 2 : i % 3 == 1 ? 3 : 5;
 
-        Stopwatch client = new(), server = new();
+        Clock client = new(), server = new();
         long up = 0, down = 0;
         SecureServer at = Timed(server, () => new SecureServer(setup, trusted));
         Dictionary<string, SecureClient> by = names.Zip(signers).ToDictionary(pair => pair.First, pair => new SecureClient(pair.First, setup, pair.Second, trusted, new SecureJournal(null)));
@@ -97,23 +96,28 @@ public sealed record SecureAttempt(int Degree, int ModulusBits, long BytesUp, lo
         foreach (SecureClient each in by.Values)
             each.Dispose();
         int stay = Here(3).Length;
-        return new SecureAttempt(at.Plan.Degree, at.Plan.ModulusBits, up / stay, down / stay, client.Elapsed.TotalMilliseconds / stay, server.Elapsed.TotalMilliseconds, plain.AsSpan().SequenceEqual(sum));
+        return new SecureAttempt(at.Plan.Degree, at.Plan.ModulusBits, up / stay, down / stay, client.Milliseconds / stay, server.Milliseconds, plain.AsSpan().SequenceEqual(sum));
 
         string[] Here(int step) => [.. names.Where(name => leaves[name] > step)];
     }
 
-    static T Timed<T>(Stopwatch watch, Func<T> work)
+    static T Timed<T>(Clock clock, Func<T> work)
     {
-        watch.Start();
+        TimeSpan start = Environment.CpuUsage.TotalTime;
         T made = work();
-        watch.Stop();
+        clock.Milliseconds += (Environment.CpuUsage.TotalTime - start).TotalMilliseconds;
         return made;
     }
 
-    static void Timed(Stopwatch watch, Action work)
+    static void Timed(Clock clock, Action work) => Timed(clock, () =>
     {
-        watch.Start();
         work();
-        watch.Stop();
+        return true;
+    });
+
+    // Of processors: others on the machine hardly change it.
+    sealed class Clock
+    {
+        public double Milliseconds { get; set; }
     }
 }
