@@ -24,8 +24,8 @@ public sealed class SharedRunTests : IDisposable
         for (int i = 0; i < 3; i++)
         {
             string name = Tiny.Name(i);
-            long id = coordinators[0].Take(name)!.Value.Assignment.Id;
-            Assert.Equal(id, coordinators[1].Take(name)!.Value.Assignment.Id);
+            long id = coordinators[0].Take(name)!.Id;
+            Assert.Equal(id, coordinators[1].Take(name)!.Id);
             byte[] update = Client(i).Answer(RunFolder.Task(coordinators[1], name, id)).ToArray();
             int turn = i;
             for (long at = 0; at < update.Length; turn++)
@@ -52,7 +52,7 @@ public sealed class SharedRunTests : IDisposable
     {
         using RunFolder folder = new(new RunSettings(Tiny.Options), clients: 1);
         Coordinator coordinator = folder.Open();
-        long id = coordinator.Take(Tiny.Name(0))!.Value.Assignment.Id;
+        long id = coordinator.Take(Tiny.Name(0))!.Id;
         UploadStore other = new(folder["uploads"]);
         using (other.Lock(id))
         {
@@ -70,7 +70,7 @@ public sealed class SharedRunTests : IDisposable
         Coordinator[] coordinators = [.. new[] { 0, 3, int.MaxValue }.Select(place => folder.Open(place: place))];
         for (int i = 0; i < 3; i++)
         {
-            long id = coordinators[0].Take(Tiny.Name(i))!.Value.Assignment.Id;
+            long id = coordinators[0].Take(Tiny.Name(i))!.Id;
             RunFolder.Send(coordinators[0], Tiny.Name(i), id, Client(i).Answer(RunFolder.Task(coordinators[0], Tiny.Name(i), id)).Span);
         }
         long round = coordinators[0].Current.Id;
@@ -87,7 +87,7 @@ public sealed class SharedRunTests : IDisposable
     {
         using RunFolder folder = new(new RunSettings(Tiny.Options), clients: 1);
         Coordinator coordinator = folder.Open();
-        long id = coordinator.Take(Tiny.Name(0))!.Value.Assignment.Id;
+        long id = coordinator.Take(Tiny.Name(0))!.Id;
         byte[] update = Client(0).Answer(RunFolder.Task(coordinator, Tiny.Name(0), id)).ToArray();
         string model = Path.Combine(folder["blobs"], coordinator.Current.Model);
         File.Move(model, model + ".away");
