@@ -20,7 +20,7 @@ using static Coppice.Bench.Grove;
 const int Vocabulary = 512, Length = 64, PerRound = 4, LanguageRounds = 60, ClassificationRounds = 100, CalibrationTokens = 8192, Seed = 1;
 const double HeldOut = 0.1;
 string[] presets = ["int4-gptq", "sparse50"];
-TrainingOptions training = new() { LearningRate = 4e-3, WarmupSteps = 0, FinalRateShare = 0.05, BatchSize = 4, ContextLength = Length, WeightDecay = 0.01, Beta2 = 0.99, Seed = Seed };
+TrainingOptions training = new() { LearningRate = 3e-3, WarmupSteps = 40, FinalRateShare = 0.05, BatchSize = 4, ContextLength = Length, WeightDecay = 0.01, Beta2 = 0.99, Seed = Seed };
 FederatedOptions options = new() { LocalSteps = 4, EvaluationWindows = 1, Training = training, Codec = new Int8Codec(), Seed = Seed };
 
 // Matrices this small are not worth a second thread.
@@ -28,7 +28,7 @@ using WorkerPool pool = new(1);
 DecoderConfig config = new() { HiddenSize = 64, IntermediateSize = 192, LayerCount = 2, HeadCount = 4, KeyValueHeadCount = 4, HeadWidth = 16, VocabularySize = Vocabulary, ContextLength = Length };
 
 Title("What federation costs, by task", "federation-tasks.cs");
-Print($"Each task trains a Llama of {ParameterSet.Copy(Initialization.Random(config, Seed)).Count:N0} weights from scratch, three times from the same weights: on all text in one place (*centralized*), with clients to whom the documents are dealt at random (*IID*), and with clients as the text divides (*non-IID*). Federated are rounds of {options.LocalSteps} local steps (AdamW, {training.LearningRate:0.0e0}) of {training.BatchSize} x {Length} tokens by {PerRound} clients drawn for each, codec {options.Codec.Name}; centralized are as many steps, each of as many tokens as a round's clients take in one. {100 * HeldOut:0}% of the documents, the same for all three, are held out and measured. The tokenizer ({Vocabulary} tokens of BPE) is trained on the same text, as if it were known.");
+Print($"Each task trains a Llama of {ParameterSet.Copy(Initialization.Random(config, Seed)).Count:N0} weights from scratch, three times from the same weights: on all text in one place (*centralized*), with clients to whom the documents are dealt at random (*IID*), and with clients as the text divides (*non-IID*). Federated are rounds of {options.LocalSteps} local steps (AdamW, {training.LearningRate:0.0e0} after {training.WarmupSteps} steps of warm-up) of {training.BatchSize} x {Length} tokens by {PerRound} clients drawn for each, codec {options.Codec.Name}; centralized are as many steps, each of as many tokens as a round's clients take in one. {100 * HeldOut:0}% of the documents, the same for all three, are held out and measured. The tokenizer ({Vocabulary} tokens of BPE) is trained on the same text, as if it were known.");
 Print($"\n*Cost of federation* is against the centralized model, *{string.Join("* and *", presets)}* are what the preset adds to the same model when it is trained, calibrated on {CalibrationTokens:N0} tokens of all clients' text; both are paired, with their standard errors over documents. *Differ* is the mean Jensen-Shannon divergence of two clients' tokens, bits. Seed {Seed}: a difference between two rows may also be that of another draw of clients.");
 foreach (string task in args.Length > 0 ? args : ["language:sdk", "classify:sdk"])
 {
@@ -130,7 +130,7 @@ void Classify(string spec)
     static string Gain(bool[] mine, bool[] theirs)
     {
         Estimate gain = Mean([.. mine.Zip(theirs, (one, other) => (one ? 1.0 : 0) - (other ? 1 : 0))]);
-        return string.Create(CultureInfo.InvariantCulture, $"{gain.Value:+0.000;-0.000} ± {gain.StandardError:0.000}");
+        return string.Create(CultureInfo.InvariantCulture, $"{Math.Round(gain.Value, 3):+0.000;-0.000;0.000} ± {gain.StandardError:0.000}");
     }
 
     static Estimate Mean(double[] values) => Coppice.Evaluation.Statistics.ClusteredMean(values, [.. Enumerable.Range(0, values.Length)]);
@@ -200,7 +200,7 @@ DecoderModel Compressed(DecoderModel model, string preset, IReadOnlyList<int[]> 
 
 static string Name(string spec) => spec == "sdk" ? "the SDK's documentation" : $"`{Path.GetFileName(Path.TrimEndingDirectorySeparator(spec))}`";
 
-static string Signed(Score score) => string.Create(CultureInfo.InvariantCulture, $"{score.Value:+0.000;-0.000} ± {score.StandardError:0.000}");
+static string Signed(Score score) => string.Create(CultureInfo.InvariantCulture, $"{Math.Round(score.Value, 3):+0.000;-0.000;0.000} ± {score.StandardError:0.000}");
 
 static string Three(double value) => value.ToString("0.000", CultureInfo.InvariantCulture);
 
