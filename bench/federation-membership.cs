@@ -20,7 +20,7 @@ const double NextToNone = 1e-6, Delta = 1e-3, FalsePositives = 0.01;
 int seeds = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 3;
 TrainingOptions training = new() { LearningRate = 5e-3, WarmupSteps = 0, FinalRateShare = 0.1, BatchSize = 4, ContextLength = Length, WeightDecay = 0, Beta2 = 0.99 };
 FederatedOptions options = new() { Rounds = 30, LocalSteps = 2, EvaluationWindows = 1, Training = training };
-(double Clip, double Noise)[] levels = [(0.3, NextToNone), (0.3, 0.5), (0.3, 1), (0.3, 2)];
+(double Clip, double Noise)[] levels = [(1, NextToNone), (1, 0.5), (1, 1), (1, 2), (0.3, NextToNone), (0.3, 2)];
 (string Name, PrivacyOptions? Privacy)[] settings =
 [
     ("no privacy", null),
