@@ -84,6 +84,8 @@ static class FederateCommand
         FederatedOptions options = ReadOptions(parsed, session) with
         {
             Dropout = parsed.GetValue(Dropout),
+            Secure = secure,
+            Codec = parsed.GetValue(Codec) ?? (secure is null ? Defaults.Codec : new IdentityCodec()),
         };
         Scenario scenario = parsed.GetValue(Scenarios) is { } file ? Scenario.ReadFile(file, options) : new Scenario(options, null);
         options = scenario.Options;
