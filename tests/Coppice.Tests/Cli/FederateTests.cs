@@ -122,10 +122,10 @@ public class FederateTests
     public void Secure_aggregation_is_one_option_and_says_what_it_did()
     {
         using TinyFolder tiny = new();
-        (int code, string _, string error) = CommandLine.Run([.. Command(tiny, tiny["out"]), "--secure", "hadamard:4:16:512:0", "--rate", "0.01"]);
+        (int code, string _, string error) = CommandLine.Run([.. Command(tiny, tiny["out"]), "--secure", "hadamard:40:16:512:0", "--rate", "0.01"]);
         Assert.Equal(0, code);
         Assert.Contains("their sum alone: keys of 3 clients, 3 or more to the end, masks with 2 others each", error, StringComparison.Ordinal);
-        JsonElement[] rounds = [.. CommandLine.Json([.. Command(tiny, tiny["again"]), "--secure", "hadamard:4:16:512:0", "--rate", "0.01"]).GetProperty("rounds").EnumerateArray()];
+        JsonElement[] rounds = [.. CommandLine.Json([.. Command(tiny, tiny["again"]), "--secure", "hadamard:40:16:512:0", "--rate", "0.01"]).GetProperty("rounds").EnumerateArray()];
         Assert.All(rounds, round => Assert.Equal(0, round.GetProperty("shortened").GetInt32()));
         Assert.True(rounds[^1].GetProperty("loss").GetDouble() < rounds[0].GetProperty("loss").GetDouble());
         string line = CommandLine.Run([.. Command(tiny, tiny["no"]), "--secure", "hadamard:4", "--codec", "int8"]).FailsInOneLine(1);
