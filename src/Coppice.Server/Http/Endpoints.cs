@@ -16,7 +16,7 @@ namespace Coppice.Server.Http;
 /// <summary>The protocol's paths, for clients that were admitted. docs/federation-protocol.md says what each takes and gives.</summary>
 sealed class Endpoints(IAssignments assignments, ServeOptions options)
 {
-    const int LargestJson = 4096, MostChecks = 4;
+    const int LargestJson = 4096, MostChecks = 4, PieceBytes = 256 << 10;
 
     readonly SemaphoreSlim uploads = new(options.Uploads);
     // What computes gains nothing by being many, and each takes memory.
@@ -93,16 +93,24 @@ sealed class Endpoints(IAssignments assignments, ServeOptions options)
         (string client, long id) = (ClientOf(context), IdOf(context));
         // Who has no business here sends nothing.
         assignments.Uploaded(client, id);
-        byte[] chunk = ArrayPool<byte>.Shared.Rent(Wire.ChunkBytes);
+        context.Features.GetRequiredFeature<IHttpMaxRequestBodySizeFeature>().MaxRequestBodySize = Wire.ChunkBytes;
+        byte[] piece = ArrayPool<byte>.Shared.Rent(PieceBytes);
         try
         {
-            int length = await Body(context, chunk.AsMemory(0, Wire.ChunkBytes));
-            context.Response.Headers[Wire.OffsetHeader] = assignments.Append(client, id, offset, chunk.AsSpan(0, length)).ToString(CultureInfo.InvariantCulture);
+            // What has come stays, also where the rest does not.
+            int length;
+            do
+            {
+                length = await Fill(context, piece.AsMemory(0, PieceBytes));
+                offset = assignments.Append(client, id, offset, piece.AsSpan(0, length));
+            }
+            while (length == PieceBytes);
+            context.Response.Headers[Wire.OffsetHeader] = offset.ToString(CultureInfo.InvariantCulture);
             context.Response.StatusCode = StatusCodes.Status204NoContent;
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(chunk);
+            ArrayPool<byte>.Shared.Return(piece);
         }
     }
 
@@ -161,11 +169,17 @@ sealed class Endpoints(IAssignments assignments, ServeOptions options)
     static async Task<int> Body(HttpContext context, Memory<byte> buffer)
     {
         context.Features.GetRequiredFeature<IHttpMaxRequestBodySizeFeature>().MaxRequestBodySize = buffer.Length;
+        int length = await Fill(context, buffer);
+        if (length == buffer.Length && await context.Request.Body.ReadAsync(new byte[1], context.RequestAborted) > 0)
+            throw new RefusedException(RefusedException.TooLarge, $"a body of more than {buffer.Length} bytes");
+        return length;
+    }
+
+    static async Task<int> Fill(HttpContext context, Memory<byte> buffer)
+    {
         int length = 0;
         while (length < buffer.Length && await context.Request.Body.ReadAsync(buffer[length..], context.RequestAborted) is var count and > 0)
             length += count;
-        if (length == buffer.Length && await context.Request.Body.ReadAsync(new byte[1], context.RequestAborted) > 0)
-            throw new RefusedException(RefusedException.TooLarge, $"a body of more than {buffer.Length} bytes");
         return length;
     }
 

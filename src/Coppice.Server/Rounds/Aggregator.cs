@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using Coppice.Federation;
+using Coppice.Federation.Strategies;
 using Coppice.Formats;
 using Coppice.Server.Store;
 using Coppice.Tensors;
@@ -31,7 +32,7 @@ sealed class Aggregator(IRunStore store, BlobStore blobs, RunSettings settings, 
                 continue;
             byte[] made = Average(run, round, slice, model, survivors);
             store.PutSlice(round.Id, slice, blobs.Put(made));
-            Garbage.Collect((long)made.Length * survivors.Count);
+            Garbage.Collect(made.Length);
         }
         return Joined([.. store.Slices(round.Id).OrderBy(slice => slice.Key).Select(slice => slice.Value)]);
     }
@@ -39,18 +40,24 @@ sealed class Aggregator(IRunStore store, BlobStore blobs, RunSettings settings, 
     byte[] Average(RunRow run, RoundRow round, int slice, StoredModel model, IReadOnlyList<Survivor> survivors)
     {
         ParameterSet before = model.Slice(slice);
-        ParameterSet after = settings.Federation.Strategy.Aggregate(before, settings.Federation.Codec.Kind, [.. survivors.Select(Decode)],
-            new AggregationContext(ClientCount: 0, survivors.Count, settings.Federation.RateSum(round.Number), State: null));
+        // Of the strategies that can be stored it is the average, for which one update at a time is enough. Survivors come by name.
+        RunningMean mean = new(before);
+        foreach (Survivor survivor in survivors)
+        {
+            mean.Add(survivor.Update.Samples, Decode(survivor));
+            Garbage.Collect(4 * before.Count);
+        }
+        ParameterSet after = mean.End(settings.Federation.Codec.Kind);
         foreach ((string name, Tensor tensor) in after.Tensors)
             if (!float.IsFinite(TensorPrimitives.MaxMagnitude<float>(tensor.Data)))
                 throw new NoResultException($"Round {round.Number}: the average of tensor '{name}' is not finite");
         return SafeTensorsWriter.ToBytes(after.Sources(DType.F32));
 
         // Opened for a slice only: mapped pages count as memory that a process holds.
-        WeightedUpdate Decode(Survivor survivor)
+        ParameterSet Decode(Survivor survivor)
         {
             using StoredUpdate update = new(Coordinator.NameOf(survivor.Client, round), blobs.PathOf(survivor.Update.Blob), run.Signature, round.Number, survivor.Client, model, settings);
-            return new WeightedUpdate(survivor.Client, survivor.Update.Samples, update.Decode(slice, before));
+            return update.Decode(slice, before);
         }
     }
 
