@@ -22,7 +22,7 @@ List<(string Name, int[] Train, int[] HeldOut)> texts = [.. ClientCorpus.Open("s
     (client.Client, TokenWindows.Tokenize(grove.Base.Tokenizer, client.Train.Documents), TokenWindows.Tokenize(grove.Base.Tokenizer, client.HeldOut!.Documents)))];
 
 Title("What it costs that text stays with clients when the default model is compressed", "federation-compress.cs");
-Print($"Base: `{grove.Base.Source}`. {texts.Count} clients, one an assembly's documentation. *In one place*: all of their text, {texts.Count * Tokens:N0} tokens of it. *With clients*: sums from each over {Tokens:N0} tokens, and rounds of training where a step trains (4 local steps, codec pq:16:64). *One alone*: the first client's text and no other. KL(base || compressed), nats a token, is what clients measure over {Windows} windows of 512 tokens of their own held-out text: the mean over all of them, ± the deviation over {seeds} seeds; and with clients the worst off.\n");
+Print($"Base: `{grove.Base.Source}`. {texts.Count} clients, one an assembly's documentation. *In one place*: all of their text, {texts.Count * Tokens:N0} tokens of it. *With clients*: sums from each over {Tokens:N0} tokens, and rounds of training where a step trains (4 local steps, codec pq:16:64). *One alone*: the first client's text and no other. KL(base || compressed), nats a token, is what clients measure over {Windows} windows of 512 tokens of their own held-out text: the mean over all of them{(seeds > 1 ? $", ± the deviation over {seeds} seeds" : ", of one seed")}; and with clients that of the worst off.\n");
 Print($"| recipe | in one place | with clients | worst client | one alone | MB up | MB down | seconds |");
 Print($"| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
 foreach (string recipe in recipes)
