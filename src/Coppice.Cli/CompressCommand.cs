@@ -17,8 +17,8 @@ static class CompressCommand
     public static readonly Option<string[]> Calibrate = new("--calibrate") { Description = $"Text that methods look at activations on, or several, each with its own --calibrate, for multiTask: {TextArgument.Specs}; sdk:train for grove", HelpName = "TEXT" };
     public static readonly Option<int> CalibrationTokens = Options.Integer("--calibration-tokens", "Tokens of each, drawn with --seed", value: DefaultCalibrationTokens, least: 1);
     static readonly Option<string?> Importance = Options.Text("--imatrix", "FILE", "An importance matrix in place of --calibrate, for methods that look at no more than inputs' mean squares: ours or llama.cpp's, .gguf or .dat");
-    static readonly Option<string> Output = new("--output", "-o") { Description = "What to write: NAME.gguf, or a Hugging Face folder", HelpName = "OUT", Required = true };
-    static readonly Option<bool> AllowRequantize = new("--allow-requantize") { Description = "Round again what OUT's format cannot hold exactly, instead of failing" };
+    public static readonly Option<string> Output = new("--output", "-o") { Description = "What to write: NAME.gguf, or a Hugging Face folder", HelpName = "OUT", Required = true };
+    public static readonly Option<bool> AllowRequantize = new("--allow-requantize") { Description = "Round again what OUT's format cannot hold exactly, instead of failing" };
 
     public static Command Create()
     {

@@ -23,21 +23,19 @@ static class FederateCompressCommand
 {
     static readonly FleetOptions Defaults = new();
 
-    public static readonly Option<int> Tokens = Options.Integer("--calibration-tokens", "Tokens of its text that each client gathers statistics on, drawn with --seed", Defaults.CalibrationTokens, least: 1);
+    static readonly Option<int> Tokens = Options.Integer("--calibration-tokens", "Tokens of its text that each client gathers statistics on, drawn with --seed", Defaults.CalibrationTokens, least: 1);
     static readonly Option<int> Context = Options.Integer("--context", "Tokens of a window of statistics", Defaults.ContextLength, least: 1);
-    public static readonly Option<int> Windows = Options.Integer("--compare-windows", "Windows of its own text on which each client compares the result with the model; 0: none do", 32);
-    static readonly Option<string> Output = new("--output", "-o") { Description = "What to write: NAME.gguf, or a Hugging Face folder", HelpName = "OUT", Required = true };
+    static readonly Option<int> Windows = Options.Integer("--compare-windows", "Windows of its own text on which each client compares the result with the model; 0: none do", 32);
     static readonly Option<string?> RunFolder = Options.Text("--run", "DIR", "Asks clients of a network instead: those enrolled in this folder by federate init, each at federate join");
     static readonly Option<string?> Listen = Options.Text("--listen", "HOST:PORT", "With --run: the address and port to listen on");
     static readonly Option<double> Deadline = Options.Number("--deadline", "With --run: seconds that a client has for an answer; then the step goes on without it", value: 600, least: 0.001);
-    public static readonly Option<bool> AllowRequantize = new("--allow-requantize") { Description = "Round again what OUT's format cannot hold exactly, instead of failing" };
 
     public static Command Create()
     {
         Command command = new("compress", "Runs a recipe over a model with clients that share no text, in this process or on a network; interrupted, the same command goes on")
         {
-            ModelArgument.Model, CompressCommand.RecipePath, CompressCommand.Preset, ClientText.Clients, ClientText.Split, ClientText.LabelField, ClientText.HeldOutShare, TextArgument.Documents, TextArgument.Sdk, Output, Tokens, Context, Windows, FederateCommand.PerRound, FederateCommand.LocalSteps,
-            FederateCommand.Codec, FederateCommand.Strategy, FederateCommand.Download, FederateCommand.Dropout, AllowRequantize, RunFolder, Listen, Deadline, FederateServeCommand.Otlp,
+            ModelArgument.Model, CompressCommand.RecipePath, CompressCommand.Preset, ClientText.Clients, ClientText.Split, ClientText.LabelField, ClientText.HeldOutShare, TextArgument.Documents, TextArgument.Sdk, CompressCommand.Output, Tokens, Context, Windows, FederateCommand.PerRound, FederateCommand.LocalSteps,
+            FederateCommand.Codec, FederateCommand.Strategy, FederateCommand.Download, FederateCommand.Dropout, CompressCommand.AllowRequantize, RunFolder, Listen, Deadline, FederateServeCommand.Otlp,
         };
         command.SetAction(Run);
         return command;
@@ -48,7 +46,7 @@ static class FederateCompressCommand
         using Session session = new(parsed);
         string name = parsed.GetRequiredValue(ModelArgument.Model);
         using OpenModel open = OpenModel.Open(ModelArgument.PathOf(name));
-        (Recipe recipe, CompressedOutput output) = Check(parsed, name, open.Language, parsed.GetRequiredValue(Output));
+        (Recipe recipe, CompressedOutput output) = Check(parsed, name, open.Language, parsed.GetRequiredValue(CompressCommand.Output));
         LanguageModel language = open.Language;
         Work work = new(name, recipe, language, output);
         if (parsed.GetValue(RunFolder) is { } folder)
@@ -83,9 +81,9 @@ static class FederateCompressCommand
     }
 
     /// <summary>The recipe and the output, once it is known that they can be.</summary>
-    public static (Recipe Recipe, CompressedOutput Output) Check(ParseResult parsed, string name, LanguageModel language, string path)
+    static (Recipe Recipe, CompressedOutput Output) Check(ParseResult parsed, string name, LanguageModel language, string path)
     {
-        CompressedOutput output = new(path, parsed.GetValue(AllowRequantize));
+        CompressedOutput output = new(path, parsed.GetValue(CompressCommand.AllowRequantize));
         Recipe recipe = CompressCommand.ReadRecipe(parsed);
         output.CheckTarget(name);
         output.CheckBlocks(recipe.Steps.OfType<GgufBlock>().Count(), "steps");
@@ -95,10 +93,10 @@ static class FederateCompressCommand
     }
 
     /// <summary>What is compressed, by what, into what.</summary>
-    public sealed record Work(string Name, Recipe Recipe, LanguageModel Language, CompressedOutput Output);
+    sealed record Work(string Name, Recipe Recipe, LanguageModel Language, CompressedOutput Output);
 
     /// <summary>Runs a recipe over clients, however they are reached, and writes the result.</summary>
-    public static void Compress(Session session, ParseResult parsed, Work work, Func<RunJournal?, IReadOnlyList<IClientChannel>> clients, FleetOptions options, string texts, CancellationToken cancel)
+    static void Compress(Session session, ParseResult parsed, Work work, Func<RunJournal?, IReadOnlyList<IClientChannel>> clients, FleetOptions options, string texts, CancellationToken cancel)
     {
         (string name, Recipe recipe, LanguageModel language, CompressedOutput output) = work;
         string folder = output.Path + ".federation";

@@ -240,9 +240,6 @@ sealed class Coordinator : IAssignments
         return model.Whole();
     }
 
-    /// <summary>Notes an attempt that was refused before it came here.</summary>
-    public void Log(string kind, string text) => store.Log(kind, text, time.GetUtcNow());
-
     // The model's own file where it travels as float32; otherwise a rounded one beside it.
     string Download(string blob)
     {
