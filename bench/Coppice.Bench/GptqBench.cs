@@ -19,8 +19,9 @@ static class GptqBench
         InputStatistics inputs = new(Size, Statistics.Gram);
         double gram = Clock.Once(() => inputs.Add(pool, x));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"gptq threads {pool.Threads} gram of {Tokens} tokens seconds {gram:0.000}"));
-        Measure(pool, "paper", weights, inputs, new Gptq { GroupSize = 32, Range = RangeFit.AbsMax });
-        Measure(pool, "search and refit", weights, inputs, new Gptq { GroupSize = 32 });
+        Measure(pool, "paper", weights, inputs, new Gptq { GroupSize = 32, Range = RangeFit.AbsMax, Sweeps = 0 });
+        Measure(pool, "search and refit", weights, inputs, new Gptq { GroupSize = 32, Sweeps = 0 });
+        Measure(pool, "and a sweep", weights, inputs, new Gptq { GroupSize = 32 });
         Measure(pool, "half", weights, inputs, new SparseGpt());
         Measure(pool, "2:4", weights, inputs, new SparseGpt { Pattern = new SparsityPattern(2, 4) });
     }

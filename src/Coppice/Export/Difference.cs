@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.Intrinsics;
 using Coppice.Tensors;
 using Coppice.Weights;
 
@@ -32,13 +33,29 @@ readonly record struct Difference(long Changed, double Largest)
             return default;
         long changed = 0;
         double largest = 0;
-        for (int i = 0; i < a.Length; i++)
+        int i = 0;
+        Vector512<double> most = default;
+        for (; i <= a.Length - Vector512<double>.Count; i += Vector512<double>.Count)
+        {
+            Vector512<double> x = Widen(a[i..]), y = Widen(b[i..]), isEqual = Vector512.Equals(x, y);
+            changed += Vector512<double>.Count - Vector512.CountWhereAllBitsSet(isEqual);
+            most = Vector512.Max(most, Vector512.ConditionalSelect(isEqual, default, Vector512.Abs(x - y)));
+        }
+        for (int lane = 0; lane < Vector512<double>.Count; lane++)
+            largest = Math.Max(largest, most[lane]);
+        for (; i < a.Length; i++)
             if (a[i] != b[i])
             {
                 changed++;
                 largest = Math.Max(largest, Math.Abs((double)a[i] - b[i]));
             }
         return new Difference(changed, largest);
+
+        static Vector512<double> Widen(ReadOnlySpan<float> numbers)
+        {
+            (Vector256<double> lower, Vector256<double> upper) = Vector256.Widen(Vector256.Create(numbers));
+            return Vector512.Create(lower, upper);
+        }
     }
 
     /// <summary>Of two parts together.</summary>

@@ -14,4 +14,7 @@ static class CodeBits
         Vector256<byte> bits = Vector256.Create(codes[..Run]) >> first & Vector256.Create((byte)((1 << count) - 1));
         (Vector256.Create((ReadOnlySpan<byte>)bytes[..Run]) | bits << at).CopyTo(bytes);
     }
+
+    /// <summary>The bytes' bits from <paramref name="at"/> on, <paramref name="count"/> of them: the codes where those start at bit 0.</summary>
+    public static Vector256<byte> Take(ReadOnlySpan<byte> bytes, int at, int count) => Vector256.Create(bytes[..Run]) >> at & Vector256.Create((byte)((1 << count) - 1));
 }

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using Coppice.Tensors.Simd;
 
 namespace Coppice.Weights;
 
@@ -30,6 +31,12 @@ readonly ref struct GroupLanes(ReadOnlySpan<Vector256<float>> numbers, ReadOnlyS
     /// <summary>Lays groups of numbers, eight after eight, side by side; lanes without a group get zeros.</summary>
     public static void Deal(ReadOnlySpan<float> values, int groupSize, Span<Vector256<float>> lanes)
     {
+        if (values.Length == Count * lanes.Length && groupSize % 4 == 0)
+        {
+            for (int start = 0; start < lanes.Length; start += groupSize)
+                DealFull(values.Slice(start * Count, Count * groupSize), groupSize, lanes.Slice(start, groupSize));
+            return;
+        }
         Span<float> to = MemoryMarshal.Cast<Vector256<float>, float>(lanes);
         if (values.Length < to.Length)
             to.Clear();
@@ -42,9 +49,31 @@ readonly ref struct GroupLanes(ReadOnlySpan<Vector256<float>> numbers, ReadOnlyS
         }
     }
 
+    // Eight groups, four numbers of each at a time.
+    static void DealFull(ReadOnlySpan<float> values, int groupSize, Span<Vector256<float>> lanes)
+    {
+        for (int i = 0; i < groupSize; i += 4)
+        {
+            var (a, b, c, d) = Transposing.FourByFour(Of(values, 0), Of(values, 1), Of(values, 2), Of(values, 3));
+            var (e, f, g, h) = Transposing.FourByFour(Of(values, 4), Of(values, 5), Of(values, 6), Of(values, 7));
+            lanes[i] = Vector256.Create(a, e);
+            lanes[i + 1] = Vector256.Create(b, f);
+            lanes[i + 2] = Vector256.Create(c, g);
+            lanes[i + 3] = Vector256.Create(d, h);
+
+            Vector128<float> Of(ReadOnlySpan<float> all, int group) => Vector128.Create(all.Slice(group * groupSize + i, 4));
+        }
+    }
+
     /// <summary>Gives codes, eight groups after eight side by side, back to their groups.</summary>
     public static void Gather(ReadOnlySpan<Vector256<float>> lanes, int groupSize, Span<byte> codes)
     {
+        if (codes.Length == Count * lanes.Length && groupSize % 4 == 0)
+        {
+            for (int start = 0; start < lanes.Length; start += groupSize)
+                GatherFull(lanes.Slice(start, groupSize), groupSize, codes.Slice(start * Count, Count * groupSize));
+            return;
+        }
         ReadOnlySpan<float> from = MemoryMarshal.Cast<Vector256<float>, float>(lanes);
         for (int group = 0; group * groupSize < codes.Length; group++)
         {
@@ -54,4 +83,23 @@ readonly ref struct GroupLanes(ReadOnlySpan<Vector256<float>> numbers, ReadOnlyS
                 own[i] = (byte)from[at];
         }
     }
+
+    static void GatherFull(ReadOnlySpan<Vector256<float>> lanes, int groupSize, Span<byte> codes)
+    {
+        for (int i = 0; i < groupSize; i += 4)
+        {
+            Vector256<float> r0 = lanes[i], r1 = lanes[i + 1], r2 = lanes[i + 2], r3 = lanes[i + 3];
+            var (a, b, c, d) = Transposing.FourByFour(r0.GetLower(), r1.GetLower(), r2.GetLower(), r3.GetLower());
+            var (e, f, g, h) = Transposing.FourByFour(r0.GetUpper(), r1.GetUpper(), r2.GetUpper(), r3.GetUpper());
+            (Vector128<byte> low, Vector128<byte> high) = (Narrow(a, b, c, d), Narrow(e, f, g, h));
+            for (int group = 0; group < 4; group++)
+            {
+                MemoryMarshal.Write(codes[(group * groupSize + i)..], low.AsUInt32()[group]);
+                MemoryMarshal.Write(codes[((group + 4) * groupSize + i)..], high.AsUInt32()[group]);
+            }
+        }
+    }
+
+    static Vector128<byte> Narrow(Vector128<float> a, Vector128<float> b, Vector128<float> c, Vector128<float> d) =>
+        Vector128.Narrow(Vector128.Narrow(Vector128.ConvertToInt32(a), Vector128.ConvertToInt32(b)).AsUInt16(), Vector128.Narrow(Vector128.ConvertToInt32(c), Vector128.ConvertToInt32(d)).AsUInt16());
 }

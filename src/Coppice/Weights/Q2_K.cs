@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Coppice.Tensors;
 
 namespace Coppice.Weights;
@@ -67,19 +68,12 @@ public struct Q2_K : IBlock<Q2_K>
         (parts.Units[0], parts.Units[1]) = (Scale, MinScale);
         for (int group = 0; group < Groups; group++)
             (parts.Scales[group], parts.Mins[group]) = ((sbyte)(GroupScales[group] & 15), (sbyte)(GroupScales[group] >> 4));
-        for (int i = 0; i < Size; i++)
-            parts.Codes[i] = (byte)Code(i);
+        for (int run = 0; run < Size; run += CodeBits.Run)
+            CodeBits.Take(Values[(run / 128 * 32)..], run % 128 / 32 * 2, 2).CopyTo(parts.Codes[run..]);
     }
 
     /// <inheritdoc/>
-    public readonly void Unpack(Span<float> values)
-    {
-        for (int i = 0; i < Size; i++)
-        {
-            (float scale, float offset) = ScaleOf(i / GroupSize);
-            values[i] = scale * Code(i) - offset;
-        }
-    }
+    public readonly void Unpack(Span<float> values) => SuperBlock.Unpack(this, values);
 
     static PanelProduct IBlock<Q2_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q2_K> blocks) => SuperBlockPacking.Pack(pool, rows, columns, blocks);
 

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Coppice.Tensors;
 
 namespace Coppice.Weights;
@@ -78,19 +79,15 @@ public struct Q3_K : IBlock<Q3_K>
         parts.Units[0] = Scale;
         for (int group = 0; group < Groups; group++)
             parts.Scales[group] = (sbyte)GroupScale(group);
-        for (int i = 0; i < Size; i++)
-            parts.Codes[i] = (byte)Code(i);
+        for (int run = 0; run < Size; run += CodeBits.Run)
+            (CodeBits.Take(Low[(run / 128 * 32)..], run % 128 / 32 * 2, 2) | CodeBits.Take(High, run / 32, 1) << 2).CopyTo(parts.Codes[run..]);
     }
 
     /// <summary>s - 32 of a group.</summary>
     public readonly int GroupScale(int group) => (GroupScales[group % 8] >> group / 8 * 4 & 15 | (GroupScales[8 + group % 4] >> group / 4 * 2 & 3) << 4) - 32;
 
     /// <inheritdoc/>
-    public readonly void Unpack(Span<float> values)
-    {
-        for (int i = 0; i < Size; i++)
-            values[i] = (float)Scale * GroupScale(i / GroupSize) * (Code(i) - 4);
-    }
+    public readonly void Unpack(Span<float> values) => SuperBlock.Unpack(this, values);
 
     static PanelProduct IBlock<Q3_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q3_K> blocks) => SuperBlockPacking.Pack(pool, rows, columns, blocks);
 

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Coppice.Tensors;
 
 namespace Coppice.Weights;
@@ -94,20 +95,12 @@ public struct Q4_K : IBlock<Q4_K>
     {
         (parts.Units[0], parts.Units[1]) = (Scale, MinScale);
         GroupScales.Split(parts.Scales, parts.Mins);
-        for (int i = 0; i < Size; i++)
-            parts.Codes[i] = (byte)Code(i / 32, i % 32);
+        for (int run = 0; run < Size; run += CodeBits.Run)
+            CodeBits.Take(Values[(run / 64 * 32)..], run / 32 % 2 * 4, 4).CopyTo(parts.Codes[run..]);
     }
 
     /// <inheritdoc/>
-    public readonly void Unpack(Span<float> values)
-    {
-        for (int group = 0; group < 8; group++)
-        {
-            (float scale, float offset) = ScaleOf(group);
-            for (int i = 0; i < 32; i++)
-                values[32 * group + i] = scale * Code(group, i) - offset;
-        }
-    }
+    public readonly void Unpack(Span<float> values) => SuperBlock.Unpack(this, values);
 
     static PanelProduct IBlock<Q4_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q4_K> blocks) => BlockDealing.Pack<Q4_K, Q4KPanels, Q4KDealer>(pool, rows, columns, blocks);
 

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Coppice.Tensors;
 
 namespace Coppice.Weights;
@@ -60,20 +61,12 @@ public struct Q5_K : IBlock<Q5_K>
     {
         (parts.Units[0], parts.Units[1]) = (Scale, MinScale);
         GroupScales.Split(parts.Scales, parts.Mins);
-        for (int i = 0; i < Size; i++)
-            parts.Codes[i] = (byte)Code(i);
+        for (int run = 0; run < Size; run += CodeBits.Run)
+            (CodeBits.Take(Low[(run / 64 * 32)..], run / 32 % 2 * 4, 4) | CodeBits.Take(High, run / 32, 1) << 4).CopyTo(parts.Codes[run..]);
     }
 
     /// <inheritdoc/>
-    public readonly void Unpack(Span<float> values)
-    {
-        for (int group = 0; group < Groups; group++)
-        {
-            (float scale, float offset) = ScaleOf(group);
-            for (int i = GroupSize * group; i < GroupSize * (group + 1); i++)
-                values[i] = scale * Code(i) - offset;
-        }
-    }
+    public readonly void Unpack(Span<float> values) => SuperBlock.Unpack(this, values);
 
     static PanelProduct IBlock<Q5_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q5_K> blocks) => SuperBlockPacking.Pack(pool, rows, columns, blocks);
 

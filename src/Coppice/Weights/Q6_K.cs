@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Coppice.Tensors;
 
 namespace Coppice.Weights;
@@ -81,16 +82,15 @@ public struct Q6_K : IBlock<Q6_K>
         parts.Units[0] = Scale;
         for (int group = 0; group < 16; group++)
             parts.Scales[group] = GroupScales[group];
-        for (int i = 0; i < Size; i++)
-            parts.Codes[i] = (byte)Code(i);
+        for (int run = 0; run < Size; run += CodeBits.Run)
+        {
+            int half = run / 128, quarter = run % 128 / 32;
+            (CodeBits.Take(Low[(64 * half + quarter % 2 * 32)..], quarter / 2 * 4, 4) | CodeBits.Take(High[(32 * half)..], 2 * quarter, 2) << 4).CopyTo(parts.Codes[run..]);
+        }
     }
 
     /// <inheritdoc/>
-    public readonly void Unpack(Span<float> values)
-    {
-        for (int i = 0; i < 256; i++)
-            values[i] = (float)Scale * GroupScales[i / 16] * (Code(i) - 32);
-    }
+    public readonly void Unpack(Span<float> values) => SuperBlock.Unpack(this, values);
 
     static PanelProduct IBlock<Q6_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q6_K> blocks) => BlockDealing.Pack<Q6_K, Q6KPanels, Q6KDealer>(pool, rows, columns, blocks);
 

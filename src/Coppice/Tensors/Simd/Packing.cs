@@ -72,11 +72,7 @@ internal static unsafe class Packing
             float* r0 = source, r1 = r0 + stride, r2 = r1 + stride, r3 = r2 + stride;
             for (; step <= k - 4; step += 4, to += 4 * width)
             {
-                // Two rounds of interleaving transpose a 4 x 4 block.
-                var (a, b) = Interleave(Vector128.Load(r0 + step), Vector128.Load(r2 + step));
-                var (c, d) = Interleave(Vector128.Load(r1 + step), Vector128.Load(r3 + step));
-                var (s0, s1) = Interleave(a, c);
-                var (s2, s3) = Interleave(b, d);
+                var (s0, s1, s2, s3) = Transposing.FourByFour(Vector128.Load(r0 + step), Vector128.Load(r1 + step), Vector128.Load(r2 + step), Vector128.Load(r3 + step));
                 s0.Store(to);
                 s1.Store(to + width);
                 s2.Store(to + 2 * width);
@@ -86,16 +82,5 @@ internal static unsafe class Packing
         for (; step < k; step++, to += width)
             for (int i = 0; i < 4; i++)
                 to[i] = i < rows ? source[(nint)i * stride + step] : 0;
-    }
-
-    // (x0 y0 x1 y1), (x2 y2 x3 y3)
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static (Vector128<float> Low, Vector128<float> High) Interleave(Vector128<float> x, Vector128<float> y)
-    {
-        if (System.Runtime.Intrinsics.X86.Sse.IsSupported)
-            return (System.Runtime.Intrinsics.X86.Sse.UnpackLow(x, y), System.Runtime.Intrinsics.X86.Sse.UnpackHigh(x, y));
-        if (System.Runtime.Intrinsics.Arm.AdvSimd.Arm64.IsSupported)
-            return (System.Runtime.Intrinsics.Arm.AdvSimd.Arm64.ZipLow(x, y), System.Runtime.Intrinsics.Arm.AdvSimd.Arm64.ZipHigh(x, y));
-        return (Vector128.Create(x[0], y[0], x[1], y[1]), Vector128.Create(x[2], y[2], x[3], y[3]));
     }
 }
