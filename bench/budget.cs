@@ -13,8 +13,8 @@ using static Coppice.Bench.Grove;
 
 const int CalibrationTokens = 16384, SliceTokens = 2048, TestDocuments = 400;
 int[] seeds = [1, 2, 3];
-Recipe[] types = [.. new[] { "q2_k", "q3_k", "iq4_xs", "q4_k", "q5_k", "q6_k", "q8_0" }.Select(name => new Recipe(name, [new GgufBlock { Type = BlockFormat.Find(name)!, Rounding = BlockRounding.Gptq, Targets = ["*"] }]))];
-string[] uniform = ["q3_k", "iq4_xs", "q4_k", "q5_k"];
+Recipe[] types = [.. new[] { "iq2_xs", "iq3_xxs", "iq3_s", "q2_k", "q3_k", "iq4_xs", "q4_k", "q5_k", "q6_k", "q8_0" }.Select(name => new Recipe(name, [new GgufBlock { Type = BlockFormat.Find(name)!, Rounding = BlockRounding.Gptq, Targets = ["*"] }]))];
+string[] uniform = ["iq3_xxs", "q3_k", "iq4_xs", "q4_k", "q5_k"];
 
 using Grove grove = new(TestDocuments);
 Title("One type for all matrices, and a type for each", "budget.cs");

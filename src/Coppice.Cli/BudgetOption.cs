@@ -22,6 +22,12 @@ static class BudgetOption
     // Types of llama.cpp, and for inputs that their blocks do not divide the nearest in size.
     static readonly (string Type, string Otherwise)[] blocks = [("q2_k", "iq4_nl"), ("q3_k", "iq4_nl"), ("iq4_xs", "iq4_nl"), ("q4_k", "q4_1"), ("q5_k", "q5_1"), ("q6_k", "q8_0"), ("q8_0", "none")];
 
+    // Codebooks take long to search, and have their place among few bits.
+    static readonly string[] codebooks = ["iq2_xs", "iq3_xxs", "iq3_s"];
+
+    // Bits a weight below which codebooks are among what is chosen from.
+    const double FewBits = 4;
+
     static readonly string[] integers = ["{ bits: 2, groupSize: 32, symmetric: false", "{ bits: 3, groupSize: 32, symmetric: false", "{ bits: 4, groupSize: 128", "{ bits: 4, groupSize: 32", "{ bits: 8, groupSize: -1"];
 
     /// <summary>The budget, or null where none is given.</summary>
@@ -51,18 +57,19 @@ static class BudgetOption
             Tokens = parsed.GetValue(Tokens),
             WrittenBytes = model => output.Measure(language with { Model = model }),
         };
-        BudgetResult found = session.Track("searching", ticks => search.Run(Recipes(parsed.GetValue(Among), output.IsGguf, language.Model), budget, calibration, slice,
+        BudgetResult found = session.Track("searching", ticks => search.Run(Recipes(parsed.GetValue(Among), output.IsGguf, language.Model, budget), budget, calibration, slice,
             new Told<CompressionProgress>(progress => ticks.Report(new Tick((double)progress.Done / progress.Total, progress.Layer))), cancel));
         Print(session, found);
         return found;
     }
 
-    static IReadOnlyList<Recipe> Recipes(string? among, bool isGguf, Model model)
+    static IReadOnlyList<Recipe> Recipes(string? among, bool isGguf, Model model, SizeBudget budget)
     {
         if (among is not null)
             return [.. among.Split(',').Select(name => File.Exists(name) ? RecipeReader.ReadFile(name) : Presets.Get(name))];
+        double bits = budget.Unit switch { BudgetUnit.BitsPerWeight => budget.Amount, BudgetUnit.Bytes => 8 * budget.Amount / model.ParameterCount, _ => FewBits };
         return [.. isGguf
-            ? blocks.Select(block => Read(block.Type, $"ggufBlock: {{ type: {block.Type}, otherwise: {block.Otherwise}, rounding: gptq, targets: \"*\" }}"))
+            ? codebooks.Where(_ => bits < FewBits).Select(type => (Type: type, Otherwise: "iq4_nl")).Concat(blocks).Select(block => Read(block.Type, $"ggufBlock: {{ type: {block.Type}, otherwise: {block.Otherwise}, rounding: gptq, targets: \"*\" }}"))
             : integers.Where(options => Fits(options, model)).Select(options => Read(options, $"gptq: {options} }}"))];
 
         static Recipe Read(string name, string step) => RecipeReader.Parse($"name: \"{name.Trim('{', ' ')}\"\nsteps:\n- {step}", "budget");

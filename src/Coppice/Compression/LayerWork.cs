@@ -1,3 +1,4 @@
+using Coppice.Compression.Quantize;
 using Coppice.Tensors;
 using Coppice.Weights;
 
@@ -45,7 +46,7 @@ public sealed class LayerWork
     public BlockFormat? Block { get; set; }
 
     /// <summary>The 16 bits to store, where a step has chosen; null: f16, or a mask with it where many are zeros.</summary>
-    public HalfFormat? Half { get; set; }
+    public CastType? Cast { get; set; }
 
     /// <summary>The parts of those blocks where a step has settled them.</summary>
     internal BlockGrid? Parts { get; set; }

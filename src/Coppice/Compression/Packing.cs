@@ -1,3 +1,4 @@
+using Coppice.Compression.Quantize;
 using Coppice.Weights;
 
 namespace Coppice.Compression;
@@ -18,8 +19,10 @@ internal static class Packing
         float[] values = work.Masked();
         if (work.Block is { } block)
             return block.Round(work.Rows, work.Columns, values, work.Pool);
+        if (work.Cast is CastType.Int16)
+            return Int16Weight.From(work.Rows, work.Columns, values);
         // A mask keeps f16.
-        if (work.Half is HalfFormat.BFloat16)
+        if (work.Cast is CastType.BFloat16)
             return HalfWeight.From(HalfFormat.BFloat16, work.Rows, work.Columns, values);
         // Where more than half goes, a bitmask is the smaller.
         if (work.Mask is not null && work.Pattern is { IsTwoOfFour: true, Sparsity: 0.5 } && work.Columns % 4 == 0)

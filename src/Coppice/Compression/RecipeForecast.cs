@@ -84,7 +84,7 @@ public sealed record RecipeForecast(double Seconds, long PeakBytes, long OutputB
         yield return "Coppice";
         if (ModelGguf.Knows(model))
             yield return "llama.cpp (.gguf)";
-        if (kinds.Any(kind => LevelWeight.IsKind(kind) || kind.StartsWith("haar", StringComparison.Ordinal)))
+        if (kinds.Any(kind => LevelWeight.IsKind(kind) || kind.StartsWith("haar", StringComparison.Ordinal) || kind == "int16-channel"))
         {
             if (kinds.All(kind => kind is "f16" or "bf16" || kind.StartsWith("nf4-", StringComparison.Ordinal)))
                 yield return "Transformers (folder, bitsandbytes)";

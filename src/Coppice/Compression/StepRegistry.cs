@@ -43,7 +43,7 @@ internal static class StepRegistry
         ["haar"] = options => ReadHaar(options),
         ["awq"] = options => new Awq { Rounding = (RoundToNearest)Quantize(options, new Awq().Rounding) },
         ["smoothQuant"] = options => new SmoothQuant { Alpha = options.Between("alpha", 0.5, 0, 1) },
-        ["cast"] = options => new Cast { Type = options.Choice("type", HalfFormat.Float16, ("f16", HalfFormat.Float16), ("bf16", HalfFormat.BFloat16)) },
+        ["cast"] = options => new Cast { Type = options.Choice("type", CastType.Float16, ("f16", CastType.Float16), ("bf16", CastType.BFloat16), ("int16", CastType.Int16)) },
         ["rotate"] = Rotate.Read,
         ["dropLayers"] = DropLayers.Read,
         ["pruneHeads"] = PruneHeads.Read,

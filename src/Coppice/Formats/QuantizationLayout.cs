@@ -59,7 +59,7 @@ public static class QuantizationLayouts
         foreach (CheckpointEntry entry in entries)
             if (entry.Weight is { } weight && DeferredWeight.Made(weight) is var made && WeightParts.IsSized(made))
             {
-                hasOwn |= made is LevelWeight or WaveletWeight or Float8Weight { Format: Float8Format.E5M2, Scales.Length: > 0 };
+                hasOwn |= made is LevelWeight or Int16Weight or WaveletWeight or Float8Weight { Format: Float8Format.E5M2, Scales.Length: > 0 };
                 isNf4 &= BitsAndBytes.Holds(made);
             }
         return !hasOwn ? QuantizationLayout.CompressedTensors : isNf4 ? QuantizationLayout.BitsAndBytes : QuantizationLayout.Own;

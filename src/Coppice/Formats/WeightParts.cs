@@ -15,14 +15,14 @@ internal static class WeightParts
     public static IReadOnlyList<(string Kind, string[] Parts)> Sized { get; } =
     [
         ("sparse", ["mask", "kept"]), ("twoFour", ["mask", "kept"]), ("twoFourInt", ["mask", "words", "scales", "zeros"]), ("int", ["words", "scales", "wideScales", "zeros"]),
-        ("levels", ["words", "scales", "table"]), ("float8", ["bits", "scales"]), ("haar", ["int.words", "int.scales", "int.zeros", "int.sizes"]),
+        ("int16", ["codes", "scales"]), ("levels", ["words", "scales", "table"]), ("float8", ["bits", "scales"]), ("haar", ["int.words", "int.scales", "int.zeros", "int.sizes"]),
     ];
 
     /// <summary>Rows and columns by <see cref="Sizes"/> of a kind.</summary>
     public static (long Rows, long Columns) SizesFrom(string kind, ReadOnlySpan<int> sizes) => (sizes[^2], sizes[^1] * (kind == "twoFourInt" ? 2L : 1));
 
     /// <summary>Whether a matrix has parts that say their own sizes.</summary>
-    public static bool IsSized(Weight weight) => weight is SparseWeight or TwoFourWeight or TwoFourIntWeight or IntWeight or LevelWeight or Float8Weight or WaveletWeight;
+    public static bool IsSized(Weight weight) => weight is SparseWeight or TwoFourWeight or TwoFourIntWeight or IntWeight or Int16Weight or LevelWeight or Float8Weight or WaveletWeight;
 
     /// <summary>The parts of a matrix.</summary>
     public static IEnumerable<TensorSource> Of(string name, Weight weight) => weight switch
@@ -42,6 +42,12 @@ internal static class WeightParts
         ],
         TwoFourIntWeight twoFourInt => [Part($"{name}.twoFourInt.mask", DType.U8, twoFourInt.Mask, twoFourInt.Rows), .. IntParts($"{name}.twoFourInt", twoFourInt.Kept)],
         IntWeight ints => IntParts($"{name}.int", ints),
+        Int16Weight wide =>
+        [
+            Part($"{name}.int16.codes", DType.I16, wide.Codes, wide.Rows),
+            TensorSource.Raw($"{name}.int16.scales", DType.F32, [wide.Scales.Length], wide.Scales.ToArray()),
+            SizesOf($"{name}.int16", wide.Rows, wide.Columns),
+        ],
         LevelWeight levels =>
         [
             Part($"{name}.levels.words", DType.U32, levels.Words, levels.Rows),
@@ -86,6 +92,8 @@ internal static class WeightParts
             return new TwoFourIntWeight(Read<byte>("twoFourInt.mask", DType.U8), Ints("twoFourInt"));
         if (Has("int.words"))
             return Ints("int");
+        if (Has("int16.codes"))
+            return new Int16Weight(rows, columns, Read<short>("int16.codes", DType.I16), Finite("int16.scales", Read<float>("int16.scales", DType.F32)));
         if (Has("levels.words"))
             return Levels();
         if (Has("float8.bits"))

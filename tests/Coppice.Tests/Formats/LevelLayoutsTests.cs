@@ -65,7 +65,7 @@ public sealed class LevelLayoutsTests : IDisposable
         Assert.Equal(weight.ToDense(), back.ToDense());
     }
 
-    public static TheoryData<string> Own => ["nf4-g32", "mxfp4-g32", "ternary-channel", "binary-g32", "pow2_5-g32", "f8_e5m2-g16", "int4-g32-asym", "int4-g32-wide", "sparse-f16", "2:4-f16", "2:4-int4-g32", "f8_e4m3-channel", "haar8-int8-g32-asym"];
+    public static TheoryData<string> Own => ["nf4-g32", "mxfp4-g32", "int16-channel", "ternary-channel", "binary-g32", "pow2_5-g32", "f8_e5m2-g16", "int4-g32-asym", "int4-g32-wide", "sparse-f16", "2:4-f16", "2:4-int4-g32", "f8_e4m3-channel", "haar8-int8-g32-asym"];
 
     [Theory]
     [MemberData(nameof(Own))]

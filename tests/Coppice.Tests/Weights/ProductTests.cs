@@ -7,7 +7,7 @@ namespace Coppice.Tests.Weights;
 [Collection(Tensors.Simd.SimdCollection.Name)]
 public class ProductTests
 {
-    static readonly string[] All = ["f32", "f16", "bf16", .. BlockFormat.All.Select(format => format.Name), "int4-g32", "int4-g32-asym", "int4-g8", "int8-channel", "int3-g32", "int4-g128-asym", "int6-g64-asym", "int8-g32-asym", "sparse-f16", "2:4-f16", "2:4-int4-g32", "int1-g32", "int4-g32-permuted", "int8-g32-asym-permuted", "f8_e4m3", "f8_e5m2", "f8_e4m3-channel", "f8_e4m3-tensor", "int8-channel-wide", "int4-g32-wide", "nf4-g32", "mxfp4-g32", "ternary-channel", "binary-g32", "pow2_5-g32", "f8_e5m2-g16", "haar32-int4-g32", "haar8-int8-g32-asym"];
+    static readonly string[] All = ["f32", "f16", "bf16", .. BlockFormat.All.Select(format => format.Name), "int4-g32", "int4-g32-asym", "int4-g8", "int8-channel", "int3-g32", "int4-g128-asym", "int6-g64-asym", "int8-g32-asym", "sparse-f16", "2:4-f16", "2:4-int4-g32", "int1-g32", "int4-g32-permuted", "int8-g32-asym-permuted", "f8_e4m3", "f8_e5m2", "f8_e4m3-channel", "f8_e4m3-tensor", "int8-channel-wide", "int4-g32-wide", "nf4-g32", "mxfp4-g32", "int16-channel", "ternary-channel", "binary-g32", "pow2_5-g32", "f8_e5m2-g16", "haar32-int4-g32", "haar8-int8-g32-asym"];
 
     public static TheoryData<string> Kinds => [.. All];
 
@@ -171,6 +171,7 @@ public class ProductTests
             "binary-g32" => Levels(LevelTables.Binary, 32),
             "pow2_5-g32" => Levels(LevelTables.PowersOfTwo(5), 32),
             "f8_e5m2-g16" => Levels(LevelTables.Of(Float8Format.E5M2), 16),
+            "int16-channel" => Int16Weight.From(rows, columns, values),
             "haar32-int4-g32" => new WaveletWeight(Int(4, 32, symmetric: true), 32),
             "haar8-int8-g32-asym" => new WaveletWeight(Int(8, 32, symmetric: false), 8),
             "sparse-f16" => SparseWeight.From(rows, columns, [.. values.Select(value => random.Next(2) == 0 ? 0 : value)]),

@@ -43,5 +43,30 @@ public class CastTests
         Assert.Equal(("bf16", 0.6), (model.Blocks[0].Attention.Query.Weight.Kind, Math.Round(model.Blocks[0].Attention.Query.Weight.Sparsity(), 2)));
     }
 
+    [Fact]
+    public void Whole_numbers_are_off_by_half_a_step_of_their_row()
+    {
+        DecoderModel model = Samples.Model();
+        Linear query = model.Blocks[0].Attention.Query;
+        float[] before = query.Weight.ToDense();
+        Run(model, "cast: { type: int16 }");
+        Int16Weight weight = Assert.IsType<Int16Weight>(query.Weight);
+        float[] after = weight.ToDense();
+        for (int i = 0; i < before.Length; i++)
+        {
+            float most = before.AsSpan(i / weight.Columns * weight.Columns, weight.Columns).ToArray().Max(Math.Abs);
+            Assert.InRange(Math.Abs(before[i] - after[i]), 0, most / 65534 * 1.001f);
+        }
+        Assert.NotEqual(before, after);
+    }
+
+    [Fact]
+    public void A_row_of_zeros_has_a_scale_of_0_and_a_hand_made_row_its_codes()
+    {
+        Int16Weight weight = Int16Weight.From(2, 3, [0, 0, 0, -2, 1.5f, 0.5f]);
+        Assert.Equal([0, 0, 0, -32767, 24575, 8192], weight.Codes.ToArray());
+        Assert.Equal([0, 2f / 32767], weight.Scales.ToArray());
+    }
+
     static CompressionReport Run(DecoderModel model, string step) => new CompressionPipeline(RecipeReader.Parse($"name: r\nsteps:\n  - {step}\n", "r"), Samples.Pool).Run(model, []);
 }
