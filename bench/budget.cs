@@ -9,6 +9,7 @@ using Coppice.Compression.Quantize;
 using Coppice.Evaluation;
 using Coppice.Models;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 using static Coppice.Bench.Grove;
 
 const int CalibrationTokens = 16384, SliceTokens = 2048, TestDocuments = 400;

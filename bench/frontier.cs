@@ -15,6 +15,7 @@ using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Text;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 using static Coppice.Bench.Grove;
 
 const int CalibrationTokens = 32768, TestDocuments = 1000;

@@ -8,6 +8,7 @@ using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Training;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 using WorkerPool pool = new(args.Length > 0 ? int.Parse(args[0]) : Environment.ProcessorCount);
 DecoderConfig config = new()

@@ -7,6 +7,7 @@
 using System.Globalization;
 using Coppice.Bench;
 using Coppice.Evaluation;
+using Coppice.Weights.Blocks;
 using static Coppice.Bench.Grove;
 
 const int CalibrationTokens = 8192, TestDocuments = 200;

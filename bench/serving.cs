@@ -11,6 +11,7 @@ using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Training;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 using static Coppice.Bench.Grove;
 
 const int TestDocuments = 400, CalibrationTokens = 8192, Seed = 1;

@@ -6,6 +6,7 @@ using Coppice.Tensors;
 using Coppice.Text;
 using Coppice.Training;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Bench;
 

@@ -4,6 +4,7 @@ using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Cli;
 

@@ -2,6 +2,7 @@ using Coppice.Evaluation;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Cli.Bench;
 

@@ -1,5 +1,6 @@
 using Coppice.Tensors;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Cli.Bench;
 

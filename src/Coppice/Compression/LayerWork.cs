@@ -1,6 +1,7 @@
 using Coppice.Compression.Quantize;
 using Coppice.Tensors;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Compression;
 

@@ -6,6 +6,7 @@ using Coppice.Evaluation;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Compression;
 

@@ -2,6 +2,7 @@ using Coppice.Compression.Prune;
 using Coppice.Compression.Quantize;
 using Coppice.Compression.Structured;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Compression;
 

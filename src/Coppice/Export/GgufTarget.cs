@@ -3,6 +3,7 @@ using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Export;
 

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Formats;
 

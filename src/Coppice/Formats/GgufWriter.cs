@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using Coppice.Tensors;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Formats;
 

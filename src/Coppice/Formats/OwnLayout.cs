@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text.Json.Nodes;
 using Coppice.Tensors;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Formats;
 

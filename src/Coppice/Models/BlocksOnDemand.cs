@@ -2,6 +2,7 @@ using System.Globalization;
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Models;
 

@@ -1,5 +1,6 @@
 using Coppice.Formats;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Models;
 

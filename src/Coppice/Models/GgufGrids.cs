@@ -1,6 +1,7 @@
 using System.Buffers;
 using Coppice.Coding;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Models;
 

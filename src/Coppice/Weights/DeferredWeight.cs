@@ -1,3 +1,5 @@
+using Coppice.Weights.Blocks;
+
 namespace Coppice.Weights;
 
 /// <summary>A matrix that is made when it is asked for and not kept, so that a model of any size can be gone through with memory for its largest matrix.</summary>

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Coppice.Formats;
 using Coppice.Text;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Tests.Cli;
 

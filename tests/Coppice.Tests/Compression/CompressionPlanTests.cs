@@ -4,6 +4,7 @@ using Coppice.Compression.Quantize;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Tests.Compression;
 

@@ -4,6 +4,7 @@ using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Tests.Cli;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Tests.Compression;
 

@@ -5,7 +5,9 @@ using Coppice.Formats.PyTorch;
 using Coppice.Tensors;
 using Coppice.Tests.Formats.PyTorch;
 using Coppice.Tests.Weights;
+using Coppice.Tests.Weights.Blocks;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 using FsCheck;
 using FsCheck.Fluent;
 

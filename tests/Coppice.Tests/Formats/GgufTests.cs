@@ -3,6 +3,7 @@ using System.Text;
 using Coppice.Formats;
 using Coppice.Tensors;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Tests.Formats;
 

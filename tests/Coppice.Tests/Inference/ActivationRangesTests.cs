@@ -5,6 +5,7 @@ using Coppice.Tensors.Simd;
 using Coppice.Tests.Evaluation;
 using Coppice.Tests.Tensors.Simd;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Tests.Inference;
 

@@ -4,6 +4,7 @@ using Coppice.Tensors;
 using Coppice.Tests.Tensors.Simd;
 using Coppice.Training;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Tests.Inference;
 

@@ -5,6 +5,7 @@ using Coppice.Tests.Evaluation;
 using Coppice.Tests.Tensors.Simd;
 using Coppice.Training;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Tests.Models;
 

@@ -3,6 +3,7 @@ using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Text;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Tests.Models;
 

@@ -1,6 +1,7 @@
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Tests.Weights;
 

@@ -1,5 +1,7 @@
 using Coppice.Tensors;
+using Coppice.Tests.Weights.Blocks;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Tests.Weights;
 

@@ -3,6 +3,7 @@ using Coppice.Formats;
 using Coppice.Interop;
 using Coppice.Models;
 using Coppice.Tensors;
+using Coppice.Weights.Blocks;
 
 // Writes files for other programs to read, and what Coppice itself makes of those same files:
 //   Writer OUT MODEL

@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Compression.Quantize;
 

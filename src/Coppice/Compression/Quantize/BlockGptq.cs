@@ -1,4 +1,5 @@
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Compression.Quantize;
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Coppice.Tensors;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Compression.Quantize;
 

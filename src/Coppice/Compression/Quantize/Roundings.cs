@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Compression.Quantize;
 

@@ -1,6 +1,7 @@
 using Coppice.Compression;
 using Coppice.Compression.Quantize;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Tests.Compression.Quantize;
 

@@ -1,0 +1,158 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Coppice.Weights.Blocks;
+
+/// <summary>The scales s and minima m of eight groups of numbers that are to be s q - m with codes q from 0 to a largest one, by the sums of weighted squared errors.</summary>
+static class AffineSearch
+{
+    // Scales that are tried on either side of the one that just covers the numbers, a fifth of a code apart.
+    const int Tries = 5;
+
+    /// <summary>The scales, 0 or more, and the minima that just cover the numbers, and zero where minima are not <paramref name="signed"/>.</summary>
+    public static (Vector256<float> Scale, Vector256<float> Min) Plain(GroupLanes x, int most, bool signed = false)
+    {
+        Vector256<float> least = signed ? Vector256.Create(float.PositiveInfinity) : default, largest = Vector256.Create(float.NegativeInfinity);
+        foreach (Vector256<float> numbers in x.Numbers)
+            (least, largest) = (Vector256.Min(least, numbers), Vector256.Max(largest, numbers));
+        return ((largest - least) / Vector256.Create((float)most), -least);
+    }
+
+    /// <summary>The best of many: with the codes that a scale gives, scale and minimum are those of linear regression. Minima are 0 or more unless <paramref name="signed"/>.</summary>
+    public static (Vector256<float> Scale, Vector256<float> Min) Best<TW>(GroupLanes x, int most, bool signed = false) where TW : struct, IErrorWeights
+    {
+        (Vector256<float> scale, Vector256<float> min) = Plain(x, most, signed);
+        Search<TW> search = new(x, most, signed) { Scale = scale, Min = min, Least = Vector256.Create(float.PositiveInfinity) };
+        for (int i = -Tries; i < Tries; i += 2)
+            search.Try(Vector256.Create((most + 0.2f * i) / most) / scale, min, Vector256.Create((most + 0.2f * (i + 1)) / most) / scale, min);
+        search.Try(Vector256.Create((most + 0.2f * Tries) / most) / scale, min, Vector256<float>.One / search.Scale, search.Min);
+        return (search.Scale, search.Min);
+    }
+
+    ref struct Search<TW> where TW : struct, IErrorWeights
+    {
+        readonly GroupLanes x;
+        readonly Vector256<float> end, n, sumX, sumXX, atLeast;
+
+        public Search(GroupLanes x, int most, bool signed)
+        {
+            (end, atLeast) = (Vector256.Create((float)most), Vector256.Create(signed ? float.NegativeInfinity : 0));
+            this.x = x;
+            for (int i = 0; i < x.Numbers.Length; i++)
+            {
+                Vector256<float> own = TW.Weigh(x.Numbers[i], x.Weights, i);
+                n += TW.Weigh(Vector256<float>.One, x.Weights, i);
+                sumX += own;
+                sumXX += own * x.Numbers[i];
+            }
+        }
+
+        public Vector256<float> Scale, Min, Least;
+
+        // Two at a time, for each sum waits on its last addition. A lane whose scale is 0, or its inverse infinite, has no numbers below and keeps what it had.
+        public void Try(Vector256<float> inverseA, Vector256<float> minA, Vector256<float> inverseB, Vector256<float> minB)
+        {
+            Vector256<float> codesA = default, squaresA = default, productsA = default, codesB = default, squaresB = default, productsB = default, end = this.end;
+            ReadOnlySpan<Vector256<float>> numbers = x.Numbers, weights = x.Weights;
+            for (int i = 0; i < numbers.Length; i++)
+            {
+                Vector256<float> number = numbers[i], a = Nearest(number, minA, inverseA, end), b = Nearest(number, minB, inverseB, end), ownA = TW.Weigh(a, weights, i), ownB = TW.Weigh(b, weights, i);
+                codesA += ownA;
+                codesB += ownB;
+                squaresA = Vector256.FusedMultiplyAdd(ownA, a, squaresA);
+                squaresB = Vector256.FusedMultiplyAdd(ownB, b, squaresB);
+                productsA = Vector256.FusedMultiplyAdd(ownA, number, productsA);
+                productsB = Vector256.FusedMultiplyAdd(ownB, number, productsB);
+            }
+            Take(codesA, squaresA, productsA);
+            Take(codesB, squaresB, productsB);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        void Take(Vector256<float> codes, Vector256<float> squares, Vector256<float> products)
+        {
+            Vector256<float> determinant = n * squares - codes * codes, scale = (n * products - sumX * codes) / determinant, m = (scale * codes - sumX) / n;
+            Vector256<float> isBelow = Vector256.LessThan(m, atLeast);
+            scale = Vector256.ConditionalSelect(isBelow, products / squares, scale);
+            m = Vector256.ConditionalSelect(isBelow, default, m);
+            // sum (s q - m - x)^2.
+            Vector256<float> error = scale * scale * squares + n * m * m + sumXX + (m * sumX - scale * m * codes - scale * products) * 2;
+            Vector256<float> isBetter = Vector256.LessThan(error, Least) & Vector256.GreaterThan(scale, default) & Vector256.GreaterThan(determinant, default);
+            Scale = Vector256.ConditionalSelect(isBetter, scale, Scale);
+            Min = Vector256.ConditionalSelect(isBetter, m, Min);
+            Least = Vector256.ConditionalSelect(isBetter, error, Least);
+        }
+    }
+
+    /// <summary>The sums of squared errors with the nearest codes.</summary>
+    public static Vector256<float> Error<TW>(GroupLanes x, Vector256<float> scale, Vector256<float> min, int most) where TW : struct, IErrorWeights
+    {
+        Vector256<float> inverse = GroupLanes.Inverse(scale), end = Vector256.Create((float)most), errors = default;
+        for (int i = 0; i < x.Numbers.Length; i++)
+        {
+            Vector256<float> error = Nearest(x.Numbers[i], min, inverse, end) * scale - min - x.Numbers[i];
+            errors = Vector256.FusedMultiplyAdd(TW.Weigh(error, x.Weights, i), error, errors);
+        }
+        return errors;
+    }
+
+    /// <summary>The same with three scales at a time.</summary>
+    public static (Vector256<float> A, Vector256<float> B, Vector256<float> C) Errors<TW>(GroupLanes x, (Vector256<float> A, Vector256<float> B, Vector256<float> C) scale, Vector256<float> min, int most) where TW : struct, IErrorWeights
+    {
+        Vector256<float> a = scale.A, b = scale.B, c = scale.C, inverseA = GroupLanes.Inverse(a), inverseB = GroupLanes.Inverse(b), inverseC = GroupLanes.Inverse(c), end = Vector256.Create((float)most), errorsA = default, errorsB = default, errorsC = default;
+        ReadOnlySpan<Vector256<float>> numbers = x.Numbers, weights = x.Weights;
+        for (int i = 0; i < numbers.Length; i++)
+        {
+            Vector256<float> raised = numbers[i] + min;
+            Vector256<float> errorA = Within(raised * inverseA, end) * a - raised, errorB = Within(raised * inverseB, end) * b - raised, errorC = Within(raised * inverseC, end) * c - raised;
+            errorsA = Vector256.FusedMultiplyAdd(TW.Weigh(errorA, weights, i), errorA, errorsA);
+            errorsB = Vector256.FusedMultiplyAdd(TW.Weigh(errorB, weights, i), errorB, errorsB);
+            errorsC = Vector256.FusedMultiplyAdd(TW.Weigh(errorC, weights, i), errorC, errorsC);
+        }
+        return (errorsA, errorsB, errorsC);
+    }
+
+    /// <summary>The nearest codes.</summary>
+    public static void Round(GroupLanes x, Vector256<float> scale, Vector256<float> min, int most, Span<Vector256<float>> codes)
+    {
+        Vector256<float> inverse = GroupLanes.Inverse(scale), end = Vector256.Create((float)most);
+        for (int i = 0; i < x.Numbers.Length; i++)
+            codes[i] = Nearest(x.Numbers[i], min, inverse, end);
+    }
+
+    /// <summary>The parts of a block of one group whose minimum may have either sign, never further from the numbers than with the scale and minimum that just cover them.</summary>
+    public static void Fill(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, int most, BlockParts parts)
+    {
+        if (importance.IsEmpty)
+            Fill<EvenWeights>(values, importance, most, parts);
+        else
+            Fill<GivenWeights>(values, importance, most, parts);
+    }
+
+    [SkipLocalsInit]
+    static void Fill<TW>(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, int most, BlockParts parts) where TW : struct, IErrorWeights
+    {
+        Span<Vector256<float>> numbers = stackalloc Vector256<float>[values.Length], weights = stackalloc Vector256<float>[importance.Length];
+        GroupLanes.Deal(values, values.Length, numbers);
+        GroupLanes.Deal(importance, importance.Length, weights);
+        GroupLanes x = new(numbers, weights);
+        (Half Scale, Half Min) plain = First(Plain(x, most, signed: true)), best = First(Best<TW>(x, most, signed: true));
+        if (ErrorOfFirst<TW>(x, plain, most) < ErrorOfFirst<TW>(x, best, most))
+            best = plain;
+        parts.FillOneGroup(best.Scale, -best.Min, -1);
+        Round(x, Vector256.Create((float)best.Scale), Vector256.Create((float)best.Min), most, numbers);
+        GroupLanes.Gather(numbers, values.Length, parts.Codes);
+
+        static (Half, Half) First((Vector256<float> Scale, Vector256<float> Min) all) => ((Half)all.Scale[0], (Half)all.Min[0]);
+    }
+
+    static float ErrorOfFirst<TW>(GroupLanes x, (Half Scale, Half Min) stored, int most) where TW : struct, IErrorWeights =>
+        Error<TW>(x, Vector256.Create((float)stored.Scale), Vector256.Create((float)stored.Min), most)[0];
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<float> Nearest(Vector256<float> x, Vector256<float> min, Vector256<float> inverse, Vector256<float> most) =>
+        Within((x + min) * inverse, most);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<float> Within(Vector256<float> code, Vector256<float> most) => Vector256.MinNative(Vector256.MaxNative(Vector256.Round(code), default), most);
+}

@@ -1,0 +1,77 @@
+using System.Runtime.InteropServices;
+using Coppice.Tensors;
+
+namespace Coppice.Weights.Blocks;
+
+/// <summary>llama.cpp's Q4_1: 32 weights, w = q d + m with q from 0 to 15, d and m halves. 20 bytes.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 1)]
+public struct Q4_1 : IBlock<Q4_1>
+{
+    /// <summary>d.</summary>
+    public Half Scale;
+
+    /// <summary>m, the smallest weight.</summary>
+    public Half Min;
+
+    /// <summary>q: low nibbles are weights 0 to 15, high nibbles 16 to 31.</summary>
+    public Q4_0.Nibbles Values;
+
+    /// <inheritdoc/>
+    public static int Size => 32;
+
+    /// <inheritdoc/>
+    public static string Name => "q4_1";
+
+    /// <inheritdoc/>
+    public readonly bool IsFinite => Half.IsFinite(Scale) && Half.IsFinite(Min);
+
+    /// <inheritdoc/>
+    public static BlockShape Shape { get; } = new(32, BlockShape.Whole(0, 15)) { Mins = (-1, -1) };
+
+    /// <inheritdoc/>
+    public static void Search(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockParts parts) => AffineSearch.Fill(values, importance, 15, parts);
+
+    /// <inheritdoc/>
+    public static Q4_1 Join(BlockParts parts) => new() { Scale = parts.Units[0], Min = parts.Units[1], Values = Q4_0.Nibbles.Join(parts.Codes) };
+
+    /// <inheritdoc/>
+    public readonly void Split(BlockParts parts)
+    {
+        parts.FillOneGroup(Scale, Min, -1);
+        Values.Split(parts.Codes);
+    }
+
+    /// <inheritdoc/>
+    public static Q4_1 Pack(ReadOnlySpan<float> values)
+    {
+        (float scale, float inverse, float min) = MinMax.Of(values[..Size], 15);
+        Q4_1 block = new() { Scale = (Half)scale, Min = (Half)min };
+        for (int i = 0; i < Size / 2; i++)
+            block.Values[i] = (byte)(MinMax.Code(values[i], min, inverse, 15) | MinMax.Code(values[i + Size / 2], min, inverse, 15) << 4);
+        return block;
+    }
+
+    /// <inheritdoc/>
+    public readonly void Unpack(Span<float> values)
+    {
+        (float scale, float min) = ((float)Scale, (float)Min);
+        for (int i = 0; i < Size; i++)
+            values[i] = Code(i) * scale + min;
+    }
+
+    static PanelProduct IBlock<Q4_1>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q4_1> blocks) => BlockPanelPacking.Pack(pool, rows, columns, blocks);
+
+    /// <inheritdoc/>
+    public readonly float Dot(ReadOnlySpan<float> x)
+    {
+        float products = 0, inputs = 0;
+        for (int i = 0; i < Size; i++)
+        {
+            products += Code(i) * x[i];
+            inputs += x[i];
+        }
+        return (float)Scale * products + (float)Min * inputs;
+    }
+
+    readonly int Code(int i) => Values[i % 16] >> i / 16 * 4 & 15;
+}
