@@ -42,6 +42,8 @@ static class FederateJoinCommand
             await remote.FetchTokenizer(tokenizer, cancel);
             Client client = Open(parsed, session, identity.Name, Tokenizer.Load(tokenizer), Path.Combine(state, "state.safetensors"), cancel);
             int committed = await remote.Run(client, cancel);
+            if (committed == 0 && remote.Failure is { } reason)
+                throw new CoppiceException($"client {identity.Name}: nothing that it was asked could be done: {reason}");
             session.Say($"took part in {committed} rounds");
             session.Document(json => json.WriteNumber("rounds", committed));
             return ExitCode.Done;

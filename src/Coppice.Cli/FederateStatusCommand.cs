@@ -38,7 +38,7 @@ static class FederateStatusCommand
         if (rounds.Length > 0)
             session.Table(["round", "state", "opened", "asked", "in", "waiting", "dropped", "bytes up", "bytes down"], rounds.Select(part => (string[])[
                 Number(part.Round.Number), Word(part.Round.State), Time(part.Round.Opened), Number(part.Answers.Count), Number(Count(part, AssignmentState.Received)), Number(Count(part, AssignmentState.Waiting)),
-                Number(Count(part, AssignmentState.Refused) + Count(part, AssignmentState.Late)), Number(part.Answers.Sum(answer => answer.Assignment.BytesUp)), Number(part.Answers.Sum(answer => answer.Assignment.BytesDown))]));
+                Number(Count(part, AssignmentState.Refused) + Count(part, AssignmentState.Failed) + Count(part, AssignmentState.Late)), Number(part.Answers.Sum(answer => answer.Assignment.BytesUp)), Number(part.Answers.Sum(answer => answer.Assignment.BytesDown))]));
         if (driven.Count > 0)
             session.Table(["round", "in", "dropped", "loss", "bytes up", "bytes down", "epsilon"], driven.Select(round => (string[])[
                 Number(round.Round), Number(round.Clients.Length), Number(round.Dropped.Length), round.LossBefore.ToString("0.000", CultureInfo.InvariantCulture), Number(round.BytesUp), Number(round.BytesDown),
@@ -46,6 +46,9 @@ static class FederateStatusCommand
         foreach ((RoundRow round, IReadOnlyList<AnswerRow> answers) in rounds)
             foreach (AssignmentRow dropped in answers.Select(answer => answer.Assignment).Where(assignment => assignment.Reason is not null))
                 session.Line($"round {round.Number}: {dropped.Client} {Word(dropped.State)}: {dropped.Reason}");
+        foreach (RoundRecord round in driven)
+            foreach (DroppedClient dropped in round.Dropped)
+                session.Line($"round {round.Round}: {dropped.Client} dropped: {dropped.Reason}");
         foreach (EventRow entry in store.Events(parsed.GetValue(Events)))
             session.Line($"{Time(entry.Time)}  {entry.Kind}  {entry.Text}");
 

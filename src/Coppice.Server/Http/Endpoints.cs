@@ -39,6 +39,7 @@ sealed class Endpoints(IAssignments assignments, ServeOptions options)
         routes.MapGet("/v1/assignments/{id:long}/update", context => Write(context, new UploadInfo(assignments.Uploaded(ClientOf(context), IdOf(context))), WireJson.Default.UploadInfo));
         routes.MapPatch("/v1/assignments/{id:long}/update", context => Limited(context, Append));
         routes.MapPost("/v1/assignments/{id:long}/commit", context => Limited(context, Commit));
+        routes.MapPost("/v1/assignments/{id:long}/failure", context => Limited(context, Fail));
         routes.MapFallback((RequestDelegate)(context => throw new RefusedException(RefusedException.NotFound, "there is no such path")));
     }
 
@@ -116,17 +117,7 @@ sealed class Endpoints(IAssignments assignments, ServeOptions options)
 
     async Task Commit(HttpContext context)
     {
-        byte[] json = new byte[LargestJson];
-        int length = await Body(context, json);
-        CommitRequest commit;
-        try
-        {
-            commit = JsonSerializer.Deserialize(json.AsSpan(0, length), WireJson.Default.CommitRequest) ?? throw new JsonException("null");
-        }
-        catch (JsonException error)
-        {
-            throw new RefusedException(StatusCodes.Status400BadRequest, $"the commit is not what is wanted: {error.Message}");
-        }
+        CommitRequest commit = await Read(context, "commit", WireJson.Default.CommitRequest);
         (string client, long id) = (ClientOf(context), IdOf(context));
         await checks.WaitAsync(context.RequestAborted);
         try
@@ -138,6 +129,29 @@ sealed class Endpoints(IAssignments assignments, ServeOptions options)
             checks.Release();
         }
         await Write(context, new UploadInfo(commit.Bytes), WireJson.Default.UploadInfo);
+    }
+
+    async Task Fail(HttpContext context)
+    {
+        FailureReport failure = await Read(context, "failure", WireJson.Default.FailureReport);
+        if (!Wire.IsReason(failure.Reason))
+            throw new RefusedException(StatusCodes.Status400BadRequest, $"a reason of {failure.Reason.Length} characters, wanted one line of 1 to {Wire.ReasonLength}");
+        assignments.Fail(ClientOf(context), IdOf(context), failure.Reason);
+        await Write(context, failure, WireJson.Default.FailureReport);
+    }
+
+    static async Task<T> Read<T>(HttpContext context, string what, JsonTypeInfo<T> type)
+    {
+        byte[] json = new byte[LargestJson];
+        int length = await Body(context, json);
+        try
+        {
+            return JsonSerializer.Deserialize(json.AsSpan(0, length), type) ?? throw new JsonException("null");
+        }
+        catch (JsonException error)
+        {
+            throw new RefusedException(StatusCodes.Status400BadRequest, $"the {what} is not what is wanted: {error.Message}");
+        }
     }
 
     // One at a time for each client, so that nobody takes up all places by sending slowly.

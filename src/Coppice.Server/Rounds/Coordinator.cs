@@ -164,6 +164,20 @@ sealed class Coordinator : IAssignments
             throw Noted(RefusedException.Conflict, $"{NameOf(client, round)}: was committed already, with other bytes");
     }
 
+    /// <inheritdoc/>
+    public void Fail(string client, long id, string reason)
+    {
+        Own(client, id);
+        using IDisposable alone = Alone(id);
+        (AssignmentRow assignment, RoundRow round) = Own(client, id);
+        if (assignment.State == AssignmentState.Failed)
+            return;
+        Waiting(client, id);
+        Telemetry.Update("failed");
+        Next(round, store.Fail(id, $"{NameOf(client, round)}: the client failed: {reason}", settings.Rule, time.GetUtcNow()));
+        uploads.Delete(id);
+    }
+
     void Receive(AssignmentRow assignment, RoundRow round, long bytes, string sha256)
     {
         string name = NameOf(assignment.Client, round);
@@ -274,7 +288,7 @@ sealed class Coordinator : IAssignments
 
     void Require(AssignmentRow assignment, RoundRow round)
     {
-        if (assignment.State == AssignmentState.Refused)
+        if (assignment.State is AssignmentState.Refused or AssignmentState.Failed)
             throw new RefusedException(RefusedException.Unprocessable, assignment.Reason!);
         if (assignment.State != AssignmentState.Late && round.State == RoundState.Open)
             return;

@@ -40,4 +40,8 @@ interface IAssignments
 
     /// <summary>Makes what was uploaded the assignment's answer. The same again does nothing.</summary>
     void Commit(string client, long id, long bytes, string sha256);
+
+    /// <summary>Notes that an assignment gets no answer, and why; nobody waits for it any more. The same again does nothing.</summary>
+    /// <param name="reason">One line, the client's own.</param>
+    void Fail(string client, long id, string reason);
 }

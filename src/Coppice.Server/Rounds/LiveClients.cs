@@ -21,8 +21,8 @@ sealed class LiveClients : IAssignments
     readonly ConcurrentDictionary<string, DateTimeOffset> seen = new(StringComparer.Ordinal);
     readonly ConcurrentDictionary<string, int> asked = new(StringComparer.Ordinal);
     readonly ConcurrentDictionary<string, bool> told = new(StringComparer.Ordinal);
-    // The last answer of each client, by its id and hash, so that a commit that is repeated is known.
-    readonly ConcurrentDictionary<string, (long Id, string Sha256)> committed = new(StringComparer.Ordinal);
+    // The last answer of each client, by its id and hash, so that a commit that is repeated is known; without a hash it failed.
+    readonly ConcurrentDictionary<string, (long Id, string? Sha256)> committed = new(StringComparer.Ordinal);
     long last;
     volatile string? end;
 
@@ -101,8 +101,10 @@ sealed class LiveClients : IAssignments
     /// <inheritdoc/>
     public void Commit(string client, long id, long bytes, string sha256)
     {
-        if (committed.TryGetValue(client, out (long Id, string Sha256) before) && before.Id == id)
+        if (committed.TryGetValue(client, out (long Id, string? Sha256) before) && before.Id == id)
         {
+            if (before.Sha256 is null)
+                throw new RefusedException(RefusedException.Unprocessable, $"assignment {id}: the client had failed");
             if (before.Sha256 != sha256)
                 throw new RefusedException(RefusedException.Conflict, $"assignment {id}: was committed already, with other bytes");
             return;
@@ -124,6 +126,26 @@ sealed class LiveClients : IAssignments
             uploads.Delete(id);
             Telemetry.Update("committed");
             question.Answer.TrySetResult(answer);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Fail(string client, long id, string reason)
+    {
+        if (committed.TryGetValue(client, out (long Id, string? Sha256) before) && before.Id == id)
+        {
+            if (before.Sha256 is not null)
+                throw new RefusedException(RefusedException.Conflict, $"assignment {id}: was committed already");
+            return;
+        }
+        Question question = Find(client, id);
+        lock (question)
+        {
+            committed[client] = (id, null);
+            open.TryRemove(new KeyValuePair<string, Question>(client, question));
+            uploads.Delete(id);
+            Telemetry.Update("failed");
+            question.Answer.TrySetException(new CoppiceException($"failed: {reason}"));
         }
     }
 

@@ -14,7 +14,7 @@ enum CommitOutcome
     /// <summary>Other bytes were committed before.</summary>
     Different,
 
-    /// <summary>An earlier update was refused.</summary>
+    /// <summary>An earlier update was refused, or the client had said that there would be none.</summary>
     Refused,
 
     /// <summary>The round had ended.</summary>
@@ -52,7 +52,7 @@ interface IRunStore : IDisposable
     /// <summary>Ends a run whose closing round can have no result; nothing where the round is not closing any more.</summary>
     void FailRun(long round, string reason, DateTimeOffset now);
 
-    /// <summary>Lets a failed run go on: its open round asks all clients that did not answer, or were refused, once more.</summary>
+    /// <summary>Lets a failed run go on: its open round asks all clients that did not answer, failed, or were refused, once more.</summary>
     void ReopenRun(long run, DateTimeOffset deadline, DateTimeOffset now);
 
     /// <summary>Notes that a client knows that the run is over.</summary>
@@ -84,6 +84,9 @@ interface IRunStore : IDisposable
 
     /// <summary>Refuses what a client sent for an assignment, which then waits no longer.</summary>
     RoundStep Refuse(long assignment, string reason, long bytes, RoundRule rule, DateTimeOffset now);
+
+    /// <summary>Notes that a client has no answer for an assignment, which then waits no longer.</summary>
+    RoundStep Fail(long assignment, string reason, RoundRule rule, DateTimeOffset now);
 
     /// <summary>Takes an open round's next step: to closing with its survivors and the others late, to a new deadline, or to the end of the run.</summary>
     RoundStep Settle(long round, RoundRule rule, DateTimeOffset now);

@@ -7,7 +7,7 @@ enum RunState { Running, Done, Failed }
 enum RoundState { Open, Closing, Closed }
 
 /// <summary>What became of a client that was asked.</summary>
-enum AssignmentState { Waiting, Received, Refused, Late }
+enum AssignmentState { Waiting, Received, Refused, Failed, Late }
 
 /// <summary>A run.</summary>
 /// <param name="Signature">Names it by all that decides its result.</param>
@@ -28,7 +28,7 @@ sealed record RoundRow(long Id, long Run, int Number, RoundState State, string M
 
 /// <summary>What one client is asked in one round.</summary>
 /// <param name="Epoch">How often the client has asked for it: more than once where it was started again.</param>
-/// <param name="Reason">Why it was refused, or came late.</param>
+/// <param name="Reason">Why it was refused, failed, or came late.</param>
 /// <param name="BytesUp">Bytes of committed messages, refused ones included.</param>
 /// <param name="BytesDown">Bytes of the task that were sent, those sent again included.</param>
 sealed record AssignmentRow(long Id, long Run, long Round, string Client, int Epoch, AssignmentState State, string? Reason, long BytesUp, long BytesDown);
@@ -49,7 +49,7 @@ sealed record Survivor(string Client, UpdateRow Update);
 sealed record AnswerRow(AssignmentRow Assignment, UpdateRow? Update);
 
 /// <summary>Something that happened.</summary>
-/// <param name="Kind">One word: round, update, refused, late, client, access, run.</param>
+/// <param name="Kind">One word: round, update, refused, failed, late, client, access, run, secure.</param>
 sealed record EventRow(DateTimeOffset Time, string Kind, string Text);
 
 /// <summary>A round that is to be opened.</summary>

@@ -51,7 +51,7 @@ abstract partial class SqlRunStore
             return (kept == update.Blob ? CommitOutcome.Repeated : CommitOutcome.Different, RoundStep.None);
         }
         RoundRow round = Round(connection, asked.Round)!;
-        if (asked.State == AssignmentState.Refused)
+        if (asked.State is AssignmentState.Refused or AssignmentState.Failed)
             return (CommitOutcome.Refused, RoundStep.None);
         if (asked.State == AssignmentState.Late || round.State != RoundState.Open)
             return (CommitOutcome.Late, RoundStep.None);
@@ -63,13 +63,18 @@ abstract partial class SqlRunStore
     });
 
     /// <inheritdoc/>
-    public RoundStep Refuse(long assignment, string reason, long bytes, RoundRule rule, DateTimeOffset now) => Change(connection =>
+    public RoundStep Refuse(long assignment, string reason, long bytes, RoundRule rule, DateTimeOffset now) => WithoutUpdate(assignment, AssignmentState.Refused, reason, bytes, rule, now);
+
+    /// <inheritdoc/>
+    public RoundStep Fail(long assignment, string reason, RoundRule rule, DateTimeOffset now) => WithoutUpdate(assignment, AssignmentState.Failed, reason, 0, rule, now);
+
+    RoundStep WithoutUpdate(long assignment, AssignmentState state, string reason, long bytes, RoundRule rule, DateTimeOffset now) => Change(connection =>
     {
-        if (connection.Execute("UPDATE assignments SET state = 'refused', reason = @reason, bytes_up = bytes_up + @bytes WHERE id = @id AND state = 'waiting'",
-            ("@reason", reason), ("@bytes", bytes), ("@id", assignment)) == 0)
+        if (connection.Execute("UPDATE assignments SET state = @state, reason = @reason, bytes_up = bytes_up + @bytes WHERE id = @id AND state = 'waiting'",
+            ("@state", state), ("@reason", reason), ("@bytes", bytes), ("@id", assignment)) == 0)
             return RoundStep.None;
         RoundRow round = Round(connection, Assignment(connection, assignment)!.Round)!;
-        Note(connection, "refused", reason, now);
+        Note(connection, state == AssignmentState.Failed ? "failed" : "refused", reason, now);
         return Settle(connection, round, rule, now);
     });
 

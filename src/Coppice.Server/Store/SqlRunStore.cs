@@ -90,7 +90,7 @@ abstract partial class SqlRunStore : IRunStore
         if (connection.Execute("UPDATE runs SET state = 'running', reason = NULL WHERE id = @run AND state = 'failed'", ("@run", run)) == 0)
             return false;
         connection.Execute("UPDATE rounds SET deadline = @deadline, attempt = 1 WHERE run = @run AND state = 'open'", ("@deadline", deadline), ("@run", run));
-        connection.Execute("UPDATE assignments SET state = 'waiting', reason = NULL WHERE state IN ('refused', 'late') AND round IN (SELECT id FROM rounds WHERE run = @run AND state = 'open')", ("@run", run));
+        connection.Execute("UPDATE assignments SET state = 'waiting', reason = NULL WHERE state IN ('refused', 'failed', 'late') AND round IN (SELECT id FROM rounds WHERE run = @run AND state = 'open')", ("@run", run));
         connection.Execute("DELETE FROM told WHERE run = @run", ("@run", run));
         return Note(connection, "run", "goes on after it had failed", now);
     });

@@ -1,3 +1,5 @@
+using System.Text.Json;
+using Coppice.Server.Store;
 using Coppice.Tests.Cli;
 
 namespace Coppice.Server.Tests.Cli;
@@ -22,6 +24,23 @@ public sealed class FederateCommandTests : IDisposable
         Assert.Matches("anna +.* in\n", status.Out);
         Assert.Matches("bert +.* revoked ", status.Out);
         Assert.Contains("'carl'", CommandLine.Run("federate", "init", run, "--revoke", "carl").FailsInOneLine(1), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Who_failed_and_why_is_in_status_and_in_the_round_s_explanation()
+    {
+        string run = tiny["run"];
+        Assert.Equal(0, CommandLine.Run("federate", "init", run, "--host", "localhost", "--client", "anna", "bert").Code);
+        using (SqliteRunStore store = new(Path.Combine(run, SqliteRunStore.FileName)))
+        {
+            DateTimeOffset now = DateTimeOffset.UtcNow;
+            RunRow opened = store.OpenRun("signature", "{}", "model", new NewRound(1, ["anna", "bert"], now.AddHours(1)), now);
+            store.Fail(store.Take(opened.Id, "bert", now)!.Id, "the client failed: no memory", new RoundRule(2, 1, TimeSpan.FromHours(1)), now);
+        }
+        Assert.Contains("round 1: bert failed: the client failed: no memory", CommandLine.Run("federate", "status", run).Out, StringComparison.Ordinal);
+        Assert.Contains("bert: the client failed: no memory", CommandLine.Run("federate", "explain-round", run, "1").Out, StringComparison.Ordinal);
+        JsonElement bert = CommandLine.Json("federate", "explain-round", run, "1").GetProperty("clients")[1];
+        Assert.Equal(("failed", "the client failed: no memory"), (bert.GetProperty("state").GetString(), bert.GetProperty("reason").GetString()));
     }
 
     [Fact]

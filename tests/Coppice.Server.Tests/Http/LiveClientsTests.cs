@@ -58,12 +58,11 @@ public sealed class LiveClientsTests : IAsyncLifetime
 
     static Client Client(int i) => new(Tiny.Name(i), Tiny.Text(i, 200 + 40 * i), new WorkerPool(1));
 
-    Task<int> Join(int i, CancellationToken cancel = default) => Task.Run(async () =>
+    Task<int> Join(int i, Client? client = null) => Task.Run(async () =>
     {
         Uri address = new(string.Create(CultureInfo.InvariantCulture, $"https://localhost:{server.Port}/"));
         using RemoteClient remote = new(address, ClientIdentity.Load(folder[$"clients/{Tiny.Name(i)}.pem"], TimeProvider.System), new RemoteOptions { FirstWait = TimeSpan.FromMilliseconds(20), ChunkBytes = 1000, Patience = Patience });
-        using CancellationTokenSource both = CancellationTokenSource.CreateLinkedTokenSource(stop.Token, cancel);
-        return await remote.Run(Client(i), both.Token);
+        return await remote.Run(client ?? Client(i), stop.Token);
     });
 
     static FleetOptions Fleet => new() { CalibrationTokens = 10_000, ContextLength = Tiny.Context, Training = Tiny.Options with { LocalSteps = 2, Codec = new IdentityCodec() } };
@@ -105,6 +104,38 @@ public sealed class LiveClientsTests : IAsyncLifetime
         await Task.WhenAll(joined).WaitAsync(Patience);
         Simulation.Run(here, Tiny.Channels(pool, Count), options);
         Assert.Equal(Tiny.Numbers(here), Tiny.Numbers(over));
+    }
+
+    [Fact]
+    public async Task A_client_that_fails_is_dropped_with_its_reason_at_once()
+    {
+        FederatedOptions options = Tiny.Options with { Robust = RobustRegistry.Find("median"), Rounds = 1 };
+        int[] foreign = [.. Tiny.Text(2), 99];
+        Task<int>[] joined = [Join(0), Join(1), Join(2, new Client(Tiny.Name(2), foreign, new WorkerPool(1)))];
+        RoundRecord record = (await Task.Run(() => Simulation.Run(Tiny.Model(), Channels, options)).WaitAsync(Patience))[0];
+        clients.End("done");
+        int[] answered = await Task.WhenAll(joined).WaitAsync(Patience);
+        Assert.Equal([1, 1, 0], answered);
+        Assert.Equal("client-2", Assert.Single(record.Dropped).Client);
+        Assert.Contains("failed: task for client 'client-2': the text has token id 99", record.Dropped[0].Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_failure_is_taken_once_and_an_answer_after_it_is_not()
+    {
+        Task<ReadOnlyMemory<byte>> asked = Task.Run(() => clients.Channel(Tiny.Name(0)).Exchange(new byte[10], default));
+        AssignmentInfo? question = null;
+        while (question is null)
+        {
+            Assert.False(asked.IsCompleted);
+            question = clients.Take(Tiny.Name(0));
+            await Task.Delay(2);
+        }
+        clients.Fail(Tiny.Name(0), question.Id, "no memory");
+        clients.Fail(Tiny.Name(0), question.Id, "again");
+        Assert.Equal("failed: no memory", (await Assert.ThrowsAsync<CoppiceException>(() => asked.WaitAsync(Patience))).Message);
+        Assert.Equal(RefusedException.Unprocessable, Assert.Throws<RefusedException>(() => clients.Commit(Tiny.Name(0), question.Id, 1, new string('0', 64))).Status);
+        Assert.Equal(RefusedException.Gone, Assert.Throws<RefusedException>(() => clients.Fail(Tiny.Name(0), question.Id + 1, "x")).Status);
     }
 
     [Fact]

@@ -127,6 +127,25 @@ public sealed class RefusalTests : IAsyncLifetime
         Assert.Equal(AssignmentState.Received, served.Store.FindAssignment(id)!.State);
     }
 
+    [Fact]
+    public async Task A_failure_without_one_line_that_says_why_or_of_another_client_is_refused()
+    {
+        using HttpClient http = served.Raw("client-0"), other = served.Raw("client-1");
+        long id = await Assignment(http);
+        foreach (string wrong in (string[])["", "one\ntwo", new string('x', 501)])
+            Assert.Contains("wanted one line of 1 to 500", await Served.Refused(400, await Fail(http, wrong)), StringComparison.Ordinal);
+        await Served.Refused(413, await Fail(http, new string('x', 5000)));
+        await Served.Refused(400, await http.PostAsync($"v1/assignments/{id}/failure", new StringContent("{}")));
+        await Served.Refused(403, await Fail(other, "not mine"));
+        Assert.Equal(AssignmentState.Waiting, served.Store.FindAssignment(id)!.State);
+        Assert.True((await Fail(http, "out of memory")).IsSuccessStatusCode);
+        Assert.True((await Fail(http, "out of memory")).IsSuccessStatusCode);
+        Assert.Equal(AssignmentState.Failed, served.Store.FindAssignment(id)!.State);
+        Noted("failed", "update of client 'client-0' in round 1: the client failed: out of memory");
+
+        Task<HttpResponseMessage> Fail(HttpClient from, string reason) => from.PostAsJsonAsync($"v1/assignments/{id}/failure", new { reason });
+    }
+
     [Theory]
     [InlineData("nan", "not finite")]
     [InlineData("damaged", "bytes")]

@@ -49,6 +49,27 @@ public sealed class RunOverHttpTests : IDisposable
     }
 
     [Fact]
+    public async Task A_client_that_cannot_train_says_why_and_no_round_waits_for_its_deadline()
+    {
+        await using Served served = await Served.Start(new RunSettings(Tiny.Options) { Deadline = TimeSpan.FromDays(300) });
+        int[] foreign = [.. Tiny.Text(2), Tiny.Vocabulary + 7];
+        Client[] clients = [Client(0), Client(1), new(Tiny.Name(2), foreign, new WorkerPool(1))];
+        (int Committed, string? Failure)[] ends = await Task.WhenAll(clients.Select(client => Task.Run(async () =>
+        {
+            using RemoteClient remote = served.Remote(client.Id);
+            return (await remote.Run(client), remote.Failure);
+        }))).WaitAsync(TimeSpan.FromSeconds(60));
+        Assert.Equal([3, 3, 0], ends.Select(end => end.Committed));
+        Assert.Equal([null, null, $"task for client 'client-2': the text has token id {Tiny.Vocabulary + 7}, the model's vocabulary {Tiny.Vocabulary}; they do not belong together"], ends.Select(end => end.Failure));
+        Assert.Equal(RunState.Done, (await served.Server.Over).State);
+        foreach (RoundRow round in served.Store.Rounds(served.Coordinator.Run.Id))
+        {
+            Assert.Equal(["client-0", "client-1"], served.Store.Survivors(round.Id).Select(part => part.Client));
+            Assert.Contains(ends[2].Failure!, served.Store.Answers(round.Id)[2].Assignment.Reason!, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public async Task A_client_that_is_stopped_in_the_middle_of_an_upload_goes_on_where_it_was()
     {
         await using Served served = await Served.Start(new RunSettings(Tiny.Options with { Rounds = 1 }), clients: 1);

@@ -84,6 +84,38 @@ public sealed class CoordinatorTests : IDisposable
     }
 
     [Fact]
+    public void A_client_that_says_that_it_failed_is_not_waited_for()
+    {
+        using RunFolder folder = new(new RunSettings(Tiny.Options with { Rounds = 1 }));
+        Coordinator coordinator = folder.Open();
+        DateTimeOffset begun = folder.Time.Now;
+        long id = coordinator.Take("client-2")!.Id, other = coordinator.Take("client-0")!.Id;
+        coordinator.Append("client-2", id, 0, [1, 2, 3]);
+        Assert.Equal(403, Status(() => coordinator.Fail("client-0", id, "not mine")));
+        coordinator.Fail("client-2", id, "the loss is NaN");
+        coordinator.Fail("client-2", id, "once more");
+        Assert.Null(coordinator.Take("client-2"));
+        Assert.Equal(422, Status(() => coordinator.Append("client-2", id, 3, [4])));
+        Assert.Equal(422, Status(() => coordinator.Commit("client-2", id, 3, RunFolder.Hash([1, 2, 3]))));
+        Assert.False(File.Exists(folder[$"uploads/{id}"]));
+
+        (string Client, Func<byte[], ReadOnlyMemory<byte>> Answer)[] clients = Clients();
+        RunFolder.Send(coordinator, "client-0", other, clients[0].Answer(RunFolder.Task(coordinator, "client-0", other)).Span);
+        Assert.Equal(409, Status(() => coordinator.Fail("client-0", other, "after all")));
+        Assert.Equal(RunState.Done, folder.Drive(coordinator, clients[..2]).State);
+        Assert.Equal(begun, folder.Time.Now);
+        Assert.Equal(410, Status(() => coordinator.Take("client-2")));
+
+        RoundExplanation explained = RoundExplanation.Of(folder.Store, new BlobStore(folder["blobs"]), coordinator.Run, coordinator.Current, default);
+        Assert.Equal([AssignmentState.Received, AssignmentState.Received, AssignmentState.Failed], explained.Clients.Select(client => client.Answer.Assignment.State));
+        Assert.Equal("update of client 'client-2' in round 1: the client failed: the loss is NaN", explained.Clients[2].Answer.Assignment.Reason);
+        Assert.Equal("client-2", Assert.Single(coordinator.Record(coordinator.Current).Dropped).Client);
+        Assert.Contains(folder.Store.Events(50), entry => entry is { Kind: "failed", Text: var text } && text.Contains("the loss is NaN", StringComparison.Ordinal));
+
+        static int Status(Action request) => Assert.Throws<RefusedException>(request).Status;
+    }
+
+    [Fact]
     public void Too_few_answers_end_the_run_and_the_same_run_goes_on_when_opened_again()
     {
         using RunFolder folder = new(Settings() with { Minimum = 2 });

@@ -49,6 +49,8 @@ sealed class FaultyStore(IRunStore inner, int deathAt, bool after) : IRunStore
 
     public RoundStep Refuse(long assignment, string reason, long bytes, RoundRule rule, DateTimeOffset now) => At(() => inner.Refuse(assignment, reason, bytes, rule, now));
 
+    public RoundStep Fail(long assignment, string reason, RoundRule rule, DateTimeOffset now) => At(() => inner.Fail(assignment, reason, rule, now));
+
     public RoundStep Settle(long round, RoundRule rule, DateTimeOffset now) => At(() => inner.Settle(round, rule, now));
 
     public IReadOnlyList<Survivor> Survivors(long round) => At(() => inner.Survivors(round));

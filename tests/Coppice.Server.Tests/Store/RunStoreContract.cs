@@ -109,6 +109,22 @@ public abstract class RunStoreContract
     }
 
     [Fact]
+    public void A_client_that_failed_is_not_waited_for_and_asked_again_when_the_run_is_reopened()
+    {
+        using IRunStore store = Open();
+        (RunRow run, RoundRow round, AssignmentRow[] asked) = Begin(store);
+        Assert.Equal(RoundStep.None, store.Fail(asked[0].Id, "no memory", AtLeastTwo, Start));
+        Assert.Equal(RoundStep.None, store.Fail(asked[0].Id, "again", AtLeastTwo, Start));
+        Assert.Equal((AssignmentState.Failed, "no memory"), (store.FindAssignment(asked[0].Id)!.State, store.FindAssignment(asked[0].Id)!.Reason));
+        Assert.Equal((CommitOutcome.Refused, RoundStep.None), store.Commit(asked[0].Id, Update("y"), AtLeastTwo, Start));
+        store.Commit(asked[1].Id, Update("x"), AtLeastTwo, Start);
+        Assert.Equal(RoundStep.Failed, store.Fail(asked[2].Id, "no disk", AtLeastTwo, Start));
+        Assert.Equal("round 1: 1 updates, wanted at least 2: no memory; no disk", store.FindRun()!.Reason);
+        store.ReopenRun(run.Id, Deadline, Start);
+        Assert.Equal([AssignmentState.Waiting, AssignmentState.Received, AssignmentState.Waiting], store.Answers(round.Id).Select(answer => answer.Assignment.State));
+    }
+
+    [Fact]
     public void A_deadline_with_too_few_updates_is_moved_once_and_then_ends_the_run()
     {
         using IRunStore store = Open();

@@ -98,6 +98,10 @@ sealed class Connection : IDisposable
     public async Task Commit(long assignment, CommitRequest commit, CancellationToken cancel) =>
         (await Send(HttpMethod.Post, PathOf(assignment, "commit"), JsonContent.Create(commit, WireJson.Default.CommitRequest), cancel)).Dispose();
 
+    /// <summary>Says that there will be no update, and why.</summary>
+    public async Task Fail(long assignment, FailureReport failure, CancellationToken cancel) =>
+        (await Send(HttpMethod.Post, PathOf(assignment, "failure"), JsonContent.Create(failure, WireJson.Default.FailureReport), cancel)).Dispose();
+
     /// <summary>The path of something of an assignment.</summary>
     public static string PathOf(long assignment, string part) => string.Create(CultureInfo.InvariantCulture, $"v1/assignments/{assignment}/{part}");
 

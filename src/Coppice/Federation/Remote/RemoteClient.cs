@@ -5,7 +5,7 @@ using Coppice.Tensors;
 
 namespace Coppice.Federation.Remote;
 
-/// <summary>A client of a run over a network: it asks for work, lets its <see cref="Client"/> answer, and sends what that answers, until the run is over. Whatever breaks off goes on where it stopped.</summary>
+/// <summary>A client of a run over a network: it asks for work, lets a channel to a client here answer, and sends what that answers, or why it has no answer, until the run is over. Whatever breaks off goes on where it stopped.</summary>
 public sealed class RemoteClient : IDisposable
 {
     const int LargestTokenizerFile = 256 << 20;
@@ -31,6 +31,9 @@ public sealed class RemoteClient : IDisposable
         backoff = new Backoff(this.options, Seeds.Generator(0, "wait", 0, identity.Name), this.time);
     }
 
+    /// <summary>Why the last task that could not be done was not; null while there was none.</summary>
+    public string? Failure { get; private set; }
+
     /// <summary>Brings the run's tokenizer into a folder, where it is not there already.</summary>
     /// <exception cref="CoppiceException">The server refuses, is out of reach, or offers what is no tokenizer's file.</exception>
     public async Task FetchTokenizer(string folder, CancellationToken cancel = default)
@@ -53,11 +56,15 @@ public sealed class RemoteClient : IDisposable
     }
 
     /// <summary>Takes part until the run is over, and returns how many updates were committed.</summary>
-    /// <exception cref="CoppiceException">The client cannot do what it is asked, the server refuses it, or was out of reach for too long.</exception>
-    public async Task<int> Run(Client client, CancellationToken cancel = default)
+    /// <exception cref="CoppiceException">The server refuses the client, or was out of reach for too long.</exception>
+    public Task<int> Run(Client client, CancellationToken cancel = default) => Run(new LocalChannel(client), cancel);
+
+    /// <summary>The same with whatever answers for the client. What it cannot do is said to the server, which then waits for it no longer, and the client goes on with the next task.</summary>
+    /// <exception cref="CoppiceException">The server refuses the client, or was out of reach for too long.</exception>
+    public async Task<int> Run(IClientChannel client, CancellationToken cancel = default)
     {
-        if (client.Id != identity.Name)
-            throw new CoppiceException($"client '{client.Id}': its certificate is that of '{identity.Name}'");
+        if (client.Client != identity.Name)
+            throw new CoppiceException($"client '{client.Client}': its certificate is that of '{identity.Name}'");
         int committed = 0;
         while (true)
         {
@@ -80,14 +87,19 @@ public sealed class RemoteClient : IDisposable
     /// <inheritdoc/>
     public void Dispose() => connection.Dispose();
 
-    async Task<bool> Answer(Client client, AssignmentInfo assignment, CancellationToken cancel)
+    async Task<bool> Answer(IClientChannel client, AssignmentInfo assignment, CancellationToken cancel)
     {
         if (assignment.TaskBytes is < 0 or > int.MaxValue)
             throw FormatError.At("server", $"a task of {assignment.TaskBytes:N0} bytes");
         try
         {
             byte[] task = await Download(Connection.PathOf(assignment.Id, "task"), (int)assignment.TaskBytes, cancel);
-            ReadOnlyMemory<byte> update = client.Answer(task, cancel);
+            if (Work(client, task, cancel) is not { } update)
+            {
+                Say($"round {assignment.Round}: failed: {Failure}");
+                await Ask(() => connection.Fail(assignment.Id, new FailureReport(Failure!), cancel), cancel);
+                return false;
+            }
             await Send(assignment.Id, update, cancel);
             string loss = Message.FormatOf("update", update) == ClientUpdate.CurrentFormat && Message.Read("update", update, FederationJson.Default.ClientUpdate, out _) is { } sent
                 ? string.Create(CultureInfo.InvariantCulture, $"loss {sent.LossBefore:F3} -> {sent.LossAfter:F3}, ") : "";
@@ -98,6 +110,20 @@ public sealed class RemoteClient : IDisposable
         {
             Say($"round {assignment.Round}: {refused.Message}");
             return false;
+        }
+    }
+
+    // Null, and the reason, where the client cannot.
+    ReadOnlyMemory<byte>? Work(IClientChannel client, byte[] task, CancellationToken cancel)
+    {
+        try
+        {
+            return client.Exchange(task, cancel);
+        }
+        catch (CoppiceException failed)
+        {
+            Failure = Wire.ReasonOf(failed.Message);
+            return null;
         }
     }
 
@@ -114,11 +140,7 @@ public sealed class RemoteClient : IDisposable
                     ReadOnlyMemory<byte> chunk = update.Slice((int)there, (int)Math.Min(options.ChunkBytes, update.Length - there));
                     there = await Ask(() => connection.Upload(assignment, there, chunk, cancel), cancel);
                 }
-                await Ask(async () =>
-                {
-                    await connection.Commit(assignment, commit, cancel);
-                    return true;
-                }, cancel);
+                await Ask(() => connection.Commit(assignment, commit, cancel), cancel);
                 return;
             }
             catch (RemoteException other) when (other is { Status: 409, Offset: { } offset } && offset <= update.Length && turns < MostTurns)
@@ -133,16 +155,18 @@ public sealed class RemoteClient : IDisposable
     {
         byte[] bytes = new byte[length];
         int there = 0;
-        await Ask(async () =>
-        {
-            await connection.Download(path, bytes, there, moved => there = moved, cancel);
-            return true;
-        }, cancel);
+        await Ask(() => connection.Download(path, bytes, there, moved => there = moved, cancel), cancel);
         return bytes;
     }
 
     Task<T> Ask<T>(Func<Task<T>> request, CancellationToken cancel) =>
         backoff.Run(request, (reason, wait) => Say(string.Create(CultureInfo.InvariantCulture, $"{reason}; again in {wait.TotalSeconds:F1} s")), cancel);
+
+    Task Ask(Func<Task> request, CancellationToken cancel) => Ask(async () =>
+    {
+        await request();
+        return true;
+    }, cancel);
 
     void Say(string line) => progress?.Report(line);
 

@@ -13,6 +13,17 @@ static class Wire
 
     /// <summary>The header that says where in an update a chunk begins, and where the server's part of it ends.</summary>
     public const string OffsetHeader = "Upload-Offset";
+
+    /// <summary>The longest reason of a failure, in characters.</summary>
+    public const int ReasonLength = 500;
+
+    /// <summary>What can be a reason: one line that is not too long.</summary>
+    public static bool IsReason(string text) => text.Length is > 0 and <= ReasonLength && !text.Any(char.IsControl);
+
+    /// <summary>A reason from any message.</summary>
+    public static string ReasonOf(string message) => message.Trim() is { Length: > 0 } text
+        ? string.Concat(text.Take(ReasonLength).Select(letter => char.IsControl(letter) ? ' ' : letter))
+        : "without a reason";
 }
 
 /// <summary>A file that clients need.</summary>
@@ -30,6 +41,9 @@ sealed record UploadInfo(long Bytes);
 /// <summary>An update that is all there.</summary>
 sealed record CommitRequest(long Bytes, string Sha256);
 
+/// <summary>Why a client has no answer.</summary>
+sealed record FailureReport(string Reason);
+
 /// <summary>A refusal.</summary>
 sealed record ErrorInfo(string Error);
 
@@ -38,5 +52,6 @@ sealed record ErrorInfo(string Error);
 [JsonSerializable(typeof(AssignmentInfo))]
 [JsonSerializable(typeof(UploadInfo))]
 [JsonSerializable(typeof(CommitRequest))]
+[JsonSerializable(typeof(FailureReport))]
 [JsonSerializable(typeof(ErrorInfo))]
 sealed partial class WireJson : JsonSerializerContext;
