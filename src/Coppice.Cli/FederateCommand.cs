@@ -37,7 +37,7 @@ static class FederateCommand
     public static readonly Option<IStrategy?> Strategy = Options.Named("--strategy", "NAME", $"What becomes of updates: {string.Join(", ", StrategyRegistry.Forms)}; {Defaults.Strategy.Name} by default", StrategyRegistry.Find);
     static readonly Option<IRobustRule?> Robust = Options.Named("--robust", "NAME", $"Makes one of the updates, some of which may be anything: {string.Join(", ", RobustRegistry.Forms)}", RobustRegistry.Find);
     static readonly Option<PrivacyOptions?> Privacy = Options.Named("--dp", "NAME", $"Differential privacy of clients: {string.Join(", ", PrivacyOptions.Forms)}", PrivacyOptions.Find);
-    static readonly Option<SecureOptions?> Secure = Options.Named("--secure", "NAME", $"Secure aggregation, the server learns the sum of updates alone: {string.Join(", ", SecureOptions.Forms)}; with it --codec is identity", SecureOptions.Find);
+    public static readonly Option<SecureOptions?> Secure = Options.Named("--secure", "NAME", $"Secure aggregation, the server learns the sum of updates alone: {string.Join(", ", SecureOptions.Forms)}; with it --codec is identity", SecureOptions.Find);
     static readonly Option<Attack?> Attacks = Options.Named("--attack", "NAME", $"Some clients attack the run: {string.Join(", ", Attack.Forms)}", Attack.Find);
     public static readonly Option<string?> Download = Options.Choice("--download", "How the model is sent to clients; float32 by default", "float32", "float16");
 
@@ -56,7 +56,7 @@ static class FederateCommand
     }
 
     /// <summary>The options of a run, however its clients are reached.</summary>
-    public static IEnumerable<Option> RunOptions => [Rounds, PerRound, LocalSteps, BatchSize, Context, Rate, Optimizer, Strategy, Codec, Download, Participation, Personal, Robust, Privacy, Fresh];
+    public static IEnumerable<Option> RunOptions => [Rounds, PerRound, LocalSteps, BatchSize, Context, Rate, Optimizer, Strategy, Codec, Download, Participation, Personal, Robust, Privacy, Secure, Fresh];
 
     /// <summary>What those options say.</summary>
     public static FederatedOptions ReadOptions(ParseResult parsed, Session session) => new()
@@ -65,12 +65,13 @@ static class FederateCommand
         ClientsPerRound = parsed.GetValue(PerRound),
         LocalSteps = parsed.GetValue(LocalSteps),
         Strategy = parsed.GetValue(Strategy) ?? Defaults.Strategy,
-        Codec = parsed.GetValue(Codec) ?? Defaults.Codec,
+        Codec = parsed.GetValue(Codec) ?? (parsed.GetValue(Secure) is null ? Defaults.Codec : new IdentityCodec()),
         Download = parsed.GetValue(Download) == "float16" ? DownloadFormat.Float16 : DownloadFormat.Float32,
         Seed = session.Seed,
         Participation = parsed.GetValue(Participation) ?? 0,
         Robust = parsed.GetValue(Robust),
         Privacy = parsed.GetValue(Privacy),
+        Secure = parsed.GetValue(Secure),
         Personal = [.. (parsed.GetValue(Personal) ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)],
         FreshClients = parsed.GetValue(Fresh),
         Training = Defaults.Training with { BatchSize = parsed.GetValue(BatchSize), ContextLength = parsed.GetValue(Context), LearningRate = parsed.GetValue(Rate), Optimizer = parsed.GetValue(Optimizer) == "sgd" ? OptimizerKind.Sgd : OptimizerKind.AdamW },
@@ -80,13 +81,7 @@ static class FederateCommand
     {
         using Session session = new(parsed);
         string output = Path.TrimEndingDirectorySeparator(parsed.GetRequiredValue(Output));
-        SecureOptions? secure = parsed.GetValue(Secure);
-        FederatedOptions options = ReadOptions(parsed, session) with
-        {
-            Dropout = parsed.GetValue(Dropout),
-            Secure = secure,
-            Codec = parsed.GetValue(Codec) ?? (secure is null ? Defaults.Codec : new IdentityCodec()),
-        };
+        FederatedOptions options = ReadOptions(parsed, session) with { Dropout = parsed.GetValue(Dropout) };
         Scenario scenario = parsed.GetValue(Scenarios) is { } file ? Scenario.ReadFile(file, options) : new Scenario(options, null);
         options = scenario.Options;
         options.Validate();
@@ -114,7 +109,7 @@ static class FederateCommand
             clients.Add(new Client(text.Name, own?.Text(text.Tokens, session.Seed) ?? text.Tokens, scenario.World is null ? session.Pool : new WorkerPool(1), text.HeldOut, journal?.ClientFile(text.Name)) { Attack = own });
         }
         // All clients end with this process, and with them their attempts: nothing has to be kept of those.
-        IReadOnlyList<IClientChannel> channels = secure is null ? [.. clients.Select(client => new LocalChannel(client))] : SecureChannel.ForAll(clients);
+        IReadOnlyList<IClientChannel> channels = options.Secure is null ? [.. clients.Select(client => new LocalChannel(client))] : SecureChannel.ForAll(clients);
         IReadOnlyList<RoundRecord> rounds = Simulate(session, model, channels, scenario, journal, folder, cancel);
         language.Save(output);
         if (journal is not null)

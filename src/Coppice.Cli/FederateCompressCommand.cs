@@ -73,7 +73,7 @@ static class FederateCompressCommand
             signal.Cancel = true;
             stop.Cancel();
         });
-        await using LiveServer server = await LiveServer.Start(folder, listen, work.Language, options.Training.Codec.Name, options.ContextLength, TimeSpan.FromSeconds(parsed.GetValue(Deadline)), stop.Token);
+        await using LiveServer server = await LiveServer.Start(folder, listen, work.Language, options.Training.Codec.Name, options.ContextLength, TimeSpan.FromSeconds(parsed.GetValue(Deadline)), TimeSpan.FromSeconds(parsed.GetValue(Deadline)), stop.Token);
         session.Say($"asking {server.Channels.Count} clients on {listen.Address}:{server.Port}");
         await Task.Run(() => Compress(session, parsed, work, _ => server.Channels, options, "on a network", stop.Token), stop.Token);
         await server.End("the model is compressed", stop.Token);

@@ -77,16 +77,22 @@ static class FederateExplainRoundCommand
     // Of a run that one process drives there are records, and no updates.
     static void Driven(Session session, RoundRecord record)
     {
-        session.Line(string.Create(CultureInfo.InvariantCulture, $"round {record.Round} took {record.Seconds:0.0} s: loss {record.LossBefore:0.000} -> {record.LossAfter:0.000} at the clients, {record.BytesUp:N0} bytes up, {record.BytesDown:N0} down")
-            + (record.Epsilon is { } epsilon ? string.Create(CultureInfo.InvariantCulture, $"; epsilon {epsilon:0.00} with it") : ""));
+        if (record.Lost is { } lost)
+            session.Line($"round {record.Round} has no result, the model is the one before: {lost}");
+        else
+            session.Line(string.Create(CultureInfo.InvariantCulture, $"round {record.Round} took {record.Seconds:0.0} s: loss {record.LossBefore:0.000} -> {record.LossAfter:0.000} at the clients, {record.BytesUp:N0} bytes up, {record.BytesDown:N0} down")
+                + (record.Epsilon is { } epsilon ? string.Create(CultureInfo.InvariantCulture, $"; epsilon {epsilon:0.00} with it") : ""));
         session.Table(["client", "windows", "loss", "norm", "bytes up"], record.Clients.Select(client => (string[])[
-            client.Client, Number(client.Samples), string.Create(CultureInfo.InvariantCulture, $"{client.LossBefore:0.000} -> {client.LossAfter:0.000}"), Real(client.Norm), Number(client.BytesUp)]));
+            client.Client, record.Secure is null ? Number(client.Samples) : "", double.IsNaN(client.LossBefore) ? "" : string.Create(CultureInfo.InvariantCulture, $"{client.LossBefore:0.000} -> {client.LossAfter:0.000}"), Real(client.Norm), Number(client.BytesUp)]));
+        if (record.Secure is { } secure)
+            session.Line($"their sum alone: keys of {secure.Keys} clients, {secure.Minimum} or more to the end, masks with {secure.Neighbours} others each");
         foreach (DroppedClient dropped in record.Dropped)
             session.Line($"{dropped.Client}: {dropped.Reason}");
         session.Document(json =>
         {
             json.WriteNumber("round", record.Round);
-            json.WriteString("state", "closed");
+            json.WriteString("state", record.Lost is null ? "closed" : "lost");
+            json.WriteString("reason", record.Lost);
             json.Number("epsilon", record.Epsilon);
             json.Array("clients", record.Clients, client =>
             {
@@ -107,7 +113,7 @@ static class FederateExplainRoundCommand
 
     static string Number(long? number) => number?.ToString("N0", CultureInfo.InvariantCulture) ?? "";
 
-    static string Real(double? number) => number?.ToString("0.000", CultureInfo.InvariantCulture) ?? "";
+    static string Real(double? number) => number is { } real && double.IsFinite(real) ? real.ToString("0.000", CultureInfo.InvariantCulture) : "";
 
     static string Time(DateTimeOffset time) => time.ToUniversalTime().ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture);
 }

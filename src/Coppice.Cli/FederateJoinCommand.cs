@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Coppice.Federation;
 using Coppice.Federation.Remote;
+using Coppice.Federation.Secure;
 using Coppice.Tensors;
 using Coppice.Text;
 using Coppice.Training;
@@ -14,14 +15,16 @@ static class FederateJoinCommand
     static readonly Option<string> Certificate = new("--certificate") { Description = "The client's file, as federate init issued it", HelpName = "FILE", Required = true };
     static readonly Option<string> Data = new("--text") { Description = $"What to train on; it never leaves this machine: {TextArgument.Specs}", HelpName = "TEXT", Required = true };
     static readonly Option<string?> HeldOut = Options.Text("--held-out", "TEXT", "What losses are measured on; the training text by default");
+    static readonly Option<SecureOptions?> Secure = Options.Named("--secure", "NAME", "Takes part in nothing but secure aggregation, with the options that federate serve has; without, the client does as the server asks", SecureOptions.Find);
     static readonly Option<string?> State = Options.Text("--state", "DIR", "Where the client keeps its optimizer and its last update; NAME.federation by default");
+    static readonly Option<int> LeastClients = Options.Integer("--least-clients", "With secure aggregation: with fewer clients this one takes no part", value: 3, least: 3);
     static readonly Option<double> GiveUp = Options.Number("--give-up", "Seconds for which the server may be out of reach", new RemoteOptions().Patience.TotalSeconds, least: 1);
 
     public static Command Create()
     {
         Command join = new("join", "Takes part in a federated run on a network until it is over; stopped or killed, the same command goes on where it was")
         {
-            Server, Certificate, Data, HeldOut, State, GiveUp, TextArgument.Documents, TextArgument.Sdk,
+            Server, Certificate, Data, HeldOut, State, GiveUp, Secure, LeastClients, TextArgument.Documents, TextArgument.Sdk,
         };
         join.SetAction(Run);
         return join;
@@ -41,11 +44,12 @@ static class FederateJoinCommand
             string tokenizer = Path.Combine(state, "tokenizer");
             await remote.FetchTokenizer(tokenizer, cancel);
             Client client = Open(parsed, session, identity.Name, Tokenizer.Load(tokenizer), Path.Combine(state, "state.safetensors"), cancel);
-            int committed = await remote.Run(client, cancel);
+            using SecureChannel channel = SecureChannel.Certified(client, identity, TimeProvider.System, Path.Combine(state, "secure.json"), parsed.GetValue(Secure), parsed.GetValue(LeastClients));
+            int committed = await remote.Run(channel, cancel);
             if (committed == 0 && remote.Failure is { } reason)
                 throw new CoppiceException($"client {identity.Name}: nothing that it was asked could be done: {reason}");
-            session.Say($"took part in {committed} rounds");
-            session.Document(json => json.WriteNumber("rounds", committed));
+            session.Say($"gave {committed} answers");
+            session.Document(json => json.WriteNumber("answers", committed));
             return ExitCode.Done;
         }
         catch (OperationCanceledException error) when (cancel.IsCancellationRequested)

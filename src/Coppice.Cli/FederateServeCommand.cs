@@ -33,6 +33,7 @@ static class FederateServeCommand
     static readonly Option<double> OverSelect = Options.Number("--over-select", "Clients asked above those wanted, as a share of them", value: 0);
     static readonly Option<int> Minimum = Options.Integer("--minimum", "Updates without which a round has no result", value: 1, least: 1);
     static readonly Option<double> Deadline = Options.Number("--deadline", "Seconds that a round waits for its clients", value: 3600, least: 0.001);
+    static readonly Option<double> StepDeadline = Options.Number("--step-deadline", "With --secure: seconds that a client has for each step after its training", value: 60, least: 0.001);
     public static readonly Option<string?> Otlp = Options.Text("--otlp", "ADDRESS", "Sends traces and metrics to an OpenTelemetry collector: http://HOST:4317 by gRPC, http://HOST:4318 by HTTP");
     static readonly Option<int?> Health = Options.OptionalInteger("--health", "A loopback port for /health/live and /health/ready", least: 0, most: 65535);
 
@@ -40,7 +41,7 @@ static class FederateServeCommand
     {
         Command serve = new("serve", "Serves a federated run to clients on a network until its last round is closed; stopped or killed, the same command goes on where it was")
         {
-            ModelArgument.Model, Folder, Listen, Output, OverSelect, Minimum, Deadline, Health, Otlp, Role, FederateStorage.Store, FederateStorage.Queue, FederateStorage.Blobs,
+            ModelArgument.Model, Folder, Listen, Output, OverSelect, Minimum, Deadline, StepDeadline, Health, Otlp, Role, FederateStorage.Store, FederateStorage.Queue, FederateStorage.Blobs,
         };
         foreach (Option option in FederateCommand.RunOptions)
             serve.Options.Add(option);
@@ -56,6 +57,8 @@ static class FederateServeCommand
         string? output = parsed.GetValue(Output) is { } named ? Path.TrimEndingDirectorySeparator(named) : null;
         FederatedOptions federation = FederateCommand.ReadOptions(parsed, session);
         federation.Validate();
+        if (federation.Secure is null && parsed.GetResult(StepDeadline) is { Implicit: false })
+            throw new MisuseException("--step-deadline goes with --secure");
         if (!RunSettings.CanBeStored(federation))
             return await Drive(session, parsed, folder, role, federation, cancel);
         RunSettings settings = new(federation)
@@ -134,7 +137,7 @@ static class FederateServeCommand
     // What a store cannot hold, this process does by itself, as a simulation does with clients of its own; after each round it is in the folder.
     static async Task<int> Drive(Session session, ParseResult parsed, string folder, string role, FederatedOptions options, CancellationToken cancel)
     {
-        string why = $"strategy '{options.Strategy.Name}'{(options.Robust is { } rule ? $" with rule '{rule.Name}'" : "")}{(options.Privacy is null ? "" : " with privacy")}";
+        string why = $"strategy '{options.Strategy.Name}'{(options.Robust is { } rule ? $" with rule '{rule.Name}'" : "")}{(options.Privacy is null ? "" : " with privacy")}{(options.Secure is null ? "" : " with secure aggregation")}";
         if (((Option[])[OverSelect, Minimum, Health, FederateStorage.Store, FederateStorage.Queue, FederateStorage.Blobs]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
             throw new MisuseException($"{other.Name}: this run is driven by one process ({why}), which does not take it");
         if (role != "all")
@@ -150,11 +153,15 @@ static class FederateServeCommand
             signal.Cancel = true;
             stop.Cancel();
         });
-        await using LiveServer server = await LiveServer.Start(folder, listen, language, options.Codec.Name, options.Training.ContextLength, TimeSpan.FromSeconds(parsed.GetValue(Deadline)), stop.Token);
+        await using LiveServer server = await LiveServer.Start(folder, listen, language, options.Codec.Name, options.Training.ContextLength, TimeSpan.FromSeconds(parsed.GetValue(Deadline)), TimeSpan.FromSeconds(parsed.GetValue(StepDeadline)), stop.Token);
         session.Say($"driving a run of {server.Channels.Count} clients on {listen.Address}:{server.Port}");
         try
         {
-            IReadOnlyList<RoundRecord> rounds = await Task.Run(() => Simulation.Run((DecoderModel)language.Model, server.Channels, options, journal, new RoundLog(session), stop.Token), stop.Token);
+            DecoderModel model = (DecoderModel)language.Model;
+            RoundLog log = new(session);
+            IReadOnlyList<RoundRecord> rounds = await Task.Run(() => options.Secure is null
+                ? Simulation.Run(model, server.Channels, options, journal, log, stop.Token)
+                : Simulation.Run(model, server.Channels, options, server.Hosting, journal, log, stop.Token), stop.Token);
             language.Save(output);
             await server.End("the run is done", stop.Token);
             RoundLog.End(session, rounds, output);

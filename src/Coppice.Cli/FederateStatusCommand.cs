@@ -46,6 +46,8 @@ static class FederateStatusCommand
         foreach ((RoundRow round, IReadOnlyList<AnswerRow> answers) in rounds)
             foreach (AssignmentRow dropped in answers.Select(answer => answer.Assignment).Where(assignment => assignment.Reason is not null))
                 session.Line($"round {round.Number}: {dropped.Client} {Word(dropped.State)}: {dropped.Reason}");
+        foreach (RoundRecord round in driven.Where(round => round.Lost is not null))
+            session.Line($"round {round.Round} has no result: {round.Lost}");
         foreach (RoundRecord round in driven)
             foreach (DroppedClient dropped in round.Dropped)
                 session.Line($"round {round.Round}: {dropped.Client} dropped: {dropped.Reason}");

@@ -1,5 +1,6 @@
 using System.Net;
 using Coppice.Federation;
+using Coppice.Federation.Secure;
 using Coppice.Models;
 using Coppice.Server.Certificates;
 using Coppice.Server.Http;
@@ -30,7 +31,7 @@ sealed class LiveServer : IAsyncDisposable
 
     /// <summary>Starts to listen.</summary>
     /// <exception cref="CoppiceException">The folder holds no run, nobody is enrolled, or the address cannot be had.</exception>
-    public static async Task<LiveServer> Start(string folder, IPEndPoint listen, LanguageModel language, string codec, int context, TimeSpan deadline, CancellationToken cancel)
+    public static async Task<LiveServer> Start(string folder, IPEndPoint listen, LanguageModel language, string codec, int context, TimeSpan deadline, TimeSpan promptDeadline, CancellationToken cancel)
     {
         if (!Authority.IsIn(folder))
             throw new CoppiceException($"{folder}: holds no federated run; 'coppice federate init {folder} --host NAME' makes one");
@@ -41,7 +42,7 @@ sealed class LiveServer : IAsyncDisposable
             string[] names = [.. store.Clients().Where(client => client.Revoked is null).Select(client => client.Name)];
             if (names.Length == 0)
                 throw new CoppiceException($"{folder}: no client is enrolled; 'coppice federate init {folder} --client NAME' enrols one");
-            LiveClients clients = new(new UploadStore(Path.Combine(folder, "uploads")), new LiveSettings(Path.GetFileName(Path.GetFullPath(folder)), codec, context, LiveSettings.LimitFor((DecoderModel)language.Model), deadline), TimeProvider.System);
+            LiveClients clients = new(new UploadStore(Path.Combine(folder, "uploads")), new LiveSettings(Path.GetFileName(Path.GetFullPath(folder)), codec, context, LiveSettings.LimitFor((DecoderModel)language.Model), deadline) { PromptDeadline = promptDeadline }, TimeProvider.System);
             FederationServer server = await FederationServer.Start(clients, store, authority, new ServeOptions { Listen = listen, Tokenizer = FederateServeCommand.TokenizerOf(language) }, TimeProvider.System, cancel);
             return new LiveServer(authority, store, clients, server, [.. names.Select(clients.Channel)]);
         }
@@ -52,6 +53,12 @@ sealed class LiveServer : IAsyncDisposable
             throw;
         }
     }
+
+    /// <summary>What secure aggregation among these clients needs: who they are is what is enrolled, and what happens is noted in the store.</summary>
+    public SecureHosting Hosting => new(new CertifiedSigners(authority.Certificate, TimeProvider.System, client => store.FindClient(client) is { Revoked: null } row ? row.Thumbprint : null))
+    {
+        Log = new Told<string>(line => store.Log("secure", line, TimeProvider.System.GetUtcNow())),
+    };
 
     /// <summary>Tells clients that the run is over, for a while.</summary>
     public async Task End(string reason, CancellationToken cancel)

@@ -9,6 +9,11 @@ sealed class RoundLog(Session session, bool isVirtual = false) : IProgress<Round
 {
     public void Report(RoundRecord round)
     {
+        if (round.Lost is { } reason)
+        {
+            session.Say($"   round {round.Round}: lost, the model is the one before: {reason}");
+            return;
+        }
         session.Say(string.Create(CultureInfo.InvariantCulture,
             $"   round {round.Round}: {round.Clients.Length} clients{(round.Dropped.Length > 0 ? $" ({round.Dropped.Length} dropped)" : "")}, held-out loss {round.LossBefore:F3} -> {round.LossAfter:F3} at the clients, "
             + $"{round.BytesUp:N0} bytes up ({100.0 * round.BytesUp / round.Float32BytesUp:G3}% of float32), {round.BytesDown:N0} down{(isVirtual ? string.Create(CultureInfo.InvariantCulture, $", {round.Seconds:0.#} s") : "")}{(round.Epsilon is { } epsilon ? string.Create(CultureInfo.InvariantCulture, $", epsilon {epsilon:F2}") : "")}"));
@@ -40,6 +45,7 @@ sealed class RoundLog(Session session, bool isVirtual = false) : IProgress<Round
                 json.Number("epsilon", round.Epsilon);
                 json.WriteNumber("seconds", round.Seconds);
                 json.Number("shortened", round.Secure?.Shortened);
+                json.WriteString("lost", round.Lost);
             });
             more?.Invoke(json);
             json.WriteString("artifact", output);

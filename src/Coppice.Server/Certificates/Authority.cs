@@ -1,6 +1,7 @@
 using System.Net;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using Coppice.Federation.Remote;
 using Coppice.Formats;
 using Coppice.Tensors;
 
@@ -13,7 +14,7 @@ namespace Coppice.Server.Certificates;
 sealed class Authority : IDisposable
 {
     const string CertificateFile = "authority.pem", KeyFile = "authority.key", ServerFile = "server.pem", ClientFolder = "clients";
-    const string ServerUse = "1.3.6.1.5.5.7.3.1", ClientUse = "1.3.6.1.5.5.7.3.2";
+    const string ServerUse = "1.3.6.1.5.5.7.3.1";
 
     static readonly TimeSpan Validity = TimeSpan.FromDays(3650), LeafValidity = TimeSpan.FromDays(825), ClockSkew = TimeSpan.FromHours(1);
 
@@ -75,7 +76,7 @@ sealed class Authority : IDisposable
         CheckName(client);
         string path = Path.Combine(folder, ClientFolder, client + ".pem");
         Directory.CreateDirectory(Path.Combine(folder, ClientFolder));
-        (string pem, X509Certificate2 certificate) = Issue(client, ClientUse, null, now, now + (validity ?? LeafValidity));
+        (string pem, X509Certificate2 certificate) = Issue(client, ClientCertificates.Use, null, now, now + (validity ?? LeafValidity));
         using (certificate)
         {
             PrivateFile.Write(path, pem + Certificate.ExportCertificatePem() + "\n");
@@ -84,24 +85,10 @@ sealed class Authority : IDisposable
     }
 
     /// <summary>SHA-256 of a certificate, in hexadecimal.</summary>
-    public static string ThumbprintOf(X509Certificate2 certificate) => certificate.GetCertHashString(HashAlgorithmName.SHA256).ToLowerInvariant();
+    public static string ThumbprintOf(X509Certificate2 certificate) => ClientCertificates.ThumbprintOf(certificate);
 
     /// <summary>Why a client's certificate is not one of this authority's that is valid now, or null.</summary>
-    public string? Refuses(X509Certificate2 certificate, DateTimeOffset now)
-    {
-        using X509Chain chain = new();
-        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.CustomTrustStore.Add(Certificate);
-        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
-        chain.ChainPolicy.DisableCertificateDownloads = true;
-        chain.ChainPolicy.VerificationTime = now.LocalDateTime;
-        chain.ChainPolicy.ApplicationPolicy.Add(new Oid(ClientUse));
-        if (chain.Build(certificate))
-            return null;
-        return chain.ChainStatus.Any(status => status.Status != X509ChainStatusFlags.NotTimeValid)
-            ? "was not issued to a client by this server's authority"
-            : $"is valid from {certificate.NotBefore.ToUniversalTime():u} to {certificate.NotAfter.ToUniversalTime():u}";
-    }
+    public string? Refuses(X509Certificate2 certificate, DateTimeOffset now) => ClientCertificates.Refuses(Certificate, certificate, now);
 
     /// <summary>Throws unless a name can be a client's: it is one of a file, too, and stands in logs.</summary>
     public static void CheckName(string client)

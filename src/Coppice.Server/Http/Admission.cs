@@ -1,4 +1,5 @@
 using System.Security.Cryptography.X509Certificates;
+using Coppice.Federation.Remote;
 using Coppice.Server.Certificates;
 using Coppice.Server.Rounds;
 using Coppice.Server.Store;
@@ -21,7 +22,7 @@ sealed class Admission(Authority authority, IRunStore store, TimeProvider time)
         DateTimeOffset now = time.GetUtcNow();
         if (certificate is null)
             throw Refuse(RefusedException.Unauthorized, "a client without a certificate", now);
-        string name = certificate.GetNameInfo(X509NameType.SimpleName, forIssuer: false);
+        string name = ClientCertificates.NameOf(certificate);
         // Whoever comes may call himself anything.
         string shown = string.Concat(name.Take(64).Select(letter => char.IsControl(letter) ? '?' : letter));
         if (authority.Refuses(certificate, now) is { } reason)

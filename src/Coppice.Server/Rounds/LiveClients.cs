@@ -153,19 +153,20 @@ sealed class LiveClients : IAssignments
         ? question
         : throw new RefusedException(RefusedException.Gone, $"assignment {id}: late, or none of this server's");
 
-    byte[] Ask(string client, ReadOnlyMemory<byte> task, CancellationToken cancel)
+    byte[] Ask(string client, ReadOnlyMemory<byte> task, Pace pace, CancellationToken cancel)
     {
+        TimeSpan deadline = pace == Pace.Prompt ? settings.PromptDeadline : settings.Deadline;
         if (end is { } reason)
             throw new CoppiceException(reason);
-        Question question = new(Interlocked.Increment(ref last), asked.AddOrUpdate(client, 1, (_, count) => count + 1), task.ToArray(), time.GetUtcNow() + settings.Deadline);
+        Question question = new(Interlocked.Increment(ref last), asked.AddOrUpdate(client, 1, (_, count) => count + 1), task.ToArray(), time.GetUtcNow() + deadline);
         open[client] = question;
         try
         {
-            return question.Answer.Task.WaitAsync(settings.Deadline, time, cancel).GetAwaiter().GetResult();
+            return question.Answer.Task.WaitAsync(deadline, time, cancel).GetAwaiter().GetResult();
         }
         catch (TimeoutException)
         {
-            throw new CoppiceException(string.Create(CultureInfo.InvariantCulture, $"did not answer within {settings.Deadline.TotalSeconds:0.###} s"));
+            throw new CoppiceException(string.Create(CultureInfo.InvariantCulture, $"did not answer within {deadline.TotalSeconds:0.###} s"));
         }
         finally
         {
@@ -186,7 +187,9 @@ sealed class LiveClients : IAssignments
 
         public bool IsRemote => true;
 
-        public ReadOnlyMemory<byte> Exchange(ReadOnlyMemory<byte> task, CancellationToken cancel) => clients.Ask(client, task, cancel);
+        public ReadOnlyMemory<byte> Exchange(ReadOnlyMemory<byte> task, CancellationToken cancel) => Exchange(task, Pace.Work, cancel);
+
+        public ReadOnlyMemory<byte> Exchange(ReadOnlyMemory<byte> task, Pace pace, CancellationToken cancel) => clients.Ask(client, task, pace, cancel);
     }
 }
 
@@ -198,6 +201,9 @@ sealed class LiveClients : IAssignments
 /// <param name="Deadline">How long a client has for an answer.</param>
 sealed record LiveSettings(string Run, string Codec, int ContextLength, long AnswerLimit, TimeSpan Deadline)
 {
+    /// <summary>The same for an answer that takes no work.</summary>
+    public TimeSpan PromptDeadline { get; init; } = Deadline;
+
     /// <summary>More bytes than any answer about a model needs: 8 a number and names, or products of all inputs of a stage.</summary>
     public static long LimitFor(DecoderModel model)
     {

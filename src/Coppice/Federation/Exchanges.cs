@@ -8,22 +8,23 @@ static class Exchanges
 {
     /// <summary>What each client answers, in the order of channels: bytes, or why there are none.</summary>
     /// <param name="channels">The clients.</param>
+    /// <param name="pace">What an answer takes.</param>
     /// <param name="task">What one is asked.</param>
     /// <param name="cancel">Stops it.</param>
-    public static IEnumerable<(IClientChannel Channel, ReadOnlyMemory<byte> Answer, string? Fault)> All(IReadOnlyList<IClientChannel> channels, Func<IClientChannel, ReadOnlyMemory<byte>> task, CancellationToken cancel)
+    public static IEnumerable<(IClientChannel Channel, ReadOnlyMemory<byte> Answer, string? Fault)> All(IReadOnlyList<IClientChannel> channels, Pace pace, Func<IClientChannel, ReadOnlyMemory<byte>> task, CancellationToken cancel)
     {
         if (channels.Any(channel => channel.IsRemote))
-            return AtOnce(channels, [.. channels.Select(task)], cancel);
+            return AtOnce(channels, pace, [.. channels.Select(task)], cancel);
         return channels.Select(channel =>
         {
             cancel.ThrowIfCancellationRequested();
-            (ReadOnlyMemory<byte> answer, string? fault) = One(channel, task(channel), cancel);
+            (ReadOnlyMemory<byte> answer, string? fault) = One(channel, pace, task(channel), cancel);
             return (channel, answer, fault);
         });
     }
 
     // A thread each: they do nothing but wait.
-    static (IClientChannel, ReadOnlyMemory<byte>, string?)[] AtOnce(IReadOnlyList<IClientChannel> channels, ReadOnlyMemory<byte>[] tasks, CancellationToken cancel)
+    static (IClientChannel, ReadOnlyMemory<byte>, string?)[] AtOnce(IReadOnlyList<IClientChannel> channels, Pace pace, ReadOnlyMemory<byte>[] tasks, CancellationToken cancel)
     {
         (IClientChannel, ReadOnlyMemory<byte>, string?)[] answers = new (IClientChannel, ReadOnlyMemory<byte>, string?)[channels.Count];
         ExceptionDispatchInfo? failure = null;
@@ -31,7 +32,7 @@ static class Exchanges
         {
             try
             {
-                (ReadOnlyMemory<byte> answer, string? fault) = One(channel, tasks[i], cancel);
+                (ReadOnlyMemory<byte> answer, string? fault) = One(channel, pace, tasks[i], cancel);
                 answers[i] = (channel, answer, fault);
             }
             catch (Exception error)
@@ -47,11 +48,11 @@ static class Exchanges
         return answers;
     }
 
-    static (ReadOnlyMemory<byte>, string?) One(IClientChannel channel, ReadOnlyMemory<byte> task, CancellationToken cancel)
+    static (ReadOnlyMemory<byte>, string?) One(IClientChannel channel, Pace pace, ReadOnlyMemory<byte> task, CancellationToken cancel)
     {
         try
         {
-            return (channel.Exchange(task, cancel), null);
+            return (channel.Exchange(task, pace, cancel), null);
         }
         catch (CoppiceException error)
         {

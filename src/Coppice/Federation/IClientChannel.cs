@@ -1,5 +1,15 @@
 namespace Coppice.Federation;
 
+/// <summary>What an answer takes.</summary>
+public enum Pace
+{
+    /// <summary>Work: training, a pass over text.</summary>
+    Work,
+
+    /// <summary>None to speak of: who is there answers at once.</summary>
+    Prompt,
+}
+
 /// <summary>The way to one client and back: bytes out, bytes in, and nothing else passes.</summary>
 public interface IClientChannel
 {
@@ -12,6 +22,9 @@ public interface IClientChannel
     /// <summary>Sends a task and waits for the update.</summary>
     /// <exception cref="Tensors.CoppiceException">The client failed or could not be reached; the round goes on without it.</exception>
     ReadOnlyMemory<byte> Exchange(ReadOnlyMemory<byte> task, CancellationToken cancel);
+
+    /// <summary>The same, for channels that wait no longer than an answer may take.</summary>
+    ReadOnlyMemory<byte> Exchange(ReadOnlyMemory<byte> task, Pace pace, CancellationToken cancel) => Exchange(task, cancel);
 }
 
 /// <summary>A client in this process.</summary>

@@ -103,4 +103,5 @@ static class Message
 [JsonSerializable(typeof(SignatureList))]
 [JsonSerializable(typeof(UnmaskShares))]
 [JsonSerializable(typeof(SecurePage))]
+[JsonSerializable(typeof(SpentRound))]
 sealed partial class FederationJson : JsonSerializerContext;

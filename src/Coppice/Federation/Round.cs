@@ -27,6 +27,7 @@ public sealed class Round
     readonly SortedDictionary<string, (ClientRecord Record, WeightedUpdate Update)> answered = new(StringComparer.Ordinal);
     readonly SortedDictionary<string, string> dropped = new(StringComparer.Ordinal);
     (SecureMean Mean, SecureRecord Record, ClientRecord[] Clients)? secure;
+    string? lost;
     long bytesUp, bytesDown, messagesUp, messagesDown;
 
     /// <summary>Opens round <paramref name="index"/> (1-based) of a run over the model with these sizes and numbers.</summary>
@@ -126,10 +127,15 @@ public sealed class Round
     /// <summary>Goes on without a client.</summary>
     public void Drop(string client, string reason) => dropped[client] = reason;
 
+    /// <summary>Leaves the round without a result: the next model is this one's.</summary>
+    internal void Lose(string reason) => lost = reason;
+
     /// <summary>Ends the round: the next model and what happened.</summary>
     /// <exception cref="CoppiceException">No client's update was accepted (but where chance asked none; with central privacy, noise alone is a result), a robust rule has too few, the privacy budget would be passed, or the result is not finite.</exception>
     public (ParameterSet Model, RoundRecord Record) Close()
     {
+        if (lost is not null)
+            return (model, Record(epsilon: null));
         if (secure is { } sum)
         {
             WeightedUpdate mean = new("", 1, ParameterRow.ToSet(sum.Mean.Mean, shared));
@@ -194,6 +200,6 @@ public sealed class Round
         return new RoundRecord(index, clients, [.. dropped.Select(part => new DroppedClient(part.Key, part.Value))],
             bytesUp, bytesDown, 4 * shared.Count * messagesUp, 4 * (model.Count + beside.Count) * messagesDown,
             secure?.Mean.LossBefore ?? clients.Sum(client => client.Samples * client.LossBefore) / samples, secure?.Mean.LossAfter ?? clients.Sum(client => client.Samples * client.LossAfter) / samples,
-            Stopwatch.GetElapsedTime(started).TotalSeconds, epsilon, secure?.Record);
+            Stopwatch.GetElapsedTime(started).TotalSeconds, epsilon, secure?.Record, lost);
     }
 }

@@ -32,6 +32,7 @@ public sealed record DroppedClient(string Client, string Reason);
 /// <param name="Seconds">Wall-clock time; of a simulated world its own.</param>
 /// <param name="Epsilon">What all rounds up to this one cost in privacy, at the run's delta; null without a privacy mechanism.</param>
 /// <param name="Secure">What there is to say of secure aggregation; null without.</param>
+/// <param name="Lost">Why the round has no result, and its model is the one before; null where it has one.</param>
 public sealed record RoundRecord(int Round, ImmutableArray<ClientRecord> Clients, ImmutableArray<DroppedClient> Dropped, long BytesUp, long BytesDown,
     long Float32BytesUp, long Float32BytesDown, [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double LossBefore,
-    [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double LossAfter, double Seconds, double? Epsilon = null, SecureRecord? Secure = null);
+    [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double LossAfter, double Seconds, double? Epsilon = null, SecureRecord? Secure = null, string? Lost = null);

@@ -43,9 +43,18 @@ public sealed class RunJournal
     /// <summary>The file of what was spent of the clients' privacy.</summary>
     public string LedgerFile => Path.Combine(folder, "privacy.json");
 
+    string SpentFile => Path.Combine(folder, "signed.json");
+
     string ModelFile => Path.Combine(folder, "run.safetensors");
 
     string RecordsFile => Path.Combine(folder, "rounds.json");
+
+    /// <summary>Notes that clients are about to sign who is in a round's sum, after which they take part in no other.</summary>
+    internal void Spend(string run, int round) => AtomicFile.Write(SpentFile, stream => JsonSerializer.Serialize(stream, new SpentRound(run, round), FederationJson.Default.SpentRound));
+
+    /// <summary>Whether that was noted of a round.</summary>
+    /// <exception cref="CoppiceException">The file is damaged.</exception>
+    internal bool IsSpent(string run, int round) => File.Exists(SpentFile) && Message.Parse(SpentFile, File.ReadAllBytes(SpentFile), FederationJson.Default.SpentRound) == new SpentRound(run, round);
 
     /// <summary>Commits a closed round. The model is last: until it is there, the round is not closed.</summary>
     internal void Save(string run, ParameterSet model, ParameterSet? state, ImmutableArray<RoundRecord> records)
@@ -75,3 +84,6 @@ public sealed class RunJournal
         return (like.Map((name, _) => file.ReadTensor(name)), state?.Map((name, _) => file.ReadTensor(StatePrefix + name)), [.. records[..round]]);
     }
 }
+
+/// <summary>The last round that clients signed survivors of.</summary>
+sealed record SpentRound(string Run, int Round);

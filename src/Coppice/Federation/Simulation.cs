@@ -23,11 +23,16 @@ public static class Simulation
     {
         if (Training.Lora.Adapted(model).Count > 0 || options.Training.Quantization is not null)
             throw new CoppiceException("Federation: adapters and integers in training are steps of a recipe, which stores what they come to");
-        return RunToEnd(model, clients, options, journal, progress, cancel).Records;
+        return RunToEnd(model, clients, options, null, journal, progress, cancel).Records;
     }
 
+    /// <summary>The same with secure aggregation among clients of a network.</summary>
+    /// <exception cref="CoppiceException">As above; or no attempt at a round came to a sum.</exception>
+    public static ImmutableArray<RoundRecord> Run(DecoderModel model, IReadOnlyList<IClientChannel> clients, FederatedOptions options, SecureHosting hosting, RunJournal journal,
+        IProgress<RoundRecord>? progress = null, CancellationToken cancel = default) => RunToEnd(model, clients, options, hosting, journal, progress, cancel).Records;
+
     /// <summary>The same, and the trained numbers, which with integers are more than the model's. Of a model with adapters these alone train.</summary>
-    internal static (ImmutableArray<RoundRecord> Records, ParameterSet Numbers) RunToEnd(DecoderModel model, IReadOnlyList<IClientChannel> clients, FederatedOptions options, RunJournal? journal,
+    internal static (ImmutableArray<RoundRecord> Records, ParameterSet Numbers) RunToEnd(DecoderModel model, IReadOnlyList<IClientChannel> clients, FederatedOptions options, SecureHosting? hosting, RunJournal? journal,
         IProgress<RoundRecord>? progress, CancellationToken cancel)
     {
         Dictionary<string, IClientChannel> channels = Channels(clients, options);
@@ -52,7 +57,7 @@ public static class Simulation
             round.Charge();
             IReadOnlyList<string> drawn = Draw(run, index, [.. channels.Keys], count, options, ledger);
             if (options.Secure is not null)
-                SecureRound.Run(round, run, index, [.. drawn.Select(client => channels[client])], options, cancel);
+                SecureRound.Run(round, run, index, [.. drawn.Select(client => channels[client])], options, hosting, journal, cancel);
             else
                 Ask(round, index, [.. drawn.Select(client => channels[client])], options, cancel);
             (current, RoundRecord record) = round.Close();
@@ -101,7 +106,7 @@ public static class Simulation
                 round.TaskFor(channel.Client);
                 round.Drop(channel.Client, "did not answer (simulated)");
             }
-        foreach ((IClientChannel channel, ReadOnlyMemory<byte> answer, string? fault) in Exchanges.All(here, channel => round.TaskFor(channel.Client), cancel))
+        foreach ((IClientChannel channel, ReadOnlyMemory<byte> answer, string? fault) in Exchanges.All(here, Pace.Work, channel => round.TaskFor(channel.Client), cancel))
             try
             {
                 if (fault is null)

@@ -53,7 +53,7 @@ public sealed class AuthorityTests : IDisposable
         (string path, string thumbprint) = other.IssueClient("anna", now);
         using ClientIdentity foreign = ClientIdentity.Load(path, TimeProvider.System);
         Assert.Equal(thumbprint, Authority.ThumbprintOf(foreign.Certificate));
-        Assert.Contains("not issued to a client by this server's authority", authority.Refuses(foreign.Certificate, now), StringComparison.Ordinal);
+        Assert.Contains("not issued to a client by this run's authority", authority.Refuses(foreign.Certificate, now), StringComparison.Ordinal);
 
         authority.IssueServer(["localhost", "127.0.0.1"], now);
         using X509Certificate2 server = authority.Server();

@@ -63,7 +63,7 @@ public sealed class RefusalTests : IAsyncLifetime
         other.IssueClient("client-0", TimeProvider.System.GetUtcNow());
         using (HttpClient forged = served.Raw(Coppice.Federation.Remote.ClientIdentity.Load(elsewhere["clients/client-0.pem"], TimeProvider.System).Certificate))
             await Served.Refused(401, await forged.GetAsync("v1/run"));
-        Noted("access", "client 'client-0': its certificate was not issued to a client by this server's authority");
+        Noted("access", "client 'client-0': its certificate was not issued to a client by this run's authority");
 
         served.Enrol("old", TimeSpan.FromDays(1), TimeProvider.System.GetUtcNow().AddDays(-3));
         using (System.Security.Cryptography.X509Certificates.X509Certificate2 expired = System.Security.Cryptography.X509Certificates.X509Certificate2.CreateFromPemFile(served["clients/old.pem"]))

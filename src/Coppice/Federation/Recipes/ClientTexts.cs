@@ -62,7 +62,7 @@ public sealed class ClientTexts : ITextHolders
         IReadOnlyDictionary<string, Tensor> masks = TrainedNumbers.Masks(model, options);
         // Each step of a recipe has a seed of its own.
         RunJournal? journal = folder is null ? null : new RunJournal(Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"training{(uint)options.Seed}")));
-        (ImmutableArray<RoundRecord> records, ParameterSet numbers) = Simulation.RunToEnd((DecoderModel)model, channels, own, journal, new Told(record => progress?.Report((double)record.Round / rounds)), cancel);
+        (ImmutableArray<RoundRecord> records, ParameterSet numbers) = Simulation.RunToEnd((DecoderModel)model, channels, own, null, journal, new Told(record => progress?.Report((double)record.Round / rounds)), cancel);
         TrainedNumbers.Store(model, numbers, masks, options, pool);
         fleet.Count(records);
         Rounds = Rounds.AddRange(records);

@@ -48,7 +48,7 @@ sealed class Fleet(string run, IReadOnlyList<IClientChannel> channels, FleetOpti
                 here.Add(channel);
             else
                 missing.Add($"'{channel.Client}': did not answer (simulated)");
-        foreach ((IClientChannel channel, ReadOnlyMemory<byte> answer, string? fault) in Exchanges.All(here, channel => Counted(write(channel.Client)), cancel))
+        foreach ((IClientChannel channel, ReadOnlyMemory<byte> answer, string? fault) in Exchanges.All(here, Pace.Work, channel => Counted(write(channel.Client)), cancel))
             try
             {
                 bytesUp += answer.Length;

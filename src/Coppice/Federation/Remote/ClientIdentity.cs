@@ -17,7 +17,7 @@ public sealed class ClientIdentity : IDisposable
     public X509Certificate2 Authority { get; }
 
     /// <summary>The client's name in the run: the common name.</summary>
-    public string Name => Certificate.GetNameInfo(X509NameType.SimpleName, forIssuer: false);
+    public string Name => ClientCertificates.NameOf(Certificate);
 
     /// <summary>Reads the PEM file that <c>coppice federate init --client</c> wrote: certificate, key and authority.</summary>
     /// <exception cref="CoppiceException">The file is absent, damaged, or expired.</exception>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Security.Cryptography;
+using Coppice.Federation.Secure;
 using Coppice.Formats;
 using Coppice.Tensors;
 
@@ -101,9 +102,7 @@ public sealed class RemoteClient : IDisposable
                 return false;
             }
             await Send(assignment.Id, update, cancel);
-            string loss = Message.FormatOf("update", update) == ClientUpdate.CurrentFormat && Message.Read("update", update, FederationJson.Default.ClientUpdate, out _) is { } sent
-                ? string.Create(CultureInfo.InvariantCulture, $"loss {sent.LossBefore:F3} -> {sent.LossAfter:F3}, ") : "";
-            Say(string.Create(CultureInfo.InvariantCulture, $"round {assignment.Round}: {loss}{task.Length:N0} bytes down, {update.Length:N0} up"));
+            Say(string.Create(CultureInfo.InvariantCulture, $"{About(assignment, update)}{task.Length:N0} bytes down, {update.Length:N0} up"));
             return true;
         }
         catch (RemoteException refused) when (refused.Status is 410 or 422)
@@ -112,6 +111,15 @@ public sealed class RemoteClient : IDisposable
             return false;
         }
     }
+
+    static string About(AssignmentInfo assignment, ReadOnlyMemory<byte> update) => Message.FormatOf("update", update) switch
+    {
+        ClientUpdate.CurrentFormat when Message.Read("update", update, FederationJson.Default.ClientUpdate, out _) is var sent =>
+            string.Create(CultureInfo.InvariantCulture, $"round {assignment.Round}: loss {sent.LossBefore:F3} -> {sent.LossAfter:F3}, "),
+        // A round has several questions then.
+        var format when format.StartsWith(SecureChannel.Prefix, StringComparison.Ordinal) => $"question {assignment.Round}: {format[SecureChannel.Prefix.Length..^2]}, ",
+        _ => $"question {assignment.Round}: ",
+    };
 
     // Null, and the reason, where the client cannot.
     ReadOnlyMemory<byte>? Work(IClientChannel client, byte[] task, CancellationToken cancel)

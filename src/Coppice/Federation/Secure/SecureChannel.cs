@@ -1,7 +1,9 @@
 using System.Buffers;
 using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Coppice.Federation.Codecs;
+using Coppice.Federation.Remote;
 using Coppice.Formats;
 using Coppice.Tensors;
 
@@ -10,10 +12,13 @@ namespace Coppice.Federation.Secure;
 /// <summary>A client that takes part with secure aggregation: it trains as <see cref="Client"/> does, and what it sends of the update is masked. Messages are bytes, whoever carries them.</summary>
 /// <param name="client">Trains, and keeps what it trained.</param>
 /// <param name="signer">Its own key (ECDSA P-256).</param>
-/// <param name="trusted">The public keys of all clients of the run.</param>
+/// <param name="trusted">Says who the other clients of the run are.</param>
 /// <param name="journal">The file of the attempts it took part in; null keeps them in memory.</param>
-public sealed class SecureChannel(Client client, ECDsa signer, SigningKeys trusted, string? journal = null) : IClientChannel, IDisposable
+public sealed class SecureChannel(Client client, ECDsa signer, ISigners trusted, string? journal = null) : IClientChannel, IDisposable
 {
+    /// <summary>How formats of its messages begin.</summary>
+    internal const string Prefix = "coppice.secure.";
+
     readonly SecureJournal journal = new(journal);
     SecureClient? attempt;
     uint[]? values;
@@ -21,6 +26,28 @@ public sealed class SecureChannel(Client client, ECDsa signer, SigningKeys trust
 
     /// <inheritdoc/>
     public string Client => client.Id;
+
+    /// <summary>The certificate (DER) that shows the others that its signatures are its own; empty where they know its key.</summary>
+    public byte[] Certificate { get; init; } = [];
+
+    /// <summary>The one way of secure aggregation that it takes part in; null takes the server's.</summary>
+    public SecureOptions? Wanted { get; init; }
+
+    /// <summary>With fewer clients in an attempt it takes no part.</summary>
+    public int LeastClients { get; init; } = 3;
+
+    /// <summary>Whether tasks without secure aggregation are answered, in the open; but not in a run that had some with.</summary>
+    public bool AnswersOpenly { get; init; }
+
+    /// <summary>A client of a network: what it signs with is its certificate's key, and whom it trusts those that the same authority certified.</summary>
+    public static SecureChannel Certified(Client client, ClientIdentity identity, TimeProvider time, string? journal, SecureOptions? wanted, int leastClients) =>
+        new(client, identity.Certificate.GetECDsaPrivateKey() ?? throw FormatError.At($"client '{client.Id}'", "its certificate has no key of an elliptic curve, and signs nothing"), new CertifiedSigners(identity.Authority, time), journal)
+        {
+            Certificate = identity.Certificate.RawData,
+            Wanted = wanted,
+            AnswersOpenly = wanted is null,
+            LeastClients = leastClients,
+        };
 
     /// <summary>Clients of one process, with new keys that they know of each other.</summary>
     public static IReadOnlyList<SecureChannel> ForAll(IReadOnlyList<Client> clients)
@@ -45,6 +72,8 @@ public sealed class SecureChannel(Client client, ECDsa signer, SigningKeys trust
         string format = Message.FormatOf(name, message);
         if (format == SecureSetup.CurrentFormat)
             return Begin(name, message, cancel);
+        if (!format.StartsWith(Prefix, StringComparison.Ordinal))
+            return AnswerOpenly(name, format, message, cancel);
         SecureClient under = attempt ?? throw FormatError.At(name, $"is '{format}' of an attempt that this process has not begun; after a restart an attempt is over");
         string id = under.Setup.Attempt;
         switch (format)
@@ -61,8 +90,17 @@ public sealed class SecureChannel(Client client, ECDsa signer, SigningKeys trust
             case SignatureList.CurrentFormat:
                 return SecureWire.Write(under.Unmask(SecureWire.Read(name, message, FederationJson.Default.SignatureList, format, id)), FederationJson.Default.UnmaskShares);
             default:
-                throw FormatError.At(name, $"is '{format}', which is no message of secure aggregation; an update is not sent in the open");
+                throw FormatError.At(name, $"is '{format}', which is no message of secure aggregation to a client");
         }
+    }
+
+    ReadOnlyMemory<byte> AnswerOpenly(string name, string format, ReadOnlyMemory<byte> message, CancellationToken cancel)
+    {
+        if (!AnswersOpenly)
+            throw FormatError.At(name, $"is '{format}', which is no message of secure aggregation; nothing is sent in the open");
+        if (format == RoundTask.CurrentFormat && RoundTask.Read(name, message, out _).Run is var run && journal.Knows(run))
+            throw FormatError.At(name, $"is without secure aggregation, which run '{run}' is with; an update is not sent in the open");
+        return client.Answer(message, cancel);
     }
 
     // Trains first: keys are made when the update is there, and an attempt then takes seconds.
@@ -70,8 +108,10 @@ public sealed class SecureChannel(Client client, ECDsa signer, SigningKeys trust
     {
         SecureSetup setup = SecureWire.Read(name, message, FederationJson.Default.SecureSetup, SecureSetup.CurrentFormat, attempt: null, out ReadOnlyMemory<byte> task);
         setup.Check(name);
+        if (Wanted is not null && Wanted != setup.Options)
+            throw FormatError.At(name, $"is for secure aggregation by {setup.Options.Name}, this client takes part in {Wanted.Name} alone");
         uint[] encoded = Encode(name, setup, task, client.Answer(task, cancel));
-        SecureClient next = new(Client, setup, signer, trusted, journal);
+        SecureClient next = new(Client, setup, signer, trusted, journal) { Certificate = Certificate, LeastClients = LeastClients };
         attempt?.Dispose();
         (attempt, values) = (next, encoded);
         return SecureWire.Write(next.Advertise(), FederationJson.Default.KeyAdvert);

@@ -24,7 +24,7 @@ sealed class SecureClient : IDisposable
     readonly string name, place;
     readonly SecureSetup setup;
     readonly ECDsa signer;
-    readonly SigningKeys trusted;
+    readonly ISigners trusted;
     readonly SecureJournal journal;
     readonly AgreementKey maskKey = AgreementKey.Create(), sealKey = AgreementKey.Create();
     readonly byte[] seed = RandomNumberGenerator.GetBytes(Masks.KeyBytes);
@@ -39,10 +39,10 @@ sealed class SecureClient : IDisposable
     /// <param name="name">The client.</param>
     /// <param name="setup">What the server asks; not trusted.</param>
     /// <param name="signer">The client's own key.</param>
-    /// <param name="trusted">The others' public keys.</param>
+    /// <param name="trusted">Says who the others are.</param>
     /// <param name="journal">The client's journal.</param>
     /// <exception cref="Tensors.CoppiceException">The attempt cannot be, or not again.</exception>
-    public SecureClient(string name, SecureSetup setup, ECDsa signer, SigningKeys trusted, SecureJournal journal)
+    public SecureClient(string name, SecureSetup setup, ECDsa signer, ISigners trusted, SecureJournal journal)
     {
         (this.name, this.setup, this.signer, this.trusted, this.journal) = (name, setup, signer, trusted, journal);
         place = $"secure aggregation at client '{name}'";
@@ -56,12 +56,15 @@ sealed class SecureClient : IDisposable
     /// <summary>With fewer clients it takes no part.</summary>
     public int LeastClients { get; init; } = 3;
 
+    /// <summary>What shows the others that its signatures are its own; empty where they know its key.</summary>
+    public byte[] Certificate { get; init; } = [];
+
     /// <summary>Step 1: this attempt's public keys.</summary>
     public KeyAdvert Advertise()
     {
         Take(Step.Keys);
         KeyAdvert advert = new(KeyAdvert.CurrentFormat, setup.Attempt, name, maskKey.Public, sealKey.Public,
-            signer.SignHash(KeyAdvert.Hash(setup.Context(), name, maskKey.Public, sealKey.Public)));
+            signer.SignHash(KeyAdvert.Hash(setup.Context(), name, maskKey.Public, sealKey.Public)), Certificate);
         next = Step.Shares;
         return advert;
     }
@@ -140,7 +143,7 @@ sealed class SecureClient : IDisposable
         byte[] hash = SurvivorList.Hash(roster.Hash, sharers, survivors);
         HashSet<string> signers = new(StringComparer.Ordinal);
         foreach (SurvivorSignature signature in message.Signatures)
-            if (!survivors.Contains(signature.Client) || !signers.Add(signature.Client) || !trusted.Verify(signature.Client, hash, signature.Signature))
+            if (!survivors.Contains(signature.Client) || !signers.Add(signature.Client) || trusted.Refuses(signature.Client, roster.Clients[roster.PlaceOf(signature.Client)].Certificate, hash, signature.Signature) is not null)
                 throw FormatError.At(place, $"the signature of client '{signature.Client}' is not one under the survivors that this client was shown");
         if (signers.Count < roster.Plan.Minimum)
             throw FormatError.At(place, $"{signers.Count} clients have signed the survivors, wanted {roster.Plan.Minimum} or more; nothing is given out");
@@ -151,10 +154,13 @@ sealed class SecureClient : IDisposable
     }
 
     /// <summary>Throws unless keys are this attempt's, signed by their client.</summary>
-    public static void CheckKeys(SecureSetup setup, KeyAdvert advert, SigningKeys trusted)
+    public static void CheckKeys(SecureSetup setup, KeyAdvert advert, ISigners trusted)
     {
-        if (advert.Attempt != setup.Attempt || !trusted.Verify(advert.Client, KeyAdvert.Hash(setup.Context(), advert.Client, advert.MaskKey, advert.SealKey), advert.Signature))
-            throw FormatError.At($"keys of client '{advert.Client}'", "are not signed by it for this attempt");
+        string? reason = advert.Attempt == setup.Attempt
+            ? trusted.Refuses(advert.Client, advert.Certificate, KeyAdvert.Hash(setup.Context(), advert.Client, advert.MaskKey, advert.SealKey), advert.Signature)
+            : "are of another attempt";
+        if (reason is not null)
+            throw FormatError.At($"keys of client '{advert.Client}'", reason);
     }
 
     public void Dispose()

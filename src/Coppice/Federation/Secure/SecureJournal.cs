@@ -31,6 +31,9 @@ sealed class SecureJournal
             throw FormatError.At(path!, $"is '{page.Format}', wanted {Format}");
     }
 
+    /// <summary>Whether a run had an attempt.</summary>
+    public bool Knows(string run) => page.Runs.ContainsKey(run);
+
     /// <summary>Begins an attempt, once.</summary>
     /// <exception cref="Tensors.CoppiceException">It was begun before, or its round is over for this client.</exception>
     public void Begin(string client, SecureSetup setup)

@@ -13,8 +13,8 @@ interface ISecureMessage
     string Attempt { get; }
 }
 
-/// <summary>1, client to server: public keys of this attempt, for masks and for sealing, with the client's signature.</summary>
-sealed record KeyAdvert(string Format, string Attempt, string Client, byte[] MaskKey, byte[] SealKey, byte[] Signature) : ISecureMessage
+/// <summary>1, client to server: public keys of this attempt, for masks and for sealing, with the client's signature and the certificate (DER) that says whose it is; empty where keys for signatures are known without.</summary>
+sealed record KeyAdvert(string Format, string Attempt, string Client, byte[] MaskKey, byte[] SealKey, byte[] Signature, byte[] Certificate) : ISecureMessage
 {
     public const string CurrentFormat = "coppice.secure.keys.1";
 

@@ -16,7 +16,7 @@ sealed class SecureServer
     const int StretchLength = 1 << 13;
 
     readonly SecureSetup setup;
-    readonly SigningKeys? trusted;
+    readonly ISigners? trusted;
     readonly int length;
     readonly SortedDictionary<string, KeyAdvert> adverts = new(StringComparer.Ordinal);
     readonly SortedDictionary<string, (byte[] SeedHash, Dictionary<string, byte[]> For)> shares = new(StringComparer.Ordinal);
@@ -28,8 +28,8 @@ sealed class SecureServer
     uint[] sum = [];
 
     /// <summary>An attempt.</summary>
-    /// <param name="trusted">Clients' public keys; null leaves it to clients to check signatures.</param>
-    public SecureServer(SecureSetup setup, SigningKeys? trusted)
+    /// <param name="trusted">Says who clients are; null leaves it to clients to check signatures.</param>
+    public SecureServer(SecureSetup setup, ISigners? trusted)
     {
         (this.setup, this.trusted) = (setup, trusted);
         setup.Check("secure aggregation");
@@ -130,7 +130,7 @@ sealed class SecureServer
     public void Accept(string client, SurvivorSignature message)
     {
         string place = Place("signature", client, message.Client);
-        if (!survivors.Contains(client) || unmasked.Count > 0 || trusted is not null && !trusted.Verify(client, SurvivorList.Hash(Roster.Hash, sharers, survivors), message.Signature))
+        if (!survivors.Contains(client) || unmasked.Count > 0 || trusted?.Refuses(client, adverts[client].Certificate, SurvivorList.Hash(Roster.Hash, sharers, survivors), message.Signature) is not null)
             throw FormatError.At(place, "is not one under the survivors, or came too late");
         if (!signatures.TryAdd(client, message))
             throw FormatError.At(place, "came before");

@@ -3,8 +3,10 @@ using System.Security.Cryptography;
 namespace Coppice.Federation.Secure;
 
 /// <summary>Clients' public keys for signatures (ECDSA P-256), known from elsewhere than the server that they are there to watch.</summary>
-public sealed class SigningKeys : IDisposable
+public sealed class SigningKeys : ISigners, IDisposable
 {
+    internal const string NotSigned = "are not signed by it";
+
     readonly Dictionary<string, ECDsa> keys = new(StringComparer.Ordinal);
 
     /// <summary>Keys by client, as SubjectPublicKeyInfo.</summary>
@@ -19,8 +21,8 @@ public sealed class SigningKeys : IDisposable
         }
     }
 
-    /// <summary>Whether a client signed a hash: r and s of 32 bytes each (IEEE P1363).</summary>
-    internal bool Verify(string client, byte[] hash, byte[] signature) => keys.TryGetValue(client, out ECDsa? key) && key.VerifyHash(hash, signature);
+    /// <inheritdoc/>
+    public string? Refuses(string client, byte[] certificate, byte[] hash, byte[] signature) => keys.TryGetValue(client, out ECDsa? key) && key.VerifyHash(hash, signature) ? null : NotSigned;
 
     /// <inheritdoc/>
     public void Dispose()

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Security.Cryptography;
 using System.Text.Json.Nodes;
 using Coppice.Federation;
 using Coppice.Federation.Codecs;
@@ -118,9 +119,30 @@ public sealed class SecureSimulationTests : IDisposable
     {
         SecureChannel channel = Channels(3)[0];
         ParameterSet model = ParameterSet.Copy(Tiny.Model());
-        Round round = new("run", 1, Tiny.Model().Config, model, Options);
-        Assert.Contains("of an attempt that this process has not begun", Assert.Throws<CoppiceException>(() => channel.Exchange(round.TaskFor("client-0"), default)).Message, StringComparison.Ordinal);
+        Round round = new("run", 1, Tiny.Model().Config, model, Options), next = new("run", 2, Tiny.Model().Config, model, Options), other = new("other", 1, Tiny.Model().Config, model, Options);
+        Assert.Contains("nothing is sent in the open", Refusal(channel, round.TaskFor("client-0")), StringComparison.Ordinal);
+
+        SecureChannel[] open = [.. Enumerable.Range(0, 2).Select(_ => new SecureChannel(new Client("client-0", Tiny.Text(0), pool), ECDsa.Create(ECCurve.NamedCurves.nistP256), new SigningKeys([])) { AnswersOpenly = true })];
+        SecureSetup setup = SecureSetup.New(Options.Secure!, "run", 1, ParameterRow.LengthOf(round.Shared), 1);
+        Assert.Equal("coppice.update.1", Message.FormatOf("answer", open[0].Exchange(round.TaskFor("client-0"), default)));
+        Assert.Equal(KeyAdvert.CurrentFormat, Message.FormatOf("answer", open[1].Exchange(round.TaskFor("client-0", setup), default)));
+        // Not even the same task behind the attempt, nor a later one.
+        Assert.Contains("an update is not sent in the open", Refusal(open[1], round.TaskFor("client-0")), StringComparison.Ordinal);
+        Assert.Contains("an update is not sent in the open", Refusal(open[1], next.TaskFor("client-0")), StringComparison.Ordinal);
+        Assert.Equal("coppice.update.1", Message.FormatOf("answer", open[1].Exchange(other.TaskFor("client-0"), default)));
     }
+
+    [Fact]
+    public void A_client_that_wants_one_way_of_secure_aggregation_takes_part_in_no_other()
+    {
+        Round round = new("run", 1, Tiny.Model().Config, ParameterSet.Copy(Tiny.Model()), Options);
+        SecureChannel channel = new(new Client("client-0", Tiny.Text(0), pool), ECDsa.Create(ECCurve.NamedCurves.nistP256), new SigningKeys([])) { Wanted = Options.Secure };
+        SecureSetup same = SecureSetup.New(Options.Secure!, "run", 1, ParameterRow.LengthOf(round.Shared), 1), weaker = SecureSetup.New(Options.Secure! with { Adversaries = 0 }, "run", 1, ParameterRow.LengthOf(round.Shared), 1);
+        Assert.Contains("takes part in Hadamard:4:16:256:0.3:0.2:40:30 alone", Refusal(channel, round.TaskFor("client-0", weaker)), StringComparison.Ordinal);
+        Assert.Equal(KeyAdvert.CurrentFormat, Message.FormatOf("answer", channel.Exchange(round.TaskFor("client-0", same), default)));
+    }
+
+    static string Refusal(SecureChannel channel, ReadOnlyMemory<byte> message) => Assert.Throws<CoppiceException>(() => channel.Exchange(message, default)).Message;
 
     [Fact]
     public void An_update_that_is_too_long_is_shortened_and_counted()
