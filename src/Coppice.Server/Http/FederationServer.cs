@@ -25,8 +25,6 @@ namespace Coppice.Server.Http;
 /// <summary>A coordinator on a network: HTTP/2 over TLS 1.3 for clients with certificates, health checks on a loopback port, and the worker that takes rounds on.</summary>
 sealed class FederationServer : IAsyncDisposable
 {
-    static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
-
     readonly WebApplication app;
     readonly RoundWorker? worker;
     readonly IAssignments assignments;
@@ -125,9 +123,9 @@ sealed class FederationServer : IAsyncDisposable
         kestrel.Limits.MaxConcurrentConnections = 4096;
         kestrel.Limits.MaxRequestBodySize = Wire.ChunkBytes;
         kestrel.Limits.MaxRequestHeadersTotalSize = 16 << 10;
-        kestrel.Limits.RequestHeadersTimeout = Grace;
-        kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(options.SlowestBody, Grace);
-        kestrel.Limits.MinResponseDataRate = new MinDataRate(options.SlowestBody, Grace);
+        kestrel.Limits.RequestHeadersTimeout = options.Grace;
+        kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(options.SlowestBody, options.Grace);
+        kestrel.Limits.MinResponseDataRate = new MinDataRate(options.SlowestBody, options.Grace);
         kestrel.Limits.Http2.MaxStreamsPerConnection = 16;
         kestrel.Limits.Http2.KeepAlivePingDelay = TimeSpan.FromSeconds(30);
         kestrel.Listen(options.Listen, listen =>
@@ -137,7 +135,7 @@ sealed class FederationServer : IAsyncDisposable
             {
                 ServerCertificate = certificate,
                 SslProtocols = SslProtocols.Tls13,
-                HandshakeTimeout = Grace,
+                HandshakeTimeout = options.Grace,
                 // The handshake proves that the key is there. Whose it is, Admission judges, which can say why not and note it.
                 ClientCertificateMode = ClientCertificateMode.AllowCertificate,
                 ClientCertificateValidation = (_, _, _) => true,

@@ -25,6 +25,9 @@ sealed record ServeOptions
     /// <summary>The slowest that a body may come, in bytes a second.</summary>
     public double SlowestBody { get; init; } = 1024;
 
+    /// <summary>How long a handshake and headers may take, and a body may be slower than that; more than a second.</summary>
+    public TimeSpan Grace { get; init; } = TimeSpan.FromSeconds(10);
+
     /// <summary>The tokenizer's files, which clients need.</summary>
     public IReadOnlyList<(string Name, byte[] Bytes)> Tokenizer { get; init; } = [];
 
