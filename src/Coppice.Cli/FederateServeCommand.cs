@@ -32,6 +32,7 @@ static class FederateServeCommand
     static readonly Option<string?> Role = Options.Choice("--role", "What this process does: answers clients (coordinator), makes each round's model of their updates (aggregator, which has no port), or all of it (the default)", "all", "coordinator", Aggregator);
     static readonly Option<double> OverSelect = Options.Number("--over-select", "Clients asked above those wanted, as a share of them", value: 0);
     static readonly Option<int> Minimum = Options.Integer("--minimum", "Updates without which a round has no result", value: 1, least: 1);
+    static readonly Option<int> KeepRounds = Options.Integer("--keep-rounds", "Closed rounds whose models and updates are kept; those of older ones are deleted", value: new RunSettings(new FederatedOptions()).KeptRounds, least: 1);
     static readonly Option<double> Deadline = Options.Number("--deadline", "Seconds that a round waits for its clients", value: 3600, least: 0.001);
     static readonly Option<double> StepDeadline = Options.Number("--step-deadline", "With --secure: seconds that a client has for each step after its training", value: 60, least: 0.001);
     public static readonly Option<string?> Otlp = Options.Text("--otlp", "ADDRESS", "Sends traces and metrics to an OpenTelemetry collector: http://HOST:4317 by gRPC, http://HOST:4318 by HTTP");
@@ -41,7 +42,7 @@ static class FederateServeCommand
     {
         Command serve = new("serve", "Serves a federated run to clients on a network until its last round is closed; stopped or killed, the same command goes on where it was")
         {
-            ModelArgument.Model, Folder, Listen, Output, OverSelect, Minimum, Deadline, StepDeadline, Health, Otlp, Role, FederateStorage.Store, FederateStorage.Queue, FederateStorage.Blobs,
+            ModelArgument.Model, Folder, Listen, Output, OverSelect, Minimum, KeepRounds, Deadline, StepDeadline, Health, Otlp, Role, FederateStorage.Store, FederateStorage.Queue, FederateStorage.Blobs,
         };
         foreach (Option option in FederateCommand.RunOptions)
             serve.Options.Add(option);
@@ -65,6 +66,7 @@ static class FederateServeCommand
         {
             OverSelection = parsed.GetValue(OverSelect),
             Minimum = parsed.GetValue(Minimum),
+            KeptRounds = parsed.GetValue(KeepRounds),
             Deadline = TimeSpan.FromSeconds(parsed.GetValue(Deadline)),
         };
         settings.Validate();
@@ -138,7 +140,7 @@ static class FederateServeCommand
     static async Task<int> Drive(Session session, ParseResult parsed, string folder, string role, FederatedOptions options, CancellationToken cancel)
     {
         string why = $"strategy '{options.Strategy.Name}'{(options.Robust is { } rule ? $" with rule '{rule.Name}'" : "")}{(options.Privacy is null ? "" : " with privacy")}{(options.Secure is null ? "" : " with secure aggregation")}";
-        if (((Option[])[OverSelect, Minimum, Health, FederateStorage.Store, FederateStorage.Queue, FederateStorage.Blobs]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
+        if (((Option[])[OverSelect, Minimum, KeepRounds, Health, FederateStorage.Store, FederateStorage.Queue, FederateStorage.Blobs]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
             throw new MisuseException($"{other.Name}: this run is driven by one process ({why}), which does not take it");
         if (role != "all")
             throw new MisuseException($"--role: this run is driven by one process ({why})");

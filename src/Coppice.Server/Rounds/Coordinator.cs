@@ -38,6 +38,10 @@ sealed class Coordinator : IAssignments
         UpdateLimit = Message.MaxControlBytes + 8L * model.Count + 4096L * (model.Tensors.Count + 16);
         numbers = model.Count;
         run = Open(model);
+        Sweep();
+        foreach (long left in uploads.All())
+            if (store.FindAssignment(left) is not { State: AssignmentState.Waiting } assignment || store.FindRound(assignment.Round)!.State != RoundState.Open)
+                Forget(left);
     }
 
     /// <summary>More bytes than any codec needs for an update: 8 a number, and names.</summary>
@@ -122,7 +126,13 @@ sealed class Coordinator : IAssignments
         // Those of rounds that have ended, here or elsewhere.
         foreach (string old in downloads.Keys.Where(blob => blob != round.Model))
             downloads.TryRemove(old, out _);
-        return new TaskContent(control, downloads.GetOrAdd(round.Model, blob => new Lazy<string>(() => Download(blob))).Value);
+        string path = downloads.GetOrAdd(round.Model, Made).Value;
+        // No row names a rounded model: it counts as new while it is asked for, and is made again where it is gone.
+        if (!blobs.Touch(Path.GetFileName(path)))
+            path = (downloads[round.Model] = Made(round.Model)).Value;
+        return new TaskContent(control, path);
+
+        Lazy<string> Made(string blob) => new(() => Download(blob));
     }
 
     /// <inheritdoc/>
@@ -242,9 +252,22 @@ sealed class Coordinator : IAssignments
             store.FailRun(id, error.Message, time.GetUtcNow());
             return true;
         }
+        catch (CoppiceException) when (store.FindRound(id)!.State == RoundState.Closed)
+        {
+            // Others were done with it long ago, and what this process was about to read is deleted.
+            return true;
+        }
         foreach (AnswerRow answer in store.Answers(id))
             Forget(answer.Assignment.Id);
+        Sweep();
         return true;
+    }
+
+    // The rows first: whoever dies in between leaves files that the next sweep finds.
+    void Sweep()
+    {
+        store.Release(run, settings.KeptRounds);
+        blobs.Sweep(store.Blobs(), settings.BlobGrace);
     }
 
     /// <summary>The last model, once the run is done.</summary>

@@ -30,6 +30,9 @@ sealed class LiveClients : IAssignments
     public LiveClients(UploadStore uploads, LiveSettings settings, TimeProvider time)
     {
         (this.uploads, this.settings, this.time) = (uploads, settings, time);
+        // What an earlier process had of answers is nobody's.
+        foreach (long left in uploads.All())
+            uploads.Forget(left);
         // No number of an earlier process comes again.
         last = time.GetUtcNow().ToUnixTimeMilliseconds() * 1000;
     }

@@ -8,14 +8,14 @@ namespace Coppice.Server.Rounds;
 /// <summary>One client's part in a round.</summary>
 /// <param name="Answer">What it was asked, what became of it, and its update.</param>
 /// <param name="RoundsSince">Rounds since an update of it counted last; null where none did before.</param>
-/// <param name="Cosine">Of the angle between its change of the weights and the mean of all that count; null for one that does not count.</param>
+/// <param name="Cosine">Of the angle between its change of the weights and the mean of all that count; null for one that does not count, or was deleted.</param>
 /// <param name="Drift">Distance of its change from that mean, over the mean's length.</param>
 sealed record ExplainedClient(AnswerRow Answer, int? RoundsSince, double? Cosine, double? Drift);
 
 /// <summary>Who did what in a round that lives in the store, and how alike the updates that count are.</summary>
 /// <param name="Round">The round.</param>
 /// <param name="Clients">All that were asked, by name.</param>
-/// <param name="Change">2-norm of the mean change of the weights; null while none is known.</param>
+/// <param name="Change">2-norm of the mean change of the weights; null while none is known, and where the updates were deleted.</param>
 sealed record RoundExplanation(RoundRow Round, IReadOnlyList<ExplainedClient> Clients, double? Change)
 {
     /// <summary>Explains a round from what is kept of it. One slice of the model is in memory at a time.</summary>
@@ -23,7 +23,8 @@ sealed record RoundExplanation(RoundRow Round, IReadOnlyList<ExplainedClient> Cl
     {
         IReadOnlyList<AnswerRow> answers = store.Answers(round.Id);
         IReadOnlyList<Survivor> survivors = store.Survivors(round.Id);
-        (double[] own, double[] along, double mean) = survivors.Count == 0 ? ([], [], 0) : Products(blobs, run, round, survivors, cancel);
+        bool isThere = survivors.Count > 0 && !store.Released().Contains(round.Id);
+        (double[] own, double[] along, double mean) = !isThere ? ([], [], 0) : Products(blobs, run, round, survivors, cancel);
         Dictionary<string, int> place = survivors.Select((survivor, i) => (survivor.Client, i)).ToDictionary(part => part.Client, part => part.i, StringComparer.Ordinal);
         Dictionary<string, int> before = new(StringComparer.Ordinal);
         foreach (RoundRow earlier in store.Rounds(run.Id).Where(other => other.Number < round.Number))
@@ -33,10 +34,10 @@ sealed record RoundExplanation(RoundRow Round, IReadOnlyList<ExplainedClient> Cl
         {
             string client = answer.Assignment.Client;
             int? since = before.TryGetValue(client, out int last) ? round.Number - last : null;
-            return place.TryGetValue(client, out int i)
+            return isThere && place.TryGetValue(client, out int i)
                 ? new ExplainedClient(answer, since, along[i] / Math.Sqrt(own[i] * mean), Math.Sqrt(Math.Max(0, own[i] - 2 * along[i] + mean) / mean))
                 : new ExplainedClient(answer, since, null, null);
-        })], survivors.Count == 0 ? null : Math.Sqrt(mean));
+        })], isThere ? Math.Sqrt(mean) : null);
     }
 
     // |d_i|^2, d_i D and |D|^2, D being the mean of all d weighted by samples.

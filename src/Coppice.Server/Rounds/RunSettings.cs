@@ -28,6 +28,12 @@ sealed record RunSettings(FederatedOptions Federation)
     /// <summary>Numbers of the model that are aggregated at a time, in bytes of float32; a larger tensor has a slice to itself.</summary>
     public long SliceBytes { get; init; } = 4 << 20;
 
+    /// <summary>Closed rounds whose models and updates are kept; those of older ones are deleted.</summary>
+    public int KeptRounds { get; init; } = 10;
+
+    /// <summary>How long a file that no row names is kept: one may be on its way, or a client at it.</summary>
+    public TimeSpan BlobGrace { get; init; } = TimeSpan.FromHours(1);
+
     /// <summary>When a round ends.</summary>
     public RoundRule Rule => new(Federation.ClientsPerRound, Minimum, Deadline);
 
@@ -48,6 +54,7 @@ sealed record RunSettings(FederatedOptions Federation)
         Check(Federation.Dropout == 0, "dropout", Federation.Dropout, "0: clients of a network drop out by themselves");
         Check(OverSelection is >= 0 and <= 10, "over-selection", OverSelection, "0 to 10");
         Check(Minimum >= 1, "minimum", Minimum, "1 or more");
+        Check(KeptRounds >= 1, "rounds kept", KeptRounds, "1 or more");
         Check(Federation.ClientsPerRound == 0 || Minimum <= Federation.ClientsPerRound, "minimum", Minimum, $"at most the {Federation.ClientsPerRound} clients a round");
         Check(Deadline > TimeSpan.Zero && Deadline <= TimeSpan.FromDays(365), "deadline", Deadline.TotalSeconds, "above 0 and at most a year");
 

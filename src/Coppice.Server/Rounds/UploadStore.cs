@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Security.Cryptography;
+using Coppice.Server.Store;
 
 namespace Coppice.Server.Rounds;
 
@@ -9,8 +10,7 @@ namespace Coppice.Server.Rounds;
 /// </summary>
 sealed class UploadStore
 {
-    // EAGAIN of Linux and of macOS, and Windows' sharing violation.
-    static readonly int[] Held = [11, 35, unchecked((int)0x80070020)];
+    const string LockEnding = ".lock";
 
     readonly string folder;
 
@@ -21,17 +21,11 @@ sealed class UploadStore
     public string PathOf(long assignment) => Path.Combine(folder, assignment.ToString(CultureInfo.InvariantCulture));
 
     /// <summary>Keeps all others away from an assignment's bytes until it is disposed; null where another does.</summary>
-    public IDisposable? Lock(long assignment)
-    {
-        try
-        {
-            return new FileStream(LockOf(assignment), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1);
-        }
-        catch (IOException error) when (Held.Contains(error.HResult))
-        {
-            return null;
-        }
-    }
+    public IDisposable? Lock(long assignment) => FileLock.Try(LockOf(assignment));
+
+    /// <summary>The assignments of which anything is there.</summary>
+    public IReadOnlySet<long> All() => Directory.EnumerateFiles(folder).Select(path => Path.GetFileName(path) is var name && name.EndsWith(LockEnding, StringComparison.Ordinal) ? name[..^LockEnding.Length] : name)
+        .Where(name => name.All(char.IsAsciiDigit)).Select(name => long.Parse(name, CultureInfo.InvariantCulture)).ToHashSet();
 
     /// <summary>How many bytes are there.</summary>
     public long Length(long assignment)
@@ -72,7 +66,7 @@ sealed class UploadStore
         File.Delete(LockOf(assignment));
     }
 
-    string LockOf(long assignment) => PathOf(assignment) + ".lock";
+    string LockOf(long assignment) => PathOf(assignment) + LockEnding;
 
     FileStream Open(long assignment, FileMode mode, FileAccess access) => new(PathOf(assignment), mode, access, FileShare.ReadWrite | FileShare.Delete, 1);
 }

@@ -103,6 +103,16 @@ interface IRunStore : IDisposable
     /// <summary>Closes a closing round with its result, and opens the next one or, with none, ends the run. False where the round was not closing.</summary>
     bool CloseRound(long round, string model, NewRound? next, DateTimeOffset now);
 
+    /// <summary>Gives up the models and updates of all closed rounds of a run but the last ones; what is known of those rounds stays.</summary>
+    /// <param name="kept">How many closed rounds keep theirs.</param>
+    void Release(long run, int kept);
+
+    /// <summary>The rounds whose models and updates were given up.</summary>
+    IReadOnlySet<long> Released();
+
+    /// <summary>The blobs that may still be read: models and updates of rounds that were not given up, parts of results that are not there yet, and the runs' models.</summary>
+    IReadOnlySet<string> Blobs();
+
     /// <summary>Notes what happened.</summary>
     void Log(string kind, string text, DateTimeOffset now);
 

@@ -23,6 +23,7 @@ static class Schema
         """,
         "CREATE TABLE IF NOT EXISTS survivors (round BIGINT NOT NULL REFERENCES rounds (id), assignment BIGINT NOT NULL REFERENCES assignments (id), PRIMARY KEY (round, assignment))",
         "CREATE TABLE IF NOT EXISTS slices (round BIGINT NOT NULL REFERENCES rounds (id), number BIGINT NOT NULL, blob TEXT NOT NULL, PRIMARY KEY (round, number))",
+        "CREATE TABLE IF NOT EXISTS released (round BIGINT PRIMARY KEY REFERENCES rounds (id))",
         "CREATE TABLE IF NOT EXISTS told (run BIGINT NOT NULL REFERENCES runs (id), client TEXT NOT NULL REFERENCES clients (name), PRIMARY KEY (run, client))",
         $"CREATE TABLE IF NOT EXISTS events (id {identity}, time BIGINT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL)",
     ];

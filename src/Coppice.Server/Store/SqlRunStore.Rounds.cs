@@ -110,6 +110,22 @@ abstract partial class SqlRunStore
         return true;
     });
 
+    /// <inheritdoc/>
+    public void Release(long run, int kept) => Change(connection => connection.Execute(
+        "INSERT INTO released (round) SELECT id FROM rounds WHERE run = @run AND state = 'closed' AND number <= (SELECT MAX(number) FROM rounds WHERE run = @run AND state = 'closed') - @kept ON CONFLICT (round) DO NOTHING",
+        ("@run", run), ("@kept", kept)));
+
+    /// <inheritdoc/>
+    public IReadOnlySet<long> Released() => Read(connection => connection.Query("SELECT round FROM released", reader => reader.GetInt64(0)).ToHashSet());
+
+    /// <inheritdoc/>
+    public IReadOnlySet<string> Blobs() => Read(connection => connection.Query("""
+        SELECT model FROM runs
+        UNION SELECT model FROM rounds WHERE id NOT IN (SELECT round FROM released)
+        UNION SELECT u.blob FROM updates u JOIN assignments a ON a.id = u.assignment WHERE a.round NOT IN (SELECT round FROM released)
+        UNION SELECT s.blob FROM slices s JOIN rounds r ON r.id = s.round WHERE r.state <> 'closed'
+        """, reader => reader.GetString(0)).ToHashSet(StringComparer.Ordinal));
+
     static void OpenRound(DbConnection connection, long run, string model, NewRound next, DateTimeOffset now)
     {
         long round = connection.Number("INSERT INTO rounds (run, number, state, model, opened, deadline, attempt) VALUES (@run, @number, 'open', @model, @now, @deadline, 1) RETURNING id",

@@ -115,6 +115,46 @@ public sealed class CoordinatorTests : IDisposable
         static int Status(Action request) => Assert.Throws<RefusedException>(request).Status;
     }
 
+    [Theory]
+    [InlineData(DownloadFormat.Float32)]
+    [InlineData(DownloadFormat.Float16)]
+    public void Models_and_updates_of_old_rounds_are_deleted_and_their_rows_stay(DownloadFormat download)
+    {
+        using RunFolder folder = new(new RunSettings(Tiny.Options with { Rounds = 5, Download = download }) { KeptRounds = 2, BlobGrace = TimeSpan.Zero });
+        Coordinator coordinator = folder.Open();
+        folder.Drive(coordinator, Clients());
+        DecoderModel simulated = Tiny.Model();
+        Simulation.Run(simulated, Tiny.Channels(pool, 3), folder.Settings.Federation);
+        Assert.Equal(Tiny.Numbers(simulated), RunFolder.Numbers(coordinator));
+
+        RoundRow[] rounds = [.. folder.Store.Rounds(coordinator.Run.Id)];
+        Assert.Equal(rounds[..3].Select(round => round.Id), folder.Store.Released().Order());
+        Assert.Equal(folder.Store.Blobs().Order(StringComparer.Ordinal), Directory.GetFiles(folder["blobs"]).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        // The models of two rounds and of the end, three updates each.
+        Assert.Equal(3 + 2 * 3, folder.Store.Blobs().Count);
+        BlobStore blobs = new(folder["blobs"]);
+        Assert.All(rounds[..3], round => Assert.True(RoundExplanation.Of(folder.Store, blobs, coordinator.Run, round, default) is { Change: null, Clients: [{ Cosine: null, Answer.Update: not null }, ..] }));
+        Assert.All(rounds[3..], round => Assert.True(RoundExplanation.Of(folder.Store, blobs, coordinator.Run, round, default) is { Change: > 0, Clients: [{ Cosine: not null }, ..] }));
+        Assert.Equal(5, coordinator.Closed().Select(coordinator.Record).Count(record => record.Clients.Length == 3));
+    }
+
+    [Fact]
+    public void What_a_process_left_that_died_is_gone_when_the_next_one_begins()
+    {
+        using RunFolder folder = new(Settings() with { BlobGrace = TimeSpan.Zero });
+        Coordinator coordinator = folder.Open();
+        long id = coordinator.Take("client-0")!.Id;
+        coordinator.Append("client-0", id, 0, [1, 2, 3]);
+        File.WriteAllBytes(folder["uploads/999"], [1]);
+        File.WriteAllBytes(folder["uploads/998.lock"], []);
+        File.WriteAllBytes(folder["blobs/dead.partial"], [1]);
+        new BlobStore(folder["blobs"]).Put([9]);
+        coordinator = folder.Open();
+        Assert.Equal(3, coordinator.Uploaded("client-0", id));
+        Assert.Equal([$"{id}", $"{id}.lock"], Directory.GetFiles(folder["uploads"]).Select(Path.GetFileName).Order());
+        Assert.Equal(coordinator.Run.Model, Assert.Single(Directory.GetFiles(folder["blobs"]).Select(Path.GetFileName)));
+    }
+
     [Fact]
     public void Too_few_answers_end_the_run_and_the_same_run_goes_on_when_opened_again()
     {

@@ -10,8 +10,8 @@ namespace Coppice.Server.Tests.Rounds;
 /// <summary>Schedules in which a run's server dies before or after any of its transactions, again and again, while its clients and its queue disturb it, over any store. Whoever goes on ends with the bytes of an undisturbed run with the same survivors.</summary>
 sealed class Deaths : IDisposable
 {
-    // Two of three are wanted, all three are asked, and the third never answers in time; eleven tensors in several slices.
-    static readonly RunSettings Settings = new(Tiny.Options with { ClientsPerRound = 2, Rounds = 2 }) { OverSelection = 0.5, SliceBytes = 1500 };
+    // Two of three are wanted, all three are asked, and the third never answers in time; eleven tensors in several slices; what nothing reads any more is deleted at once.
+    static readonly RunSettings Settings = new(Tiny.Options with { ClientsPerRound = 2, Rounds = 2 }) { OverSelection = 0.5, SliceBytes = 1500, KeptRounds = 1, BlobGrace = TimeSpan.Zero };
 
     readonly WorkerPool pool = new(1);
     readonly Dictionary<string, ReadOnlyMemory<byte>> answers = [];
@@ -54,6 +54,7 @@ sealed class Deaths : IDisposable
                         Assert.True(undisturbed.AsSpan().SequenceEqual(RunFolder.Numbers(coordinator)), $"seed {seed}: another model");
                         Assert.Equal(facts, Facts(folder.Store));
                         Assert.Empty(Directory.GetFiles(folder["uploads"], "*[0-9]"));
+                        Assert.Equal(folder.Store.Blobs().Order(StringComparer.Ordinal), Directory.GetFiles(folder["blobs"]).Select(Path.GetFileName).Order(StringComparer.Ordinal));
                         done = true;
                     }
                     catch (DeathException)

@@ -61,6 +61,12 @@ sealed class FaultyStore(IRunStore inner, int deathAt, bool after) : IRunStore
 
     public bool CloseRound(long round, string model, NewRound? next, DateTimeOffset now) => At(() => inner.CloseRound(round, model, next, now));
 
+    public void Release(long run, int kept) => At(() => inner.Release(run, kept));
+
+    public IReadOnlySet<long> Released() => At(inner.Released);
+
+    public IReadOnlySet<string> Blobs() => At(inner.Blobs);
+
     public void Log(string kind, string text, DateTimeOffset now) => At(() => inner.Log(kind, text, now));
 
     public IReadOnlyList<EventRow> Events(int count) => At(() => inner.Events(count));
