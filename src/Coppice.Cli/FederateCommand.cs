@@ -4,16 +4,19 @@ using System.Globalization;
 using Coppice.Federation;
 using Coppice.Federation.Attacks;
 using Coppice.Federation.Codecs;
+using Coppice.Federation.Voting;
 using Coppice.Federation.Privacy;
 using Coppice.Federation.Robust;
 using Coppice.Federation.Secure;
 using Coppice.Federation.Strategies;
 using Coppice.Federation.Virtual;
+using Coppice.Federation.Widths;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Text;
 using Coppice.Training;
+using Coppice.Training.Sparse;
 
 namespace Coppice.Cli;
 
@@ -37,6 +40,7 @@ static class FederateCommand
     public static readonly Option<IStrategy?> Strategy = Options.Named("--strategy", "NAME", $"What becomes of updates: {string.Join(", ", StrategyRegistry.Forms)}; {Defaults.Strategy.Name} by default", StrategyRegistry.Find);
     static readonly Option<IRobustRule?> Robust = Options.Named("--robust", "NAME", $"Makes one of the updates, some of which may be anything: {string.Join(", ", RobustRegistry.Forms)}", RobustRegistry.Find);
     static readonly Option<PrivacyOptions?> Privacy = Options.Named("--dp", "NAME", $"Differential privacy of clients: {string.Join(", ", PrivacyOptions.Forms)}", PrivacyOptions.Find);
+    static readonly Option<SparseTraining?> Prune = Options.Named("--prune", "NAME", $"Prunes every matrix of the blocks by clients' votes: {string.Join(", ", PruningRegistry.Forms)}", PruningRegistry.Find);
     public static readonly Option<SecureOptions?> Secure = Options.Named("--secure", "NAME", $"Secure aggregation, the server learns the sum of updates alone: {string.Join(", ", SecureOptions.Forms)}; with it --codec is identity", SecureOptions.Find);
     static readonly Option<Attack?> Attacks = Options.Named("--attack", "NAME", $"Some clients attack the run: {string.Join(", ", Attack.Forms)}", Attack.Find);
     public static readonly Option<string?> Download = Options.Choice("--download", "How the model is sent to clients; float32 by default", "float32", "float16");
@@ -49,14 +53,16 @@ static class FederateCommand
         Command simulate = new("simulate", "Trains a model with clients that share no text, in this process; interrupted, the same command goes on where it stopped")
         {
             ModelArgument.Model, ClientText.Clients, ClientText.Split, ClientText.LabelField, ClientText.HeldOutShare, TextArgument.Documents, TextArgument.Sdk, Output, Rounds, PerRound, LocalSteps, BatchSize, Context, Rate, Dropout, Optimizer, Codec, Download,
-            Scenarios, Fresh, Strategy, Participation, Personal, Robust, Privacy, Secure, Attacks,
+            Scenarios, Fresh, Strategy, Participation, Personal, Robust, Privacy, Secure, Attacks, Prune,
         };
+        foreach (Option option in NarrowClients.All)
+            simulate.Options.Add(option);
         simulate.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
         return new Command("federate", "Trains with many clients that share no text") { simulate, FederateCompressCommand.Create(), FederateInitCommand.Create(), FederateServeCommand.Create(), FederateJoinCommand.Create(), FederateStatusCommand.Create(), FederateExplainRoundCommand.Create() };
     }
 
     /// <summary>The options of a run, however its clients are reached.</summary>
-    public static IEnumerable<Option> RunOptions => [Rounds, PerRound, LocalSteps, BatchSize, Context, Rate, Optimizer, Strategy, Codec, Download, Participation, Personal, Robust, Privacy, Secure, Fresh];
+    public static IEnumerable<Option> RunOptions => [Rounds, PerRound, LocalSteps, BatchSize, Context, Rate, Optimizer, Strategy, Codec, Download, Participation, Personal, Robust, Privacy, Secure, Fresh, Prune, .. NarrowClients.All];
 
     /// <summary>What those options say.</summary>
     public static FederatedOptions ReadOptions(ParseResult parsed, Session session) => new()
@@ -74,7 +80,8 @@ static class FederateCommand
         Secure = parsed.GetValue(Secure),
         Personal = [.. (parsed.GetValue(Personal) ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)],
         FreshClients = parsed.GetValue(Fresh),
-        Training = Defaults.Training with { BatchSize = parsed.GetValue(BatchSize), ContextLength = parsed.GetValue(Context), LearningRate = parsed.GetValue(Rate), Optimizer = parsed.GetValue(Optimizer) == "sgd" ? OptimizerKind.Sgd : OptimizerKind.AdamW },
+        Widths = NarrowClients.Of(parsed),
+        Training = Defaults.Training with { BatchSize = parsed.GetValue(BatchSize), ContextLength = parsed.GetValue(Context), LearningRate = parsed.GetValue(Rate), Optimizer = parsed.GetValue(Optimizer) == "sgd" ? OptimizerKind.Sgd : OptimizerKind.AdamW, Pruning = parsed.GetValue(Prune) },
     };
 
     static int Run(ParseResult parsed, CancellationToken cancel)
@@ -110,12 +117,21 @@ static class FederateCommand
         }
         // All clients end with this process, and with them their attempts: nothing has to be kept of those.
         IReadOnlyList<IClientChannel> channels = options.Secure is null ? [.. clients.Select(client => new LocalChannel(client))] : SecureChannel.ForAll(clients);
+        IReadOnlyList<SubModel> parts = NarrowClients.Parts(options, model, texts.Select(text => text.Name));
         IReadOnlyList<RoundRecord> rounds = Simulate(session, model, channels, scenario, journal, folder, cancel);
         language.Save(output);
+        NarrowClients.Save(session, parsed, language, parts);
         if (journal is not null)
             Directory.Delete(folder, recursive: true);
 
-        RoundLog.End(session, rounds, output, json => json.WriteNumber("divergence", difference.MeanDivergence));
+        if (options.Widths is not null)
+            NarrowClients.Say(session, rounds);
+        RoundLog.End(session, rounds, output, json =>
+        {
+            json.WriteNumber("divergence", difference.MeanDivergence);
+            if (options.Widths is not null)
+                NarrowClients.Write(json, rounds);
+        });
         return ExitCode.Done;
     }
 

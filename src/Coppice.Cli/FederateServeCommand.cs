@@ -3,6 +3,7 @@ using System.Net;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Coppice.Federation;
+using Coppice.Federation.Widths;
 using Coppice.Models;
 using Coppice.Server.Certificates;
 using Coppice.Server.Http;
@@ -139,7 +140,7 @@ static class FederateServeCommand
     // What a store cannot hold, this process does by itself, as a simulation does with clients of its own; after each round it is in the folder.
     static async Task<int> Drive(Session session, ParseResult parsed, string folder, string role, FederatedOptions options, CancellationToken cancel)
     {
-        string why = $"strategy '{options.Strategy.Name}'{(options.Robust is { } rule ? $" with rule '{rule.Name}'" : "")}{(options.Privacy is null ? "" : " with privacy")}{(options.Secure is null ? "" : " with secure aggregation")}";
+        string why = $"strategy '{options.Strategy.Name}'{(options.Robust is { } rule ? $" with rule '{rule.Name}'" : "")}{(options.Privacy is null ? "" : " with privacy")}{(options.Secure is null ? "" : " with secure aggregation")}{(options.Widths is null ? "" : " with clients of different widths")}{(options.Training.Pruning is null ? "" : " with masks that clients vote on")}";
         if (((Option[])[OverSelect, Minimum, KeepRounds, Health, FederateStorage.Store, FederateStorage.Queue, FederateStorage.Blobs]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
             throw new MisuseException($"{other.Name}: this run is driven by one process ({why}), which does not take it");
         if (role != "all")
@@ -160,13 +161,19 @@ static class FederateServeCommand
         try
         {
             DecoderModel model = (DecoderModel)language.Model;
+            IReadOnlyList<SubModel> parts = NarrowClients.Parts(options, model, server.Channels.Select(channel => channel.Client));
             RoundLog log = new(session);
-            IReadOnlyList<RoundRecord> rounds = await Task.Run(() => options.Secure is null
-                ? Simulation.Run(model, server.Channels, options, journal, log, stop.Token)
-                : Simulation.Run(model, server.Channels, options, server.Hosting, journal, log, stop.Token), stop.Token);
+            IReadOnlyList<RoundRecord> rounds = await Task.Run(() => Simulation.Run(model, server.Channels, options, options.Secure is null ? null : server.Hosting, journal, log, stop.Token), stop.Token);
             language.Save(output);
+            NarrowClients.Save(session, parsed, language, parts);
             await server.End("the run is done", stop.Token);
-            RoundLog.End(session, rounds, output);
+            if (options.Widths is not null)
+                NarrowClients.Say(session, rounds);
+            RoundLog.End(session, rounds, output, json =>
+            {
+                if (options.Widths is not null)
+                    NarrowClients.Write(json, rounds);
+            });
             return ExitCode.Done;
         }
         catch (OperationCanceledException error) when (stop.IsCancellationRequested)

@@ -19,6 +19,8 @@ sealed class RoundLog(Session session, bool isVirtual = false) : IProgress<Round
             + $"{round.BytesUp:N0} bytes up ({100.0 * round.BytesUp / round.Float32BytesUp:G3}% of float32), {round.BytesDown:N0} down{(isVirtual ? string.Create(CultureInfo.InvariantCulture, $", {round.Seconds:0.#} s") : "")}{(round.Epsilon is { } epsilon ? string.Create(CultureInfo.InvariantCulture, $", epsilon {epsilon:F2}") : "")}"));
         if (round.Secure is { } secure)
             session.Say(string.Create(CultureInfo.InvariantCulture, $"   their sum alone: keys of {secure.Keys} clients, {secure.Minimum} or more to the end, masks with {secure.Neighbours} others each; weights add up to {secure.Weight:N0}, {secure.Shortened} updates were shortened"));
+        if (round.Masks is { } masks)
+            session.Say(string.Create(CultureInfo.InvariantCulture, $"   {masks.Sparsity:P1} of pruned matrices is 0: {masks.Went:N0} numbers went, {masks.Came:N0} came back; votes took {masks.VoteBytes:N0} bytes, a client's masks take {masks.MaskBytes:N0}"));
         // Of thousands only what happened, not to whom.
         if (isVirtual)
             foreach (IGrouping<string, DroppedClient> kind in round.Dropped.GroupBy(dropped => dropped.Reason.Split(':')[0]))
@@ -46,6 +48,8 @@ sealed class RoundLog(Session session, bool isVirtual = false) : IProgress<Round
                 json.WriteNumber("seconds", round.Seconds);
                 json.Number("shortened", round.Secure?.Shortened);
                 json.WriteString("lost", round.Lost);
+                json.Number("sparsity", round.Masks?.Sparsity);
+                json.Number("voteBytes", round.Masks?.VoteBytes);
             });
             more?.Invoke(json);
             json.WriteString("artifact", output);

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Coppice.Federation.Attacks;
 using Coppice.Federation.Codecs;
+using Coppice.Federation.Voting;
 using Coppice.Federation.Privacy;
 using Coppice.Federation.Recipes;
 using Coppice.Federation.Strategies;
@@ -84,10 +85,10 @@ public sealed class Client
         DecoderModel model;
         DecoderModel? teacher;
         ParameterSet whole;
-        ParameterSet? serverControl;
+        ParameterSet? serverControl, masks = null;
         using (SafeTensors received = SafeTensors.Read(name, tensors))
         {
-            model = DecoderCheckpoint.Build(config, received, name => new Models.Families.TensorPlace(name), name => rules.Control && IsControl(name) || task.Teacher is not null && IsTeacher(name) || TrainedNumbers.IsBeside(name));
+            model = task.Masks is { } pruned ? MaskedNumbers.Build(name, config, received, pruned, IsTeacher, out masks) : DecoderCheckpoint.Build(config, received, name => new Models.Families.TensorPlace(name), name => rules.Control && IsControl(name) || task.Teacher is not null && IsTeacher(name) || TrainedNumbers.IsBeside(name));
             serverControl = rules.Control ? ReadControl(received, Shared(ParameterSet.Copy(model), rules)) : null;
             teacher = task.Teacher is null ? null : DecoderCheckpoint.Build(task.ReadTeacher(name), received, name => new Models.Families.TensorPlace(LocalTeacher.Prefix + name), name => !IsTeacher(name));
             if (task.Adapters is { } adapters)
@@ -109,13 +110,20 @@ public sealed class Client
         if (rules.Personal.Length > 0)
             new ParameterSet([.. Pairs(before), .. Pairs(ClientState.CopyKept(state?.Personal, Own(whole, rules)))]).CopyTo(model);
         ParameterSet? control = serverControl is null ? null : ClientState.CopyKept(state?.Control, before.Zeros());
-        Trainer trainer = new(model, windows, options, pool, teacher)
+        Action<IReadOnlyList<Parameter>>? correction = rules.Proximal > 0 || control is not null ? new GradientCorrection(before, rules.Proximal, serverControl, control).Apply : null;
+        ParameterSet? gradients = task.Masks is { Votes: true } ? masks!.Zeros() : null;
+        Trainer trainer = new(model, windows, options, pool, teacher, masks?.Tensors)
         {
-            Correction = rules.Proximal > 0 || control is not null ? new GradientCorrection(before, rules.Proximal, serverControl, control).Apply : null,
+            Correction = gradients is null ? correction : parameters =>
+            {
+                AddGradients(parameters, gradients);
+                correction?.Invoke(parameters);
+            },
         };
         TrainedNumbers.CopyTo(before, trainer.Optimizer.Parameters.Where(parameter => TrainedNumbers.IsBeside(parameter.Name)));
         if (!rules.Fresh)
             state?.Restore(trainer.Optimizer);
+        trainer.ClearMasked();
 
         double lossBefore = trainer.Measure(held, task.EvaluationWindows);
         for (int step = 0; step < task.LocalSteps; step++)
@@ -129,7 +137,8 @@ public sealed class Client
 
         ParameterSet trained = new(trainer.Optimizer.Parameters.Select(parameter => (parameter.Name, parameter.Tensor))), after = Leaving(before, Shared(trained, rules), rules);
         ParameterSet? memory = codec.NewMemory(before) is { } fresh ? ClientState.CopyKept(state?.Memory, fresh) : null;
-        byte[] encoded = SafeTensorsWriter.ToBytes(codec.Encode(before, after, memory, Seeds.Generator(task.Seed, "codec", task.Round, Id)));
+        IReadOnlyList<TensorSource> code = Encode(codec, before, after, ref memory, masks, Seeds.Generator(task.Seed, "codec", task.Round, Id));
+        byte[] encoded = SafeTensorsWriter.ToBytes(gradients is null ? code : [.. code, MaskVotes.Write(task.Masks!, masks!, MaskVotes.Of(task.Masks!, masks!, trained, gradients))]);
         byte[] update = Message.Write(
             new ClientUpdate(ClientUpdate.CurrentFormat, task.Run, task.Round, Id, codec.Name, windows.Count, lossBefore, lossAfter), FederationJson.Default.ClientUpdate, encoded);
         if (control is not null)
@@ -146,6 +155,24 @@ public sealed class Client
             return leaving;
         using KeyedRandom random = new(NewKey(), "local");
         return GaussianMechanism.Perturb(before, leaving, rules.Clip, rules.Noise, random);
+    }
+
+    // Of pruned matrices only what their masks keep is coded, and what was lost is kept in its place.
+    static IReadOnlyList<TensorSource> Encode(ICodec codec, ParameterSet before, ParameterSet after, ref ParameterSet? memory, ParameterSet? masks, Random random)
+    {
+        if (masks is null)
+            return codec.Encode(before, after, memory, random);
+        ParameterSet? lost = memory is null ? null : MaskedNumbers.Pack(memory, masks);
+        IReadOnlyList<TensorSource> code = codec.Encode(MaskedNumbers.Pack(before, masks), MaskedNumbers.Pack(after, masks), lost, random);
+        memory = lost is null ? null : MaskedNumbers.Unpack(lost, masks);
+        return code;
+    }
+
+    static void AddGradients(IReadOnlyList<Parameter> parameters, ParameterSet sums)
+    {
+        foreach (Parameter parameter in parameters)
+            if (sums.Tensors.TryGetValue(parameter.Name, out Tensor? sum))
+                System.Numerics.Tensors.TensorPrimitives.Add<float>(sum.Data, parameter.Tensor.Grad!.Data, sum.Data);
     }
 
     // c_i+ = c_i - c - (y - x) / sum of rates, with the y - x that the server decodes, so that its c stays the mean of all c_i.

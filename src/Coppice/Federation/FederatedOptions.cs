@@ -4,10 +4,12 @@ using Coppice.Federation.Privacy;
 using Coppice.Federation.Robust;
 using Coppice.Federation.Secure;
 using Coppice.Federation.Strategies;
+using Coppice.Federation.Widths;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Training;
+using Coppice.Training.Sparse;
 
 namespace Coppice.Federation;
 
@@ -53,6 +55,9 @@ public sealed record FederatedOptions
 
     /// <summary>Tensors that each client keeps to itself: names, or beginnings of names with a * behind. Averaged are the others.</summary>
     public ImmutableArray<string> Personal { get; init; } = [];
+
+    /// <summary>Clients that train narrower parts of the model; null where all train all of it.</summary>
+    public ClientWidths? Widths { get; init; }
 
     /// <summary>Whether clients keep nothing from round to round: each begins with a new optimizer, and its windows are in an order of the round's. What clients are that are asked once or twice in a run.</summary>
     public bool FreshClients { get; init; }
@@ -107,7 +112,7 @@ public sealed record FederatedOptions
         if (FreshClients && (Codec.Traits.HasFlag(CodecTraits.Stateful) || Strategy.UsesControl || !Personal.IsEmpty))
             throw new CoppiceException($"Federation: clients that keep nothing, and {(!Personal.IsEmpty ? "personal tensors" : Strategy.UsesControl ? $"strategy '{Strategy.Name}'" : $"codec '{Codec.Name}'")}, for which they would have to; wanted one of the two");
         if (Training.Pruning is not null)
-            throw new CoppiceException($"Federation: clients that prune while they train ({Training.Pruning.Name}) would each prune other numbers; prune before, and what is 0 stays 0, or use strategy maskvote");
+            ValidatePruning(Training.Pruning);
         if (Training.Quantization is { Symmetric: false })
             throw new CoppiceException("Federation: integers with zero points, which each client would place by its own weights; wanted symmetric ones");
         if ((Training.Quantization is not null || Teacher is not null) && Strategy.UsesControl)
@@ -115,6 +120,8 @@ public sealed record FederatedOptions
         CodecRules.Check(Codec, Strategy is MaskVote ? CodecUse.Voting : CodecUse.Averaging);
         if (Secure is not null)
             ValidateSecure(Secure);
+        if (Widths is not null)
+            ValidateWidths();
         if (Privacy is not null)
             CodecRules.Check(Codec, CodecUse.Clipping);
         if (Privacy is { Place: PrivacyPlace.Central } && Robust is not null)
@@ -127,6 +134,36 @@ public sealed record FederatedOptions
             throw new CoppiceException($"Federation: strategy '{Strategy.Name}' would have clients correct their gradients by their own noise; wanted central noise");
         if (Strategy is FedBuff && (Privacy is not null || Robust is not null || Participation > 0))
             throw new CoppiceException($"Federation: strategy '{Strategy.Name}' takes what comes first, so that no round has a draw or a number of clients; wanted neither privacy nor a robust rule nor participation with it");
+    }
+
+    // All clients have one mask, which the server changes as they vote.
+    void ValidatePruning(SparseTraining pruning)
+    {
+        if (pruning is not (RigL or GradualMagnitude))
+            throw new CoppiceException($"Federation: clients that prune while they train ({pruning.Name}) would each prune other numbers; wanted rigl or gradual, of which clients vote");
+        pruning.Validate(Rounds * LocalSteps);
+        string? other = Secure is not null ? "secure aggregation"
+            : Robust is not null ? $"robust rule '{Robust.Name}'"
+            : Privacy is not null ? "privacy, which does not cover votes"
+            : Strategy.UsesControl || Strategy is FedBuff or MaskVote ? $"strategy '{Strategy.Name}'"
+            : Codec is PowerSgdCodec ? $"codec '{Codec.Name}', which factors whole matrices"
+            : Widths is not null ? "clients of different widths"
+            : Participation > 0 ? "participation by chance, with which a round may have no vote"
+            : !Personal.IsEmpty ? "personal tensors" : null;
+        if (other is not null)
+            throw new CoppiceException($"Federation: masks that clients vote on, and {other}; wanted one of the two");
+    }
+
+    // Every number has clients of its own, and some of them none.
+    void ValidateWidths()
+    {
+        string? other = Secure is not null ? "secure aggregation, which adds up updates of one length"
+            : Robust is not null ? $"robust rule '{Robust.Name}', which compares whole updates"
+            : Privacy is { Place: PrivacyPlace.Central } ? "central noise, which is measured for a sum over all clients"
+            : Strategy.UsesControl || Strategy is FedBuff or MaskVote ? $"strategy '{Strategy.Name}'"
+            : Training.Quantization is not null || Teacher is not null ? "integers in training or a teacher" : null;
+        if (other is not null)
+            throw new CoppiceException($"Federation: clients of different widths, and {other}; wanted one of the two");
     }
 
     // The server has a sum of whole numbers, and nothing of one client.

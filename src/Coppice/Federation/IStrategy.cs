@@ -1,3 +1,5 @@
+using Coppice.Federation.Widths;
+
 namespace Coppice.Federation;
 
 /// <summary>A client's decoded update and its weight.</summary>
@@ -5,7 +7,11 @@ namespace Coppice.Federation;
 /// <param name="Samples">Training windows in its text.</param>
 /// <param name="Values">Weights, a delta or a mask, as the codec says.</param>
 /// <param name="Staleness">How many times the model changed since the client got it; 0 in rounds that wait for their clients.</param>
-public sealed record WeightedUpdate(string Client, int Samples, ParameterSet Values, int Staleness = 0);
+public sealed record WeightedUpdate(string Client, int Samples, ParameterSet Values, int Staleness = 0)
+{
+    /// <summary>The part of the model that the values are of; null where they are of all.</summary>
+    public SubModel? Part { get; init; }
+}
 
 /// <summary>What a strategy knows of a round besides its updates.</summary>
 /// <param name="ClientCount">Clients in the run.</param>

@@ -11,13 +11,22 @@ namespace Coppice.Federation;
 /// <param name="LossAfter">The same windows after its local steps.</param>
 /// <param name="Norm">2-norm of its change to the weights, as decoded.</param>
 /// <param name="BytesUp">Length of its update message.</param>
+/// <param name="Width">The share of the model's heads and neurons that it trained.</param>
 /// <remarks>With secure aggregation nobody learns a client's samples, losses and norm: 0 and not a number.</remarks>
 public sealed record ClientRecord(string Client, int Samples, [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double LossBefore,
     [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double LossAfter,
-    [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double Norm, long BytesUp);
+    [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double Norm, long BytesUp, double Width = 1);
 
 /// <summary>A client that was asked and has no part in the result, and why.</summary>
 public sealed record DroppedClient(string Client, string Reason);
+
+/// <summary>What became of masks that clients vote on.</summary>
+/// <param name="Sparsity">The share of the masked matrices' numbers that is 0 after the round.</param>
+/// <param name="Went">Numbers that went.</param>
+/// <param name="Came">Numbers that came back.</param>
+/// <param name="VoteBytes">Bytes of all votes, within <see cref="RoundRecord.BytesUp"/>.</param>
+/// <param name="MaskBytes">Bytes of the masks as they go to each client of the next round.</param>
+public sealed record MaskRecord(double Sparsity, long Went, long Came, long VoteBytes, long MaskBytes);
 
 /// <summary>What happened in a round.</summary>
 /// <param name="Round">1-based.</param>
@@ -33,6 +42,7 @@ public sealed record DroppedClient(string Client, string Reason);
 /// <param name="Epsilon">What all rounds up to this one cost in privacy, at the run's delta; null without a privacy mechanism.</param>
 /// <param name="Secure">What there is to say of secure aggregation; null without.</param>
 /// <param name="Lost">Why the round has no result, and its model is the one before; null where it has one.</param>
+/// <param name="Masks">What became of masks; null where none change.</param>
 public sealed record RoundRecord(int Round, ImmutableArray<ClientRecord> Clients, ImmutableArray<DroppedClient> Dropped, long BytesUp, long BytesDown,
     long Float32BytesUp, long Float32BytesDown, [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double LossBefore,
-    [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double LossAfter, double Seconds, double? Epsilon = null, SecureRecord? Secure = null, string? Lost = null);
+    [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double LossAfter, double Seconds, double? Epsilon = null, SecureRecord? Secure = null, string? Lost = null, MaskRecord? Masks = null);

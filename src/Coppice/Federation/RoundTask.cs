@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Coppice.Federation.Voting;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -9,7 +10,7 @@ namespace Coppice.Federation;
 
 /// <summary>The control part of server to client: what to do with the model that follows it. docs/federation.md gives every field.</summary>
 sealed record RoundTask(string Format, string Run, int Round, string Client, string Codec, int Seed, int LocalSteps, int FirstStep, int EvaluationWindows,
-    LocalTraining Training, LocalRules Rules, LocalAdapters? Adapters, LocalTeacher? Teacher, JsonElement Model)
+    LocalTraining Training, LocalRules Rules, LocalAdapters? Adapters, LocalTeacher? Teacher, LocalMasks? Masks, JsonElement Model)
 {
     public const string CurrentFormat = "coppice.task.1";
 
@@ -24,6 +25,7 @@ sealed record RoundTask(string Format, string Run, int Round, string Client, str
         task.Rules.Check(name);
         if (task.Adapters is { Names.Length: 0 })
             throw FormatError.At(name, "adapters name no product");
+        task.Masks?.Check(name);
         return task;
     }
 

@@ -2,9 +2,11 @@ using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using Coppice.Federation.Voting;
 using Coppice.Federation.Privacy;
 using Coppice.Federation.Secure;
 using Coppice.Federation.Strategies;
+using Coppice.Federation.Widths;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -19,17 +21,21 @@ public static class Simulation
     /// <exception cref="CoppiceException">An option cannot be, two clients have one name, a round is left without any update, or the journal is of another run.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; with a journal, at most the local training in hand is lost.</exception>
     public static ImmutableArray<RoundRecord> Run(DecoderModel model, IReadOnlyList<IClientChannel> clients, FederatedOptions options, RunJournal? journal = null,
-        IProgress<RoundRecord>? progress = null, CancellationToken cancel = default)
-    {
-        if (Training.Lora.Adapted(model).Count > 0 || options.Training.Quantization is not null)
-            throw new CoppiceException("Federation: adapters and integers in training are steps of a recipe, which stores what they come to");
-        return RunToEnd(model, clients, options, null, journal, progress, cancel).Records;
-    }
+        IProgress<RoundRecord>? progress = null, CancellationToken cancel = default) => Run(model, clients, options, null, journal, progress, cancel);
 
     /// <summary>The same with secure aggregation among clients of a network.</summary>
     /// <exception cref="CoppiceException">As above; or no attempt at a round came to a sum.</exception>
-    public static ImmutableArray<RoundRecord> Run(DecoderModel model, IReadOnlyList<IClientChannel> clients, FederatedOptions options, SecureHosting hosting, RunJournal journal,
-        IProgress<RoundRecord>? progress = null, CancellationToken cancel = default) => RunToEnd(model, clients, options, hosting, journal, progress, cancel).Records;
+    public static ImmutableArray<RoundRecord> Run(DecoderModel model, IReadOnlyList<IClientChannel> clients, FederatedOptions options, SecureHosting? hosting, RunJournal? journal,
+        IProgress<RoundRecord>? progress, CancellationToken cancel)
+    {
+        if (Training.Lora.Adapted(model).Count > 0 || options.Training.Quantization is not null)
+            throw new CoppiceException("Federation: adapters and integers in training are steps of a recipe, which stores what they come to");
+        IReadOnlySet<string> pruned = TrainedNumbers.PrunedNames(model, options.Training);
+        ImmutableArray<RoundRecord> records = RunToEnd(model, clients, options, hosting, journal, progress, cancel).Records;
+        if (options.Training.Pruning is not null)
+            TrainedNumbers.StorePruned(model, pruned);
+        return records;
+    }
 
     /// <summary>The same, and the trained numbers, which with integers are more than the model's. Of a model with adapters these alone train.</summary>
     internal static (ImmutableArray<RoundRecord> Records, ParameterSet Numbers) RunToEnd(DecoderModel model, IReadOnlyList<IClientChannel> clients, FederatedOptions options, SecureHosting? hosting, RunJournal? journal,
@@ -43,17 +49,20 @@ public static class Simulation
         IReadOnlyDictionary<string, Tensor> masks = TrainedNumbers.Masks(model, options.Training);
         Beside beside = Beside.Of(model, options);
         ParameterSet current = TrainedNumbers.Of(model, options.Training);
+        IReadOnlyDictionary<string, SubModel>? parts = options.Widths?.Deal(model, channels.Keys, options.Seed);
+        if (parts is not null && beside.Adapters is not null)
+            throw new CoppiceException("Federation: clients of different widths, and adapters, which stand beside whole matrices; wanted one of the two");
         string run = Signature(model.Config, current, beside, channels.Keys, options);
         ImmutableArray<RoundRecord> records = [];
         PersonalTensors.Check(options.Personal, current);
-        ParameterSet? state = ServerState.New(options, PersonalTensors.Shared(options.Personal, current));
+        ParameterSet? state = ServerState.New(options, PersonalTensors.Shared(options.Personal, current), TrainedNumbers.MovingMasks(model, options.Training));
         if (journal?.Load(run, current, state) is { } saved)
             (current, state, records) = saved;
         PrivacyLedger? ledger = options.Privacy is null ? null : PrivacyLedger.Open(journal?.LedgerFile, options.Privacy);
         while (records.Length < options.Rounds)
         {
             int index = records.Length + 1;
-            Round round = new(run, index, model.Config, current, options, state, beside) { ClientCount = channels.Count, Ledger = ledger };
+            Round round = new(run, index, model.Config, current, options, state, beside) { ClientCount = channels.Count, Ledger = ledger, Parts = parts };
             round.Charge();
             IReadOnlyList<string> drawn = Draw(run, index, [.. channels.Keys], count, options, ledger);
             if (options.Secure is not null)
@@ -127,7 +136,7 @@ public static class Simulation
         sha.AppendData(SafeTensorsWriter.ToBytes([.. model.Sources(DType.F32), .. beside.Tensors]));
         sha.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant(
             $"{config}|{options.Rounds}|{options.ClientsPerRound}|{options.LocalSteps}|{options.Strategy.Name}|{options.Codec.Name}|{options.Download}|{options.Dropout}|{options.Seed}|{options.EvaluationWindows}|")));
-        sha.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant($"{options.Participation}|{options.Robust?.Name}|{options.Privacy?.Name}|{string.Join(',', options.Personal)}|{options.FreshClients}|{options.Secure?.Name}|")));
+        sha.AppendData(Encoding.UTF8.GetBytes(FormattableString.Invariant($"{options.Participation}|{options.Robust?.Name}|{options.Privacy?.Name}|{string.Join(',', options.Personal)}|{options.FreshClients}|{options.Secure?.Name}|{options.Widths?.Name}|{(options.Training.Pruning is { } pruning ? MaskSchedule.NameOf(pruning) : "")}|")));
         sha.AppendData(JsonSerializer.SerializeToUtf8Bytes(LocalTraining.Of(options.Training), FederationJson.Default.LocalTraining));
         foreach (string client in clients.Order(StringComparer.Ordinal))
             sha.AppendData(Encoding.UTF8.GetBytes("|" + client));

@@ -53,11 +53,29 @@ static class TrainedNumbers
     }
 
     /// <summary>Where pruned matrices are 0 and stay so, by tensor name.</summary>
-    public static IReadOnlyDictionary<string, Tensor> Masks(Model model, TrainingOptions options) => model.Matrices()
-        .Select(part => (Name: part.Name + ".weight", Mask: Pruned.Mask(part.Layer, options.Zeros))).Where(part => part.Mask is not null).ToDictionary(part => part.Name, part => part.Mask!, StringComparer.Ordinal);
+    public static IReadOnlyDictionary<string, Tensor> Masks(Model model, TrainingOptions options)
+    {
+        ParameterSet? moving = MovingMasks(model, options);
+        return model.Matrices().Select(part => (Name: part.Name + ".weight", Mask: Pruned.Mask(part.Layer, options.Zeros)))
+            .Where(part => part.Mask is not null && moving?.Tensors.ContainsKey(part.Name) is not true).ToDictionary(part => part.Name, part => part.Mask!, StringComparer.Ordinal);
+    }
+
+    /// <summary>Where matrices are 0 that the run itself prunes, as it begins; null where it prunes none.</summary>
+    public static ParameterSet? MovingMasks(Model model, TrainingOptions options) => options.Pruning is not { } pruning ? null
+        : new ParameterSet(MatrixTargets.Of(model, pruning.Targets, "Pruning in training").Select(part => (part.Name + ".weight", Pruned.Mask(part.Layer, options.Zeros) ?? Ones(part.Layer.Weight.Shape))));
+
+    static Tensor Ones(Shape shape)
+    {
+        Tensor ones = new(shape);
+        ones.Data.Fill(1);
+        return ones;
+    }
+
+    /// <summary>The tensors that a run leaves pruned.</summary>
+    public static IReadOnlySet<string> PrunedNames(Model model, TrainingOptions options) => Masks(model, options).Keys.Concat(MovingMasks(model, options)?.Tensors.Keys ?? []).ToHashSet(StringComparer.Ordinal);
 
     /// <summary>Makes what masks prune 0 again: some codecs spread a little over all numbers.</summary>
-    public static void Clear(ParameterSet numbers, IReadOnlyDictionary<string, Tensor> masks)
+    public static void Clear(ParameterSet numbers, IEnumerable<KeyValuePair<string, Tensor>> masks)
     {
         foreach ((string name, Tensor mask) in masks)
             if (numbers.Tensors.TryGetValue(name, out Tensor? values))
@@ -65,8 +83,12 @@ static class TrainedNumbers
     }
 
     /// <summary>Stores a trained model's matrices: as the integers that they trained as, or sparsely where they are pruned.</summary>
-    /// <param name="numbers">As the run left them.</param>
-    public static void Store(Model model, ParameterSet numbers, IReadOnlyDictionary<string, Tensor> masks, TrainingOptions options, WorkerPool pool)
+    /// <param name="model">The model, with its numbers as the run left them.</param>
+    /// <param name="numbers">These, and the steps of integers.</param>
+    /// <param name="pruned">Tensors that are pruned.</param>
+    /// <param name="options">How it trained.</param>
+    /// <param name="pool">Threads for the work.</param>
+    public static void Store(Model model, ParameterSet numbers, IReadOnlySet<string> pruned, TrainingOptions options, WorkerPool pool)
     {
         if (Lora.Adapted(model).Count > 0)
             return;
@@ -76,12 +98,18 @@ static class TrainedNumbers
             CopyTo(numbers, quantization.Parameters);
             quantization.Store(pool, options.Steps);
         }
+        StorePruned(model, pruned);
+    }
+
+    /// <summary>Stores matrices sparsely that are pruned; none has a gradient any more.</summary>
+    public static void StorePruned(Model model, IReadOnlySet<string> pruned)
+    {
         foreach ((string name, MatrixLayer layer) in model.Matrices())
         {
             if (layer.Weight is not DenseWeight dense)
                 continue;
             dense.Values.DropGradient();
-            if (masks.ContainsKey(name + ".weight"))
+            if (pruned.Contains(name + ".weight"))
                 layer.Weight = Pruned.Store(dense.Values);
         }
     }

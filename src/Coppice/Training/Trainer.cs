@@ -31,7 +31,8 @@ public sealed class Trainer
     /// <param name="options">How.</param>
     /// <param name="pool">The threads.</param>
     /// <param name="teacher">A model of the same vocabulary whose outputs count as <see cref="TrainingOptions.Distillation"/> says; without one the text alone counts.</param>
-    public Trainer(Model model, TokenWindows windows, TrainingOptions options, WorkerPool pool, Model? teacher = null)
+    /// <param name="masks">By tensor name, of its shape: one where a number trains, zero where it is 0 and stays so; tensors without one are as <see cref="TrainingOptions.Zeros"/> says.</param>
+    public Trainer(Model model, TokenWindows windows, TrainingOptions options, WorkerPool pool, Model? teacher = null, IReadOnlyDictionary<string, Tensor>? masks = null)
     {
         options.Validate();
         if (options.ContextLength > model.ContextLength)
@@ -48,6 +49,8 @@ public sealed class Trainer
         if (adapts && options.Pruning is not null)
             throw new CoppiceException("Training: adapters leave a model's matrices as they are, so that none can be pruned on the way; prune before or after");
         IReadOnlyList<Parameter> parameters = adapts ? Lora.Parameters(model, options.FreezesAdapterInputs) : Parameter.Of(model, options.Zeros);
+        if (masks is not null)
+            parameters = [.. parameters.Select(parameter => masks.TryGetValue(parameter.Name, out Tensor? mask) ? parameter with { Mask = mask } : parameter)];
         if (options.Quantization is { } integers)
         {
             quantization = new FakeQuantization(model, parameters, integers, options.Seed);
@@ -78,6 +81,14 @@ public sealed class Trainer
 
     /// <summary>Bytes that results and their gradients take in a step, parameters and optimizer aside.</summary>
     public long ActivationBytes => context.Arena.ByteCount;
+
+    /// <summary>Makes the optimizer's state 0 where masks are: what it has of numbers that went would move them.</summary>
+    internal void ClearMasked()
+    {
+        for (int i = 0; i < Optimizer.Parameters.Count; i++)
+            if (Optimizer.Parameters[i].Mask is { } mask)
+                Optimizer.Clear(i, mask);
+    }
 
     /// <summary>One optimizer step over <see cref="TrainingOptions.Accumulation"/> batches, at the schedule's rate.</summary>
     public StepResult Step() => Step(options.RateAt(Optimizer.StepsTaken));

@@ -5,6 +5,7 @@ using Coppice.Federation.Codecs;
 using Coppice.Federation.Recipes;
 using Coppice.Federation.Remote;
 using Coppice.Federation.Robust;
+using Coppice.Federation.Widths;
 using Coppice.Models;
 using Coppice.Server.Certificates;
 using Coppice.Server.Http;
@@ -136,6 +137,20 @@ public sealed class LiveClientsTests : IAsyncLifetime
         Assert.Equal("failed: no memory", (await Assert.ThrowsAsync<CoppiceException>(() => asked.WaitAsync(Patience))).Message);
         Assert.Equal(RefusedException.Unprocessable, Assert.Throws<RefusedException>(() => clients.Commit(Tiny.Name(0), question.Id, 1, new string('0', 64))).Status);
         Assert.Equal(RefusedException.Gone, Assert.Throws<RefusedException>(() => clients.Fail(Tiny.Name(0), question.Id + 1, "x")).Status);
+    }
+
+    [Fact]
+    public async Task Clients_of_different_widths_over_http_give_the_numbers_of_a_run_in_this_process()
+    {
+        FederatedOptions options = Tiny.Options with { Widths = ClientWidths.Find("0.5,1") };
+        Assert.False(RunSettings.CanBeStored(options));
+        Task<int>[] joined = [.. Enumerable.Range(0, Count).Select(i => Join(i))];
+        DecoderModel over = Tiny.Model(), here = Tiny.Model();
+        await Task.Run(() => Simulation.Run(over, Channels, options)).WaitAsync(Patience);
+        clients.End("done");
+        await Task.WhenAll(joined).WaitAsync(Patience);
+        Simulation.Run(here, Tiny.Channels(pool, Count), options);
+        Assert.Equal(Tiny.Numbers(here), Tiny.Numbers(over));
     }
 
     [Fact]

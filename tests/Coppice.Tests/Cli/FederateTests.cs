@@ -131,4 +131,29 @@ public class FederateTests
         string line = CommandLine.Run([.. Command(tiny, tiny["no"]), "--secure", "hadamard:4", "--codec", "int8"]).FailsInOneLine(1);
         Assert.Contains("'int8' is not linear", line, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void Clients_of_less_capacity_train_narrower_models_that_are_written_as_ordinary_ones()
+    {
+        using TinyFolder tiny = new();
+        JsonElement json = CommandLine.Json([.. Command(tiny, tiny["out"]), "--widths", "client0.txt=0.5,1", "--width-order", "norm", "--sub-models", tiny["parts"]]);
+        Assert.Equal([0.5, 1, 1], json.GetProperty("clients").EnumerateArray().Select(client => client.GetProperty("width").GetDouble()));
+        Assert.Equal([0, 1], [.. new[] { "0.5", "1" }.Select(width => Directory.Exists(Path.Combine(tiny["parts"], width)) ? 0 : 1)]);
+        JsonElement small = CommandLine.Json("inspect", Path.Combine(tiny["parts"], "0.5")), whole = CommandLine.Json("inspect", tiny["out"]);
+        Assert.True(small.GetProperty("parameters").GetInt64() < whole.GetProperty("parameters").GetInt64());
+        Assert.Contains("--sub-models goes with --widths", CommandLine.Run([.. Command(tiny, tiny["no"]), "--sub-models", tiny["parts"]]).FailsInOneLine(2));
+        Assert.Contains("'2' in '2'", CommandLine.Run([.. Command(tiny, tiny["no"]), "--widths", "2"]).FailsInOneLine(2));
+    }
+
+    [Fact]
+    public void Clients_vote_on_what_is_pruned_and_the_model_is_written_sparsely()
+    {
+        using TinyFolder tiny = new();
+        JsonElement json = CommandLine.Json([.. Command(tiny, tiny["out"]), "--prune", "rigl:0.8:2:0.3"]);
+        JsonElement[] rounds = [.. json.GetProperty("rounds").EnumerateArray()];
+        Assert.All(rounds, round => Assert.Equal(0.8, round.GetProperty("sparsity").GetDouble(), 0.01));
+        Assert.True(rounds[0].GetProperty("voteBytes").GetInt64() > 0);
+        Assert.True(rounds[2].GetProperty("bytesDown").GetInt64() < rounds[0].GetProperty("bytesDown").GetInt64());
+        Assert.Contains("sparse", CommandLine.Run("inspect", tiny["out"]).Out, StringComparison.Ordinal);
+    }
 }

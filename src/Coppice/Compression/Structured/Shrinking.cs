@@ -48,6 +48,13 @@ public static partial class Shrinking
         }
     }
 
+    /// <summary>Which rows and columns of a tensor, by its full name, the smaller model has; null is all of them. A vector's numbers are rows.</summary>
+    internal static (int[]? Rows, int[]? Columns) PlacesOf(string tensor, DecoderConfig config, KeptUnits kept)
+    {
+        Cut cut = CutOf(tensor[..tensor.LastIndexOf('.')], config, kept);
+        return (cut.Rows, cut.Columns);
+    }
+
     // Null rows or columns are all of them.
     readonly record struct Cut(string Name, int[]? Rows, int[]? Columns, bool IsNorm = false);
 

@@ -59,11 +59,11 @@ public sealed class ClientTexts : ITextHolders
         int steps = rounds * own.LocalSteps;
         options = options with { Steps = steps, WarmupSteps = Math.Min(options.WarmupSteps, Math.Max(1, steps / 10)), FreezesAdapterInputs = true };
         own = own with { Rounds = rounds, Training = options, Teacher = (DecoderModel?)teacher, Seed = this.options.Seed, Dropout = this.options.Dropout };
-        IReadOnlyDictionary<string, Tensor> masks = TrainedNumbers.Masks(model, options);
+        IReadOnlySet<string> pruned = TrainedNumbers.PrunedNames(model, options);
         // Each step of a recipe has a seed of its own.
         RunJournal? journal = folder is null ? null : new RunJournal(Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"training{(uint)options.Seed}")));
         (ImmutableArray<RoundRecord> records, ParameterSet numbers) = Simulation.RunToEnd((DecoderModel)model, channels, own, null, journal, new Told(record => progress?.Report((double)record.Round / rounds)), cancel);
-        TrainedNumbers.Store(model, numbers, masks, options, pool);
+        TrainedNumbers.Store(model, numbers, pruned, options, pool);
         fleet.Count(records);
         Rounds = Rounds.AddRange(records);
         return (records[0].LossBefore, records[^1].LossAfter, string.Create(CultureInfo.InvariantCulture, $"{rounds:N0} rounds of {own.LocalSteps} steps at {clients} clients"));

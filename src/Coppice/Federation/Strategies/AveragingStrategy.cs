@@ -29,9 +29,11 @@ public abstract class AveragingStrategy : IStrategy
     public abstract ParameterSet Aggregate(ParameterSet model, UpdateKind kind, IReadOnlyList<WeightedUpdate> updates, AggregationContext context);
 
     /// <summary>sum w_k v_k / sum w_k of one tensor, in double and in the order of names.</summary>
-    private protected static double[] Mean(string tensor, int length, IReadOnlyList<WeightedUpdate> updates, Func<WeightedUpdate, double> weight)
+    private protected static double[] Mean(string tensor, Tensor current, UpdateKind kind, IReadOnlyList<WeightedUpdate> updates, Func<WeightedUpdate, double> weight)
     {
-        double[] sum = new double[length];
+        if (updates.Any(update => update.Part is not null))
+            return NestedMean(tensor, current, kind, updates, weight);
+        double[] sum = new double[current.Shape.Length];
         double weights = 0;
         foreach (WeightedUpdate update in updates.OrderBy(update => update.Client, StringComparer.Ordinal))
         {
@@ -46,10 +48,32 @@ public abstract class AveragingStrategy : IStrategy
         return sum;
     }
 
+    // Each number over those updates that have it (Diao et al. 2021, eq. 3); one that none has stays as it is.
+    static double[] NestedMean(string tensor, Tensor current, UpdateKind kind, IReadOnlyList<WeightedUpdate> updates, Func<WeightedUpdate, double> weight)
+    {
+        double[] sum = new double[current.Shape.Length], weights = new double[current.Shape.Length];
+        foreach (WeightedUpdate update in updates.OrderBy(update => update.Client, StringComparer.Ordinal))
+        {
+            double scale = weight(update);
+            ReadOnlySpan<float> values = update.Values.Tensors[tensor].Data;
+            if (update.Part is { } part)
+                part.Add(tensor, current.Shape, scale, values, sum, weights);
+            else
+                for (int i = 0; i < values.Length; i++)
+                {
+                    sum[i] += scale * values[i];
+                    weights[i] += scale;
+                }
+        }
+        for (int i = 0; i < sum.Length; i++)
+            sum[i] = weights[i] > 0 ? sum[i] / weights[i] : kind == UpdateKind.Weights ? current.Data[i] : 0;
+        return sum;
+    }
+
     /// <summary>The same as a change of the tensor, of updates of either kind.</summary>
     private protected static double[] MeanDelta(string tensor, Tensor current, UpdateKind kind, IReadOnlyList<WeightedUpdate> updates, Func<WeightedUpdate, double> weight)
     {
-        double[] mean = Mean(tensor, current.Shape.Length, updates, weight);
+        double[] mean = Mean(tensor, current, kind, updates, weight);
         if (kind == UpdateKind.Weights)
             for (int i = 0; i < mean.Length; i++)
                 mean[i] -= current.Data[i];

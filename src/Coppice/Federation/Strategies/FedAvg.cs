@@ -14,7 +14,7 @@ public sealed class FedAvg : AveragingStrategy
     /// <summary>The averaged weights. n_k w_k is exact in double (24 + 29 bits) for fewer than 2^29 samples, so one client's weights come back as they are.</summary>
     internal static ParameterSet Average(ParameterSet model, UpdateKind kind, IReadOnlyList<WeightedUpdate> updates) => model.Map((name, current) =>
     {
-        double[] mean = Mean(name, current.Shape.Length, updates, BySamples);
+        double[] mean = Mean(name, current, kind, updates, BySamples);
         Tensor next = new(current.Shape);
         for (int i = 0; i < mean.Length; i++)
             next.Data[i] = (float)(mean[i] + (kind == UpdateKind.Delta ? current.Data[i] : 0));

@@ -12,7 +12,7 @@ public sealed class MaskVote(double threshold = 0.5) : AveragingStrategy
     /// <inheritdoc/>
     public override ParameterSet Aggregate(ParameterSet model, UpdateKind kind, IReadOnlyList<WeightedUpdate> updates, AggregationContext context) => model.Map((name, current) =>
     {
-        double[] votes = Mean(name, current.Shape.Length, updates, BySamples);
+        double[] votes = Mean(name, current, kind, updates, BySamples);
         Tensor next = new(current.Shape);
         for (int i = 0; i < votes.Length; i++)
             next.Data[i] = votes[i] >= threshold ? current.Data[i] : 0;

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Coppice.Federation.Strategies;
+using Coppice.Federation.Widths;
 using Coppice.Models;
 using Coppice.Tensors;
 
@@ -18,12 +19,13 @@ public static class VirtualSimulation
     {
         world.Validate();
         Dictionary<string, IClientChannel> clients = Simulation.Channels(channels, options);
-        if (options.Strategy is FedBuff || options.Privacy is not null || options.Secure is not null || options.Participation > 0 || options.Dropout > 0)
-            throw new CoppiceException("Federation: a world of its own goes with neither fedbuff, privacy, secure aggregation, participation by chance nor dropout beside its own");
+        if (options.Strategy is FedBuff || options.Privacy is not null || options.Secure is not null || options.Participation > 0 || options.Dropout > 0 || options.Training.Pruning is not null)
+            throw new CoppiceException("Federation: a world of its own goes with neither fedbuff, privacy, secure aggregation, participation by chance, masks that clients vote on nor dropout beside its own");
         if (clients.Count < world.Minimum)
             throw new CoppiceException($"Federation: {clients.Count} clients, and a round has no result without {world.Minimum}");
         ParameterSet current = ParameterSet.Copy(model);
         string run = Simulation.Signature(model.Config, current, Beside.Nothing, clients.Keys, options) + Seeds.Derive(0, world.Name, 0).ToString("x8", System.Globalization.CultureInfo.InvariantCulture);
+        IReadOnlyDictionary<string, SubModel>? parts = options.Widths?.Deal(model, clients.Keys, options.Seed);
         ImmutableArray<RoundRecord> records = [];
         ParameterSet? state = ServerState.New(options, PersonalTensors.Shared(options.Personal, current));
         if (journal?.Load(run, current, state) is { } saved)
@@ -33,7 +35,7 @@ public static class VirtualSimulation
         while (records.Length < options.Rounds)
         {
             int index = records.Length + 1;
-            Round round = new(run, index, model.Config, current, options, state) { ClientCount = clients.Count };
+            Round round = new(run, index, model.Config, current, options, state) { ClientCount = clients.Count, Parts = parts };
             VirtualRound happening = new(round, index, options, world, threads);
             double seconds = happening.Play([.. options.Strategy.Select([.. clients.Keys], asked, index, options.Seed).Select(name => clients[name])], wanted, cancel);
             (current, RoundRecord record) = round.Close();

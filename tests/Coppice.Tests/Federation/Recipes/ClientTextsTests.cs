@@ -142,6 +142,17 @@ public sealed class ClientTextsTests : IDisposable
         Assert.Equal(0.5, matrix.Sparsity(), 0.02);
     }
 
+    [Theory]
+    [InlineData("rigl", 0.75)]
+    [InlineData("gradual", 0.5)]
+    public void A_step_that_prunes_while_it_trains_does_so_by_votes_and_stores_the_result_sparsely(string prune, double sparsity)
+    {
+        DecoderModel model = Tiny.Model();
+        CompressionReport report = Compress(FormattableString.Invariant($"name: p\nsteps:\n  - fineTune: {{ tokens: 384, batchSize: 2, contextLength: 8, prune: {prune}, sparsity: {sparsity}, pruneEvery: 2 }}\n"), model, Texts(2));
+        Assert.Contains("6 rounds of 2 steps at 2 clients", Assert.Single(report.Notes), StringComparison.Ordinal);
+        Assert.All(model.Blocks.SelectMany(block => block.Stages).SelectMany(stage => stage.Matrices), matrix => Assert.Equal((true, sparsity), (matrix.Weight is SparseWeight or TwoFourWeight, Math.Round(matrix.Weight.Sparsity(), 2))));
+    }
+
     [Fact]
     public void Training_that_was_stopped_goes_on_to_the_same_bytes()
     {
