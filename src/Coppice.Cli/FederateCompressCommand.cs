@@ -9,6 +9,7 @@ using Coppice.Federation;
 using Coppice.Federation.Codecs;
 using Coppice.Federation.Recipes;
 using Coppice.Federation.Strategies;
+using Coppice.Federation.Widths;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Server.Observation;
@@ -26,6 +27,8 @@ static class FederateCompressCommand
     static readonly Option<int> Tokens = Options.Integer("--calibration-tokens", "Tokens of its text that each client gathers statistics on, drawn with --seed", Defaults.CalibrationTokens, least: 1);
     static readonly Option<int> Context = Options.Integer("--context", "Tokens of a window of statistics", Defaults.ContextLength, least: 1);
     static readonly Option<int> Windows = Options.Integer("--compare-windows", "Windows of its own text on which each client compares the result with the model; 0: none do", 32);
+    static readonly Option<string?> Adapters = Options.Choice("--lora-averaging", "Of fineTune with lora: the mean of B with A as it was drawn (ffa, the default), of A and of B, or of their products (stack)", "ffa", "mean", "stack");
+    static readonly Option<ClientRanks?> Ranks = Options.Named("--lora-ranks", "RANKS", "With --lora-averaging stack: clients' ranks, RANK[:SHARE],... and CLIENT=RANK,...; the step's by default", ClientRanks.Find);
     static readonly Option<string?> RunFolder = Options.Text("--run", "DIR", "Asks clients of a network instead: those enrolled in this folder by federate init, each at federate join");
     static readonly Option<string?> Listen = Options.Text("--listen", "HOST:PORT", "With --run: the address and port to listen on");
     static readonly Option<double> Deadline = Options.Number("--deadline", "With --run: seconds that a client has for an answer; then the step goes on without it", value: 600, least: 0.001);
@@ -35,7 +38,7 @@ static class FederateCompressCommand
         Command command = new("compress", "Runs a recipe over a model with clients that share no text, in this process or on a network; interrupted, the same command goes on")
         {
             ModelArgument.Model, CompressCommand.RecipePath, CompressCommand.Preset, ClientText.Clients, ClientText.Split, ClientText.LabelField, ClientText.HeldOutShare, TextArgument.Documents, TextArgument.Sdk, CompressCommand.Output, Tokens, Context, Windows, FederateCommand.PerRound, FederateCommand.LocalSteps,
-            FederateCommand.Codec, FederateCommand.Strategy, FederateCommand.Download, FederateCommand.Dropout, CompressCommand.AllowRequantize, RunFolder, Listen, Deadline, FederateServeCommand.Otlp,
+            FederateCommand.Codec, FederateCommand.Strategy, FederateCommand.Download, FederateCommand.Dropout, CompressCommand.AllowRequantize, Adapters, Ranks, RunFolder, Listen, Deadline, FederateServeCommand.Otlp,
         };
         command.SetAction(Run);
         return command;
@@ -136,6 +139,8 @@ static class FederateCompressCommand
         ContextLength = parsed.GetValue(Context),
         Seed = session.Seed,
         Dropout = parsed.GetValue(FederateCommand.Dropout),
+        Adapters = parsed.GetValue(Adapters) switch { "mean" => AdapterAveraging.Mean, "stack" => AdapterAveraging.Stacked, _ => AdapterAveraging.FrozenInputs },
+        Ranks = parsed.GetValue(Ranks),
         Training = Defaults.Training with
         {
             ClientsPerRound = parsed.GetValue(FederateCommand.PerRound),

@@ -25,6 +25,15 @@ sealed record LocalAdapters(string[] Names, int Rank, double Alpha, bool Freezes
 sealed record LocalTeacher(double Share, double Temperature, JsonElement Model)
 {
     public const string Prefix = "teacher.";
+
+    /// <summary>That of a run, its tensors added to others; or null.</summary>
+    public static LocalTeacher? Of(FederatedOptions options, List<TensorSource> tensors)
+    {
+        if (options.Teacher is not { } teacher)
+            return null;
+        tensors.AddRange(ParameterSet.Copy(teacher).Renamed(name => Prefix + name).Sources(options.DownloadType));
+        return new LocalTeacher(options.Training.Distillation.Share, options.Training.Distillation.Temperature, RoundTask.WriteConfig(teacher.Config, options.DownloadType));
+    }
 }
 
 /// <summary>What clients get with the numbers that are averaged: the model that adapters stand beside, what is frozen of these, and a teacher. It is the same in every round.</summary>
@@ -47,9 +56,7 @@ sealed record Beside(IReadOnlyList<TensorSource> Tensors, LocalAdapters? Adapter
             if (adapters.FreezesInputs)
                 tensors.AddRange(Lora.Parameters(model).Except(Lora.Parameters(model, freezesInputs: true)).Select(parameter => TensorSource.Floats(parameter.Name, DType.F32, parameter.Tensor)));
         }
-        if (options.Teacher is { } teacher)
-            tensors.AddRange(ParameterSet.Copy(teacher).Renamed(name => LocalTeacher.Prefix + name).Sources(options.DownloadType));
-        return new Beside(tensors, adapters, options.Teacher is null ? null
-            : new LocalTeacher(options.Training.Distillation.Share, options.Training.Distillation.Temperature, RoundTask.WriteConfig(options.Teacher.Config, options.DownloadType)));
+        LocalTeacher? teacher = LocalTeacher.Of(options, tensors);
+        return new Beside(tensors, adapters, teacher);
     }
 }

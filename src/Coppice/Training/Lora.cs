@@ -32,11 +32,17 @@ public static class Lora
         {
             if (options.Rank > Math.Min(layer.Weight.Rows, layer.Weight.Columns))
                 throw new CoppiceException($"LoRA: rank {options.Rank}, but {name} is {layer.Weight.Shape}, which has no higher rank than {Math.Min(layer.Weight.Rows, layer.Weight.Columns)}");
-            Tensor a = new([options.Rank, layer.Weight.Columns]);
-            foreach (ref float value in a.Data)
-                value = (float)(Initialization.Gaussian(random) / Math.Sqrt(layer.Weight.Columns));
-            layer.Adapter = new LowRankAdapter(a, new Tensor([layer.Weight.Rows, options.Rank]), (float)(options.Alpha / options.Rank));
+            layer.Adapter = new LowRankAdapter(NewInputs(options.Rank, layer.Weight.Columns, random), new Tensor([layer.Weight.Rows, options.Rank]), (float)(options.Alpha / options.Rank));
         }
+    }
+
+    /// <summary>A [rank, inputs] from N(0, 1 / inputs).</summary>
+    internal static Tensor NewInputs(int rank, int inputs, Random random)
+    {
+        Tensor a = new([rank, inputs]);
+        foreach (ref float value in a.Data)
+            value = (float)(Initialization.Gaussian(random) / Math.Sqrt(inputs));
+        return a;
     }
 
     /// <summary>The products that have an adapter, in the order in which they compute.</summary>

@@ -32,9 +32,11 @@ public sealed class ClientTexts : ITextHolders
         Simulation.Channels(channels, options.Training);
         if (!(options.Dropout is >= 0 and < 1))
             throw new CoppiceException(FormattableString.Invariant($"Federation: dropout is {options.Dropout}, wanted 0 to 1, exclusive"));
+        if (options.Ranks is not null && options.Adapters != AdapterAveraging.Stacked)
+            throw new CoppiceException("Federation: clients of different ranks, whose factors have no mean; wanted changes that are stacked");
         FederatedOptions own = options.Training;
         Signature = string.Create(CultureInfo.InvariantCulture, $"clients {string.Join(", ", channels.Select(channel => channel.Client).Order(StringComparer.Ordinal))}; tokens {options.CalibrationTokens}; context {options.ContextLength}; seed {options.Seed}; dropout {options.Dropout}; ")
-            + string.Create(CultureInfo.InvariantCulture, $"local steps {own.LocalSteps}; {own.ClientsPerRound} a round; {own.Strategy.Name}; {own.Codec.Name}; {own.Download}");
+            + string.Create(CultureInfo.InvariantCulture, $"local steps {own.LocalSteps}; {own.ClientsPerRound} a round; {own.Strategy.Name}; {own.Codec.Name}; {own.Download}{(options.Adapters == AdapterAveraging.FrozenInputs ? "" : $"; {options.Adapters} {options.Ranks?.Name}")}");
         fleet = new Fleet(Signature, channels, options);
     }
 
@@ -57,13 +59,20 @@ public sealed class ClientTexts : ITextHolders
         int clients = own.ClientsPerRound == 0 ? channels.Count : own.ClientsPerRound;
         int rounds = Math.Max(1, tokens / (clients * own.LocalSteps * options.TokensPerStep));
         int steps = rounds * own.LocalSteps;
-        options = options with { Steps = steps, WarmupSteps = Math.Min(options.WarmupSteps, Math.Max(1, steps / 10)), FreezesAdapterInputs = true };
+        options = options with { Steps = steps, WarmupSteps = Math.Min(options.WarmupSteps, Math.Max(1, steps / 10)), FreezesAdapterInputs = this.options.Adapters == AdapterAveraging.FrozenInputs };
         own = own with { Rounds = rounds, Training = options, Teacher = (DecoderModel?)teacher, Seed = this.options.Seed, Dropout = this.options.Dropout };
         IReadOnlySet<string> pruned = TrainedNumbers.PrunedNames(model, options);
         // Each step of a recipe has a seed of its own.
         RunJournal? journal = folder is null ? null : new RunJournal(Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"training{(uint)options.Seed}")));
-        (ImmutableArray<RoundRecord> records, ParameterSet numbers) = Simulation.RunToEnd((DecoderModel)model, channels, own, null, journal, new Told(record => progress?.Report((double)record.Round / rounds)), cancel);
-        TrainedNumbers.Store(model, numbers, pruned, options, pool);
+        Told told = new(record => progress?.Report((double)record.Round / rounds));
+        ImmutableArray<RoundRecord> records;
+        if (this.options.Adapters == AdapterAveraging.Stacked && Lora.Adapted(model).Count > 0)
+            records = StackedAdapters.Run((DecoderModel)model, channels, own, this.options.Ranks, journal, told, cancel);
+        else
+        {
+            (records, ParameterSet numbers) = Simulation.RunToEnd((DecoderModel)model, channels, own, null, journal, told, cancel);
+            TrainedNumbers.Store(model, numbers, pruned, options, pool);
+        }
         fleet.Count(records);
         Rounds = Rounds.AddRange(records);
         return (records[0].LossBefore, records[^1].LossAfter, string.Create(CultureInfo.InvariantCulture, $"{rounds:N0} rounds of {own.LocalSteps} steps at {clients} clients"));

@@ -1,6 +1,20 @@
 using System.Collections.Immutable;
+using Coppice.Federation.Widths;
 
 namespace Coppice.Federation.Recipes;
+
+/// <summary>What a server makes of clients' changes of low rank, B A.</summary>
+public enum AdapterAveraging
+{
+    /// <summary>A stays as it was drawn and the mean of B is taken, which is the mean of the changes (FFA-LoRA, Sun et al. 2024).</summary>
+    FrozenInputs,
+
+    /// <summary>The mean of A and the mean of B; their product is not the mean of the changes.</summary>
+    Mean,
+
+    /// <summary>The mean of the products themselves, added to the matrices after each round (FLoRA, Wang et al. 2024).</summary>
+    Stacked,
+}
 
 /// <summary>How clients take part in a recipe.</summary>
 public sealed record FleetOptions
@@ -16,6 +30,12 @@ public sealed record FleetOptions
 
     /// <summary>The share of exchanges in which a client does not answer (simulation).</summary>
     public double Dropout { get; init; }
+
+    /// <summary>What becomes of clients' changes of low rank.</summary>
+    public AdapterAveraging Adapters { get; init; }
+
+    /// <summary>Ranks of clients' changes where they are stacked; null gives all the step's.</summary>
+    public ClientRanks? Ranks { get; init; }
 
     /// <summary>How steps that train do so: rounds are counted from the step's tokens, and the step says how a client trains.</summary>
     public FederatedOptions Training { get; init; } = new();
