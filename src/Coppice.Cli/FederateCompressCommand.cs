@@ -29,6 +29,8 @@ static class FederateCompressCommand
     static readonly Option<int> Windows = Options.Integer("--compare-windows", "Windows of its own text on which each client compares the result with the model; 0: none do", 32);
     static readonly Option<string?> Adapters = Options.Choice("--lora-averaging", "Of fineTune with lora: the mean of B with A as it was drawn (ffa, the default), of A and of B, or of their products (stack)", "ffa", "mean", "stack");
     static readonly Option<ClientRanks?> Ranks = Options.Named("--lora-ranks", "RANKS", "With --lora-averaging stack: clients' ranks, RANK[:SHARE],... and CLIENT=RANK,...; the step's by default", ClientRanks.Find);
+    static readonly Option<string?> Each = Options.Text("--for-each", "DIR", "Also compresses the model for each client, by sums over its own text, and writes DIR/CLIENT");
+    static readonly Option<double> Others = Options.Number("--others", "With --for-each: what other clients' sums count beside a client's own, 0 to 1", 0);
     static readonly Option<string?> RunFolder = Options.Text("--run", "DIR", "Asks clients of a network instead: those enrolled in this folder by federate init, each at federate join");
     static readonly Option<string?> Listen = Options.Text("--listen", "HOST:PORT", "With --run: the address and port to listen on");
     static readonly Option<double> Deadline = Options.Number("--deadline", "With --run: seconds that a client has for an answer; then the step goes on without it", value: 600, least: 0.001);
@@ -38,7 +40,7 @@ static class FederateCompressCommand
         Command command = new("compress", "Runs a recipe over a model with clients that share no text, in this process or on a network; interrupted, the same command goes on")
         {
             ModelArgument.Model, CompressCommand.RecipePath, CompressCommand.Preset, ClientText.Clients, ClientText.Split, ClientText.LabelField, ClientText.HeldOutShare, TextArgument.Documents, TextArgument.Sdk, CompressCommand.Output, Tokens, Context, Windows, FederateCommand.PerRound, FederateCommand.LocalSteps,
-            FederateCommand.Codec, FederateCommand.Strategy, FederateCommand.Download, FederateCommand.Dropout, CompressCommand.AllowRequantize, Adapters, Ranks, RunFolder, Listen, Deadline, FederateServeCommand.Otlp,
+            FederateCommand.Codec, FederateCommand.Strategy, FederateCommand.Download, FederateCommand.Dropout, CompressCommand.AllowRequantize, Adapters, Ranks, Each, Others, RunFolder, Listen, Deadline, FederateServeCommand.Otlp,
         };
         command.SetAction(Run);
         return command;
@@ -52,6 +54,8 @@ static class FederateCompressCommand
         (Recipe recipe, CompressedOutput output) = Check(parsed, name, open.Language, parsed.GetRequiredValue(CompressCommand.Output));
         LanguageModel language = open.Language;
         Work work = new(name, recipe, language, output);
+        if (parsed.GetValue(Each) is null ? parsed.GetResult(Others) is { Implicit: false } : parsed.GetValue(Windows) == 0)
+            throw new MisuseException(parsed.GetValue(Each) is null ? "--others goes with --for-each" : "--for-each says what it costs and gives each client, so that --compare-windows cannot be 0");
         if (parsed.GetValue(RunFolder) is { } folder)
             return await Serve(session, parsed, work, folder, cancel);
         if (parsed.GetValue(Listen) is not null)
@@ -105,32 +109,64 @@ static class FederateCompressCommand
         string folder = output.Path + ".federation";
         // Only training has a state to keep.
         RunJournal? kept = recipe.Steps.OfType<TrainingStep>().Any() ? new RunJournal(folder) : null;
-        ClientTexts holders = new(clients(kept), options, session.Pool, kept is null ? null : folder, cancel);
-        Journal journal = Journal.Open(output.Path, language.Model, recipe, [], session.Seed, holders: $"{holders.Signature}; {texts}");
+        IReadOnlyList<IClientChannel> channels = clients(kept);
+        ClientTexts holders = new(channels, options, session.Pool, kept is null ? null : folder, cancel);
         try
         {
-            CompressionPipeline pipeline = new(recipe, session.Pool) { Seed = session.Seed, Holders = holders, Base = () => ModelArgument.Load(name).Model };
-            CompressionReport report = session.Track("compressing", ticks => pipeline.Run(language.Model, [], journal,
-                new Told<CompressionProgress>(progress => ticks.Report(new Tick((double)progress.Done / progress.Total, progress.Layer))), cancel));
-            foreach (GgufRounding rounding in output.Build(language with { Model = report.Model }, journal, session.Pool))
-                session.Say($"rounded again: {rounding.Tensor}, {rounding.From} to {rounding.To}");
-            int windows = parsed.GetValue(Windows);
-            IReadOnlyList<ClientComparison> comparisons = windows == 0 ? [] : session.Track("comparing", _ => holders.Compare((DecoderModel)ModelArgument.Load(name).Model, (DecoderModel)LanguageModel.Load(output.Built!).Model, windows));
-            output.Publish();
-            journal.Delete();
+            Made made = Make(session, parsed, work, holders, texts, "", cancel);
+            List<OwnResult> own = [];
+            foreach (ClientComparison before in parsed.GetValue(Each) is null ? [] : made.Comparisons)
+                own.Add(MakeFor(session, parsed, work, channels, options with { For = before.Client, Others = parsed.GetValue(Others) }, before, kept is null ? null : folder, texts, cancel));
             if (Directory.Exists(folder))
                 Directory.Delete(folder, recursive: true);
-            End(session, new CompressResult(recipe, report, output, null), holders, comparisons);
+            End(session, new CompressResult(recipe, made.Report, output, null), [holders.Traffic, .. own.Select(result => result.Traffic)], made.Comparisons, own);
         }
         catch (OperationCanceledException error)
         {
             throw new InterruptedException("interrupted; the same command goes on after the last finished block", error);
+        }
+    }
+
+    /// <summary>What came of a recipe, and what it costs the clients who compared.</summary>
+    sealed record Made(CompressionReport Report, IReadOnlyList<ClientComparison> Comparisons);
+
+    /// <summary>A model for one client, and what it costs it.</summary>
+    sealed record OwnResult(string Path, long Bytes, ClientComparison Cost, FleetTraffic Traffic);
+
+    static Made Make(Session session, ParseResult parsed, Work work, ClientTexts holders, string texts, string whose, CancellationToken cancel)
+    {
+        (string name, Recipe recipe, LanguageModel language, CompressedOutput output) = work;
+        Journal journal = Journal.Open(output.Path, language.Model, recipe, [], session.Seed, holders: $"{holders.Signature}; {texts}");
+        try
+        {
+            CompressionPipeline pipeline = new(recipe, session.Pool) { Seed = session.Seed, Holders = holders, Base = () => ModelArgument.Load(name).Model };
+            CompressionReport report = session.Track($"compressing{whose}", ticks => pipeline.Run(language.Model, [], journal,
+                new Told<CompressionProgress>(progress => ticks.Report(new Tick((double)progress.Done / progress.Total, progress.Layer))), cancel));
+            foreach (GgufRounding rounding in output.Build(language with { Model = report.Model }, journal, session.Pool))
+                session.Say($"rounded again: {rounding.Tensor}, {rounding.From} to {rounding.To}");
+            int windows = parsed.GetValue(Windows);
+            IReadOnlyList<ClientComparison> comparisons = windows == 0 ? [] : session.Track($"comparing{whose}", _ => holders.Compare((DecoderModel)ModelArgument.Load(name).Model, (DecoderModel)LanguageModel.Load(output.Built!).Model, windows));
+            output.Publish();
+            journal.Delete();
+            return new Made(report, comparisons);
         }
         finally
         {
             output.Discard();
             journal.DeleteIfEmpty();
         }
+    }
+
+    // The same recipe over the base again, by what one client says of its own text.
+    static OwnResult MakeFor(Session session, ParseResult parsed, Work work, IReadOnlyList<IClientChannel> channels, FleetOptions options, ClientComparison before, string? folder, string texts, CancellationToken cancel)
+    {
+        string place = Path.Combine(parsed.GetValue(Each)!, Uri.EscapeDataString(before.Client) + (work.Output.IsGguf ? ".gguf" : ""));
+        Directory.CreateDirectory(parsed.GetValue(Each)!);
+        CompressedOutput output = new(place, parsed.GetValue(CompressCommand.AllowRequantize));
+        output.CheckTarget(work.Name);
+        ClientTexts holders = new(channels, options, session.Pool, folder is null ? null : Path.Combine(folder, "own", Uri.EscapeDataString(before.Client)), cancel);
+        IReadOnlyList<ClientComparison> after = Make(session, parsed, work with { Language = ModelArgument.LoadDecoder(work.Name), Output = output }, holders, texts, $" for {before.Client}", cancel).Comparisons;
+        return new OwnResult(output.Path, output.Bytes, after.FirstOrDefault(client => client.Client == before.Client) ?? throw new CoppiceException($"client '{before.Client}' did not compare the model that is for it"), holders.Traffic);
     }
 
     static FleetOptions OptionsOf(ParseResult parsed, Session session) => Defaults with
@@ -159,10 +195,11 @@ static class FederateCompressCommand
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    static void End(Session session, CompressResult result, ClientTexts holders, IReadOnlyList<ClientComparison> comparisons)
+    static void End(Session session, CompressResult result, IReadOnlyList<FleetTraffic> traffics, IReadOnlyList<ClientComparison> comparisons, IReadOnlyList<OwnResult> own)
     {
         result.Print(session);
-        foreach (string dropped in holders.Traffic.Dropped)
+        FleetTraffic traffic = new(traffics.Sum(part => part.Steps), traffics.Sum(part => part.BytesUp), traffics.Sum(part => part.BytesDown), [.. traffics.SelectMany(part => part.Dropped)]);
+        foreach (string dropped in traffic.Dropped)
             session.Say($"dropped: {dropped}");
         if (comparisons.Count > 0)
             session.Table(["client", "tokens", "text", "base nats", "compressed", "difference", "KL", "top-1"], comparisons.Select(client => (string[])
@@ -170,9 +207,13 @@ static class FederateCompressCommand
                 client.Client, client.Tokens.ToString("N0", CultureInfo.InvariantCulture), client.IsHeldOut ? "held out" : "its training text",
                 client.BaseNats.ToString("0.0000", CultureInfo.InvariantCulture), client.CompressedNats.ToString("0.0000", CultureInfo.InvariantCulture),
                 string.Create(CultureInfo.InvariantCulture, $"{client.CompressedNats - client.BaseNats:+0.0000;-0.0000} ± {client.DeltaError:0.0000}"),
-                string.Create(CultureInfo.InvariantCulture, $"{client.Kl:0.00000} ± {client.KlError:0.00000}"), client.Top1Agreement.ToString("P2", CultureInfo.InvariantCulture),
+                Kl(client), client.Top1Agreement.ToString("P2", CultureInfo.InvariantCulture),
             ]));
-        FleetTraffic traffic = holders.Traffic;
+        if (own.Count > 0)
+            session.Table(["client", "KL of the model for all", "of its own", "its own"], own.Select(result => (string[])
+            [
+                result.Cost.Client, Kl(comparisons.First(client => client.Client == result.Cost.Client)), Kl(result.Cost), result.Path,
+            ]));
         session.Line(string.Create(CultureInfo.InvariantCulture, $"clients were asked {traffic.Steps} times: {traffic.BytesUp:N0} bytes up, {traffic.BytesDown:N0} bytes down"));
         session.Document(json =>
         {
@@ -188,6 +229,12 @@ static class FederateCompressCommand
                 json.WriteNumber("kl", client.Kl);
                 json.WriteNumber("klError", client.KlError);
                 json.WriteNumber("top1Agreement", client.Top1Agreement);
+                if (own.FirstOrDefault(result => result.Cost.Client == client.Client) is not { } mine)
+                    return;
+                json.WriteNumber("ownKl", mine.Cost.Kl);
+                json.WriteNumber("ownKlError", mine.Cost.KlError);
+                json.WriteNumber("ownBytes", mine.Bytes);
+                json.WriteString("ownArtifact", mine.Path);
             });
             json.WriteNumber("asked", traffic.Steps);
             json.WriteNumber("bytesUp", traffic.BytesUp);
@@ -195,4 +242,6 @@ static class FederateCompressCommand
             json.WriteNumber("dropped", traffic.Dropped.Length);
         });
     }
+
+    static string Kl(ClientComparison client) => string.Create(CultureInfo.InvariantCulture, $"{client.Kl:0.00000} ± {client.KlError:0.00000}");
 }

@@ -46,22 +46,25 @@ public sealed class InputStatistics
         return from;
     }
 
-    /// <summary>What all parts saw together. Means are weighed by tokens and added up in double, in the parts' order.</summary>
+    /// <summary>What all parts saw together, each token of a part counting as much as the part's weight says. Means are added up in double, in the parts' order.</summary>
     /// <param name="parts">At least one, of the same columns and kind.</param>
-    internal static InputStatistics Together(IReadOnlyList<InputStatistics> parts)
+    internal static InputStatistics Together(IReadOnlyList<(InputStatistics Part, double Weight)> parts)
     {
-        InputStatistics all = new(parts[0].Columns, parts[0].Kind) { Tokens = parts.Sum(part => part.Tokens) };
-        foreach (InputStatistics part in parts)
+        double tokens = parts.Sum(part => part.Weight * part.Part.Tokens);
+        InputStatistics first = parts[0].Part, all = new(first.Columns, first.Kind) { Tokens = (long)Math.Round(tokens) };
+        // Sums of squares are over tokens that are counted whole.
+        double whole = tokens == 0 ? 1 : all.Tokens / tokens;
+        foreach ((InputStatistics part, double weight) in parts)
             for (int i = 0; i < all.Columns; i++)
-                all.squares[i] += part.squares[i];
-        if (all.Tokens == 0)
+                all.squares[i] += weight * whole * part.squares[i];
+        if (tokens == 0)
             return all;
         for (int i = 0; i < all.gram.Length; i++)
         {
             double sum = 0;
-            foreach (InputStatistics part in parts)
-                sum += part.Tokens * (double)part.gram[i];
-            all.gram[i] = (float)(sum / all.Tokens);
+            foreach ((InputStatistics part, double weight) in parts)
+                sum += weight * part.Tokens * part.gram[i];
+            all.gram[i] = (float)(sum / tokens);
         }
         return all;
     }

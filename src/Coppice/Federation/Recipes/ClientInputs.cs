@@ -68,8 +68,8 @@ sealed class ClientInputs : IInputSource
     {
     }
 
-    static InputStatistics[] Together(IReadOnlyList<(InputsAnswer Answer, InputStatistics[] Statistics)> answers, int readers) =>
-        [.. Enumerable.Range(0, readers).Select(i => InputStatistics.Together([.. answers.Select(answer => answer.Statistics[i])]))];
+    InputStatistics[] Together(IReadOnlyList<(InputsAnswer Answer, InputStatistics[] Statistics)> answers, int readers) =>
+        [.. Enumerable.Range(0, readers).Select(i => InputStatistics.Together([.. answers.Select(answer => (answer.Statistics[i], options.For is null || options.For == answer.Answer.Client ? 1 : options.Others))]))];
 
     // All clients, in order; one that did not answer last time begins anew.
     List<(InputsAnswer Answer, InputStatistics[] Statistics)> Ask(int block, int stage, IReadOnlyList<MatrixLayer> readers, Statistics kind, CancellationToken cancel)

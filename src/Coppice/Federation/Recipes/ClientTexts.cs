@@ -14,7 +14,7 @@ public sealed class ClientTexts : ITextHolders
 {
     readonly Fleet fleet;
     readonly FleetOptions options;
-    readonly IReadOnlyList<IClientChannel> channels;
+    readonly IReadOnlyList<IClientChannel> channels, trainers;
     readonly WorkerPool pool;
     readonly string? folder;
     readonly CancellationToken cancel;
@@ -28,15 +28,26 @@ public sealed class ClientTexts : ITextHolders
     /// <exception cref="CoppiceException">An option cannot be, or two clients have one name.</exception>
     public ClientTexts(IReadOnlyList<IClientChannel> channels, FleetOptions options, WorkerPool pool, string? folder, CancellationToken cancel)
     {
+        trainers = channels;
         (this.channels, this.options, this.pool, this.folder, this.cancel) = (channels, options, pool, folder, cancel);
         Simulation.Channels(channels, options.Training);
         if (!(options.Dropout is >= 0 and < 1))
             throw new CoppiceException(FormattableString.Invariant($"Federation: dropout is {options.Dropout}, wanted 0 to 1, exclusive"));
         if (options.Ranks is not null && options.Adapters != AdapterAveraging.Stacked)
             throw new CoppiceException("Federation: clients of different ranks, whose factors have no mean; wanted changes that are stacked");
+        if (options.For is { } one)
+        {
+            if (!(options.Others is >= 0 and <= 1))
+                throw new CoppiceException(FormattableString.Invariant($"Federation: others count {options.Others}, wanted 0 to 1"));
+            trainers = [.. channels.Where(channel => channel.Client == one)];
+            if (trainers.Count == 0)
+                throw new CoppiceException($"Federation: a result for client '{one}', which is not in the run");
+            if (options.Others == 0)
+                this.channels = channels = trainers;
+        }
         FederatedOptions own = options.Training;
         Signature = string.Create(CultureInfo.InvariantCulture, $"clients {string.Join(", ", channels.Select(channel => channel.Client).Order(StringComparer.Ordinal))}; tokens {options.CalibrationTokens}; context {options.ContextLength}; seed {options.Seed}; dropout {options.Dropout}; ")
-            + string.Create(CultureInfo.InvariantCulture, $"local steps {own.LocalSteps}; {own.ClientsPerRound} a round; {own.Strategy.Name}; {own.Codec.Name}; {own.Download}{(options.Adapters == AdapterAveraging.FrozenInputs ? "" : $"; {options.Adapters} {options.Ranks?.Name}")}");
+            + string.Create(CultureInfo.InvariantCulture, $"local steps {own.LocalSteps}; {own.ClientsPerRound} a round; {own.Strategy.Name}; {own.Codec.Name}; {own.Download}{(options.Adapters == AdapterAveraging.FrozenInputs ? "" : $"; {options.Adapters} {options.Ranks?.Name}")}{(options.For is null ? "" : string.Create(CultureInfo.InvariantCulture, $"; for {options.For}, others {options.Others}"))}");
         fleet = new Fleet(Signature, channels, options);
     }
 
@@ -56,21 +67,21 @@ public sealed class ClientTexts : ITextHolders
     public (double First, double Last, string How) Train(Model model, TrainingOptions options, int tokens, Model? teacher, IProgress<double>? progress, CancellationToken cancel)
     {
         FederatedOptions own = this.options.Training;
-        int clients = own.ClientsPerRound == 0 ? channels.Count : own.ClientsPerRound;
+        int clients = own.ClientsPerRound == 0 ? trainers.Count : Math.Min(own.ClientsPerRound, trainers.Count);
         int rounds = Math.Max(1, tokens / (clients * own.LocalSteps * options.TokensPerStep));
         int steps = rounds * own.LocalSteps;
         options = options with { Steps = steps, WarmupSteps = Math.Min(options.WarmupSteps, Math.Max(1, steps / 10)), FreezesAdapterInputs = this.options.Adapters == AdapterAveraging.FrozenInputs };
-        own = own with { Rounds = rounds, Training = options, Teacher = (DecoderModel?)teacher, Seed = this.options.Seed, Dropout = this.options.Dropout };
+        own = own with { ClientsPerRound = own.ClientsPerRound == 0 ? 0 : clients, Rounds = rounds, Training = options, Teacher = (DecoderModel?)teacher, Seed = this.options.Seed, Dropout = this.options.Dropout };
         IReadOnlySet<string> pruned = TrainedNumbers.PrunedNames(model, options);
         // Each step of a recipe has a seed of its own.
         RunJournal? journal = folder is null ? null : new RunJournal(Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"training{(uint)options.Seed}")));
         Told told = new(record => progress?.Report((double)record.Round / rounds));
         ImmutableArray<RoundRecord> records;
         if (this.options.Adapters == AdapterAveraging.Stacked && Lora.Adapted(model).Count > 0)
-            records = StackedAdapters.Run((DecoderModel)model, channels, own, this.options.Ranks, journal, told, cancel);
+            records = StackedAdapters.Run((DecoderModel)model, trainers, own, this.options.Ranks, journal, told, cancel);
         else
         {
-            (records, ParameterSet numbers) = Simulation.RunToEnd((DecoderModel)model, channels, own, null, journal, told, cancel);
+            (records, ParameterSet numbers) = Simulation.RunToEnd((DecoderModel)model, trainers, own, null, journal, told, cancel);
             TrainedNumbers.Store(model, numbers, pruned, options, pool);
         }
         fleet.Count(records);

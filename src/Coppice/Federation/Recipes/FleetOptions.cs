@@ -31,6 +31,12 @@ public sealed record FleetOptions
     /// <summary>The share of exchanges in which a client does not answer (simulation).</summary>
     public double Dropout { get; init; }
 
+    /// <summary>The client that the result is for, whose sums count in full and on whose text alone steps train; null for a result for all.</summary>
+    public string? For { get; init; }
+
+    /// <summary>What others' sums count in a result that is for one client, 0 to 1; with 0 they are not asked.</summary>
+    public double Others { get; init; }
+
     /// <summary>What becomes of clients' changes of low rank.</summary>
     public AdapterAveraging Adapters { get; init; }
 

@@ -56,6 +56,26 @@ public sealed class ClientTextsTests : IDisposable
     }
 
     [Fact]
+    public void A_result_for_one_client_is_that_of_its_text_alone_or_of_all_as_others_count()
+    {
+        DecoderModel own = Tiny.Model(), alone = Tiny.Model(), whole = Tiny.Model(), all = Tiny.Model(), half = Tiny.Model();
+        FleetOptions forTwo = Options with { For = Tiny.Name(2) };
+        ClientTexts texts = Texts(3, forTwo);
+        Compress(Wanda, own, texts);
+        Compress(Wanda, alone, new ClientTexts([Tiny.Channels(pool, 3)[2]], Options, pool, null, default));
+        Compress(Wanda, whole, Texts(3, forTwo with { Others = 1 }));
+        Compress(Wanda, half, Texts(3, forTwo with { Others = 0.5 }));
+        Compress(Wanda, all, Texts(3));
+        Assert.Equal(Tiny.Numbers(alone), Tiny.Numbers(own));
+        Assert.Equal(Tiny.Numbers(all), Tiny.Numbers(whole));
+        Assert.NotEqual(Tiny.Numbers(all), Tiny.Numbers(own));
+        Assert.NotEqual(Tiny.Numbers(half), Tiny.Numbers(own));
+        Assert.Equal([Tiny.Name(2)], texts.Compare(Tiny.Model(), own).Select(client => client.Client));
+        Assert.Contains("'nobody', which is not in the run", Assert.Throws<CoppiceException>(() => Texts(3, Options with { For = "nobody" })).Message, StringComparison.Ordinal);
+        Assert.Contains("others count 2", Assert.Throws<CoppiceException>(() => Texts(3, forTwo with { Others = 2 })).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_norm_is_all_that_leaves_where_no_more_is_needed_and_each_matrix_goes_down_once()
     {
         ClientTexts wanda = Texts(3), gptq = Texts(3);

@@ -46,10 +46,22 @@ public sealed class InputsMessagesTests : IDisposable
         whole.Add(pool, x);
         first.Add(pool, x.AsSpan(0, 20));
         second.Add(pool, x.AsSpan(20));
-        InputStatistics together = InputStatistics.Together([first, second, new InputStatistics(5, Statistics.Gram)]);
+        InputStatistics together = InputStatistics.Together([(first, 1), (second, 1), (new InputStatistics(5, Statistics.Gram), 1)]);
         Assert.Equal(12, together.Tokens);
         for (int i = 0; i < 25; i++)
             Assert.Equal(whole.Gram[i], together.Gram[i], 1e-6f);
+    }
+
+    [Fact]
+    public void A_part_that_counts_half_is_as_much_as_half_of_its_tokens()
+    {
+        // Two tokens of 1 and 2, four of 3 that count half: (1 + 4 + 2 * 9) / 4.
+        InputStatistics own = new(1, Statistics.Gram), other = new(1, Statistics.Gram);
+        own.Add(pool, [1, 2]);
+        other.Add(pool, [3, 3, 3, 3]);
+        InputStatistics together = InputStatistics.Together([(own, 1), (other, 0.5)]);
+        Assert.Equal((4L, 5.75f, 5.75f), (together.Tokens, together.Gram[0], together.MeanSquares()[0]));
+        Assert.Equal((2L, 2.5f), (InputStatistics.Together([(own, 1), (other, 0)]).Tokens, InputStatistics.Together([(own, 1), (other, 0)]).Gram[0]));
     }
 
     [Theory]
