@@ -10,20 +10,17 @@ namespace Coppice.Cli;
 /// <summary>Clients of different widths: which there are, what each came to, and their models as files.</summary>
 static class NarrowClients
 {
-    static readonly Option<ClientWidths?> Widths = Options.Named("--widths", "WIDTHS", $"Clients train narrower parts of the model, a share of its heads and neurons each: {ClientWidths.Form}", text => ClientWidths.Find(text));
-    static readonly Option<string?> Order = Options.Choice("--width-order", "Which heads and neurons a narrower model has: the first (the default), or those of the largest weights", "leading", "norm");
+    static readonly Option<ClientWidths?> Widths = Options.Named("--widths", "WIDTHS", $"Clients train narrower parts of the model, a share of its heads and neurons each: {ClientWidths.Form}", ClientWidths.Find);
     static readonly Option<string?> Folder = Options.Text("--sub-models", "DIR", "Also writes the model of each width below 1, DIR/WIDTH");
 
     /// <summary>The options.</summary>
-    public static IReadOnlyList<Option> All => [Widths, Order, Folder];
+    public static IReadOnlyList<Option> All => [Widths, Folder];
 
     /// <summary>The widths, or null.</summary>
     public static ClientWidths? Of(ParseResult parsed)
     {
         ClientWidths? widths = parsed.GetValue(Widths);
-        if (widths is null && ((Option[])[Order, Folder]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } alone)
-            throw new MisuseException($"{alone.Name} goes with --widths");
-        return widths is null ? null : widths with { Order = parsed.GetValue(Order) == "norm" ? WidthOrder.Norm : WidthOrder.Leading };
+        return widths is not null || parsed.GetValue(Folder) is null ? widths : throw new MisuseException($"{Folder.Name} goes with --widths");
     }
 
     /// <summary>The parts that clients will have, each once; the model is as the run begins.</summary>

@@ -86,29 +86,14 @@ public sealed record PruneHeads : CompensatingStep
             Importance.Contributions(Score == UnitScore.ActivationVariance ? moments!.Variances : moments!.MeanSquares, numbers, numbers);
         Importance.Groups(numbers, attention.HeadWidth, scores);
         if (Score == UnitScore.WeightNorm)
-            AddReaders(attention, scores);
+            foreach ((Linear linear, int heads) in new[] { (attention.Query, attention.Heads), (attention.Key, attention.KeyValueHeads), (attention.Value, attention.KeyValueHeads) })
+            {
+                double[] rows = Importance.RowSquares(linear.Weight), own = new double[heads];
+                Importance.Groups(rows, attention.HeadWidth, own);
+                for (int head = 0; head < scores.Length; head++)
+                    scores[head] += own[head / (scores.Length / heads)];
+            }
         return scores;
-    }
-
-    static void AddReaders(Attention attention, double[] scores)
-    {
-        foreach ((Linear linear, int heads) in new[] { (attention.Query, attention.Heads), (attention.Key, attention.KeyValueHeads), (attention.Value, attention.KeyValueHeads) })
-        {
-            double[] rows = Importance.RowSquares(linear.Weight), own = new double[heads];
-            Importance.Groups(rows, attention.HeadWidth, own);
-            for (int head = 0; head < scores.Length; head++)
-                scores[head] += own[head / (scores.Length / heads)];
-        }
-    }
-
-    /// <summary>The sum of squares of the weights of each key-value head and its queries; shared ones count for each that reads them.</summary>
-    internal static double[] GroupNorms(Attention attention)
-    {
-        double[] scores = new double[attention.Heads], groups = new double[attention.KeyValueHeads];
-        Importance.Groups(Importance.ColumnSquares(attention.Output.Weight), attention.HeadWidth, scores);
-        AddReaders(attention, scores);
-        Importance.Groups(scores, scores.Length / groups.Length, groups);
-        return groups;
     }
 }
 

@@ -36,14 +36,11 @@ public sealed record PruneNeurons : NeuronStep
     }
 
     /// <summary>Those with the largest weights stay.</summary>
-    internal static NeuronChoice ByWeights(FeedForward part, int keep) => NeuronChoice.Highest(WeightNorms(part), keep);
-
-    /// <summary>The sum of squares of each neuron's weights.</summary>
-    internal static double[] WeightNorms(FeedForward part)
+    internal static NeuronChoice ByWeights(FeedForward part, int keep)
     {
         double[] scores = Importance.ColumnSquares(part.Down.Weight);
         foreach (Linear reader in part.ReadTogether)
             Importance.Add(Importance.RowSquares(reader.Weight), scores);
-        return scores;
+        return NeuronChoice.Highest(scores, keep);
     }
 }

@@ -3,18 +3,8 @@ using Coppice.Tensors;
 
 namespace Coppice.Federation.Widths;
 
-/// <summary>Which heads and neurons a narrower model has.</summary>
-public enum WidthOrder
-{
-    /// <summary>The first of each layer (Diao et al. 2021).</summary>
-    Leading,
-
-    /// <summary>Those of each layer with the largest weights as the run begins: what a trained model misses least.</summary>
-    Norm,
-}
-
 /// <summary>Clients of different capacity (HeteroFL, Diao et al. 2021): each trains a nested part of the model, a share of its heads and neurons, for the whole run.</summary>
-public sealed record ClientWidths
+public sealed class ClientWidths
 {
     readonly DealtNumbers numbers;
 
@@ -23,15 +13,12 @@ public sealed record ClientWidths
     /// <summary>What a name looks like.</summary>
     public static string Form => "WIDTH[:SHARE],... and CLIENT=WIDTH,...";
 
-    /// <summary>The name, order of units included.</summary>
-    public string Name => $"{numbers.Name} {(Order == WidthOrder.Norm ? "norm" : "leading")}";
-
-    /// <summary>Which units a narrower model has.</summary>
-    public WidthOrder Order { get; init; }
+    /// <summary>The text.</summary>
+    public string Name => numbers.Name;
 
     /// <summary>Widths by a text: <c>0.5,1</c> gives half of the clients half of the heads and neurons, <c>0.25:0.2,1:0.8</c> a fifth a quarter, <c>anna=0.5,1</c> one client by name.</summary>
     /// <exception cref="CoppiceException">It is no such text.</exception>
-    public static ClientWidths Find(string text, WidthOrder order = WidthOrder.Leading) => new(new DealtNumbers("widths", text, 0.001, 1)) { Order = order };
+    public static ClientWidths Find(string text) => new(new DealtNumbers("widths", text, 0.001, 1));
 
     /// <summary>The part of a model that each client has; those of width 1 are not there.</summary>
     /// <param name="model">The model as the run begins.</param>
@@ -46,7 +33,7 @@ public sealed record ClientWidths
             if (width < 1)
             {
                 if (!parts.TryGetValue(width, out SubModel? part))
-                    parts.Add(width, part = SubModel.Of(model, width, Order));
+                    parts.Add(width, part = SubModel.Of(model, width));
                 dealt.Add(client, part);
             }
         return dealt;

@@ -24,8 +24,8 @@ public sealed class SubModel
     /// <summary>Its sizes.</summary>
     public DecoderConfig Config { get; }
 
-    /// <summary>The part of a width: of n units the first or largest ceil(width n). Families whose files have no place for a head's width keep all heads.</summary>
-    internal static SubModel Of(DecoderModel model, double width, WidthOrder order)
+    /// <summary>The part of a width: of n units the first ceil(width n). Families whose files have no place for a head's width keep all heads.</summary>
+    internal static SubModel Of(DecoderModel model, double width)
     {
         DecoderConfig config = model.Config;
         int group = config.HeadCount / config.KeyValueHeadCount;
@@ -34,21 +34,11 @@ public sealed class SubModel
 
         KeptLayer Narrowed(KeptLayer layer)
         {
-            TransformerBlock block = model.Blocks[layer.Layer];
-            int[] groups = Family.Of(config).StoresHeadWidth ? Some(layer.KeyValueHeads.Length, () => PruneHeads.GroupNorms(block.Attention)) : layer.KeyValueHeads;
-            return layer with
-            {
-                KeyValueHeads = groups,
-                Heads = [.. groups.SelectMany(shared => Enumerable.Range(shared * group, group))],
-                Neurons = [.. KeptUnits.Parts(block.FeedForward).Select(part => Some(part.Down.Weight.Columns, () => PruneNeurons.WeightNorms(part)))],
-            };
+            int[] groups = Family.Of(config).StoresHeadWidth ? First(layer.KeyValueHeads) : layer.KeyValueHeads;
+            return layer with { KeyValueHeads = groups, Heads = layer.Heads[..(groups.Length * group)], Neurons = [.. layer.Neurons.Select(First)] };
         }
 
-        int[] Some(int count, Func<double[]> norms)
-        {
-            int some = Math.Max(1, (int)Math.Ceiling(width * count - 1e-9));
-            return order == WidthOrder.Leading ? [.. Enumerable.Range(0, some)] : Importance.Highest(norms(), some);
-        }
+        int[] First(int[] units) => units[..Math.Max(1, (int)Math.Ceiling(width * units.Length - 1e-9))];
     }
 
     /// <summary>Its numbers, of the whole model's, under the same names; tensors of which it has all are not copied.</summary>

@@ -4,7 +4,7 @@ using Coppice.Federation.Strategies;
 using Coppice.Federation.Widths;
 using Coppice.Models;
 using Coppice.Tensors;
-using Coppice.Weights;
+using Coppice.Training;
 
 namespace Coppice.Tests.Federation.Widths;
 
@@ -13,7 +13,7 @@ public class SubModelTests
     const string Query = "model.layers.0.self_attn.q_proj.weight", Key = "model.layers.0.self_attn.k_proj.weight", Output = "model.layers.1.self_attn.o_proj.weight",
         Up = "model.layers.1.mlp.up_proj.weight", Down = "model.layers.0.mlp.down_proj.weight";
 
-    static SubModel Half(WidthOrder order = WidthOrder.Leading) => SubModel.Of(Wide.Model(), 0.5, order);
+    static SubModel Half() => SubModel.Of(Wide.Model(), 0.5);
 
     [Fact]
     public void Half_the_width_has_the_first_group_of_heads_and_the_first_neurons()
@@ -37,45 +37,24 @@ public class SubModelTests
     [InlineData(1, 2, 20)]
     public void Units_are_rounded_up_and_at_least_one(double width, int groups, int neurons)
     {
-        SubModel part = SubModel.Of(Wide.Model(), width, WidthOrder.Leading);
+        SubModel part = SubModel.Of(Wide.Model(), width);
         Assert.Equal((groups, neurons), (part.Config.KeyValueHeadCount, part.Config.IntermediateSize));
     }
 
-    [Theory]
-    [InlineData(WidthOrder.Leading)]
-    [InlineData(WidthOrder.Norm)]
-    public void As_a_model_it_is_what_shrinking_makes_of_the_same_units(WidthOrder order)
+    [Fact]
+    public void As_a_model_it_is_what_shrinking_makes_of_the_same_units()
     {
         DecoderModel model = Wide.Model();
-        KeptUnits all = KeptUnits.All(model);
-        KeptUnits kept = all with
-        {
-            Layers = [.. all.Layers.Select(layer =>
-            {
-                int shared = order == WidthOrder.Leading ? 0 : Importance.Highest(PruneHeads.GroupNorms(model.Blocks[layer.Layer].Attention), 1)[0];
-                return layer with
-                {
-                    KeyValueHeads = [shared],
-                    Heads = [2 * shared, 2 * shared + 1],
-                    Neurons = [order == WidthOrder.Leading ? [.. Enumerable.Range(0, 10)] : Importance.Highest(PruneNeurons.WeightNorms((FeedForward)model.Blocks[layer.Layer].FeedForward), 10)],
-                };
-            })],
-        };
-        Assert.Equal(Tiny.Numbers(Shrinking.Apply(model, kept)), Tiny.Numbers(Half(order).Build(model)));
+        KeptUnits all = KeptUnits.All(model), kept = all with { Layers = [.. all.Layers.Select(layer => layer with { KeyValueHeads = [0], Heads = [0, 1], Neurons = [[.. Enumerable.Range(0, 10)]] })] };
+        Assert.Equal(Tiny.Numbers(Shrinking.Apply(model, kept)), Tiny.Numbers(Half().Build(model)));
     }
 
     [Fact]
-    public void The_largest_units_of_a_narrow_part_are_in_a_wider_one()
+    public void A_family_without_a_place_for_a_heads_width_keeps_all_heads()
     {
-        DecoderModel model = Wide.Model();
-        for (int layer = 0; layer < 2; layer++)
-            foreach (Weight weight in ((FeedForward)model.Blocks[layer].FeedForward).Children.Select(part => ((Linear)part.Layer).Weight).Where(weight => weight.Rows == 20))
-                // Neurons 19 and 7 stand out.
-                foreach (int row in new[] { 19, 7 })
-                    foreach (ref float value in ((DenseWeight)weight).Values.Data.Slice(row * 16, 16))
-                        value *= row;
-        ParameterSet whole = ParameterSet.Copy(model), part = SubModel.Of(model, 0.1, WidthOrder.Norm).Take(whole);
-        Assert.Equal([.. whole.Tensors[Up].Data.Slice(7 * 16, 16), .. whole.Tensors[Up].Data.Slice(19 * 16, 16)], part.Tensors[Up].Data.ToArray());
+        DecoderModel model = Initialization.Random(new DecoderConfig { Family = "gpt2", HiddenSize = 16, IntermediateSize = 20, LayerCount = 1, HeadCount = 4, KeyValueHeadCount = 4, HeadWidth = 4, VocabularySize = 32, ContextLength = 8 }, 1);
+        SubModel half = SubModel.Of(model, 0.5);
+        Assert.Equal((4, 10), (half.Config.HeadCount, half.Config.IntermediateSize));
     }
 
     [Theory]
@@ -87,7 +66,7 @@ public class SubModelTests
         IStrategy strategy = StrategyRegistry.Find(name);
         DecoderModel model = Wide.Model();
         ParameterSet current = ParameterSet.Copy(model);
-        SubModel all = SubModel.Of(model, 1, WidthOrder.Leading);
+        SubModel all = SubModel.Of(model, 1);
         foreach (UpdateKind kind in new[] { UpdateKind.Weights, UpdateKind.Delta })
         {
             WeightedUpdate[] plain = [.. Enumerable.Range(2, 3).Select(i => new WeightedUpdate(Tiny.Name(i), i, ParameterSet.Copy(Wide.Model(i))))];
@@ -103,7 +82,7 @@ public class SubModelTests
     {
         DecoderModel model = Wide.Model();
         ParameterSet current = ParameterSet.Copy(model);
-        SubModel half = SubModel.Of(model, 0.5, WidthOrder.Leading), tenth = SubModel.Of(model, 0.1, WidthOrder.Leading);
+        SubModel half = SubModel.Of(model, 0.5), tenth = SubModel.Of(model, 0.1);
         // Deltas of 1 on all of 20 neurons with 3 windows, of 5 on ten with 1, and of 12 on two with 4.
         WeightedUpdate[] updates = [Of("a", 3, null, 1), Of("b", 1, half, 5), Of("c", 4, tenth, 12)];
         ParameterSet next = new FedAvg().Aggregate(current, UpdateKind.Delta, updates, new AggregationContext(3, 3, 1, null));
