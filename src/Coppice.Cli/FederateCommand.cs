@@ -58,7 +58,7 @@ static class FederateCommand
         foreach (Option option in NarrowClients.All)
             simulate.Options.Add(option);
         simulate.SetAction((parsed, cancel) => Task.FromResult(Run(parsed, cancel)));
-        return new Command("federate", "Trains with many clients that share no text") { simulate, FederateCompressCommand.Create(), FederateInitCommand.Create(), FederateServeCommand.Create(), FederateJoinCommand.Create(), FederateStatusCommand.Create(), FederateExplainRoundCommand.Create() };
+        return new Command("federate", "Trains with many clients that share no text") { simulate, FederateCompressCommand.Create(), FederateDistillCommand.Create(), FederateInitCommand.Create(), FederateServeCommand.Create(), FederateJoinCommand.Create(), FederateStatusCommand.Create(), FederateExplainRoundCommand.Create() };
     }
 
     /// <summary>The options of a run, however its clients are reached.</summary>

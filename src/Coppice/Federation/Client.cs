@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Coppice.Federation.Attacks;
 using Coppice.Federation.Codecs;
+using Coppice.Federation.Distill;
 using Coppice.Federation.Voting;
 using Coppice.Federation.Privacy;
 using Coppice.Federation.Recipes;
@@ -22,6 +23,7 @@ public sealed class Client
     readonly InputsClient inputs;
     readonly ComparisonClient comparison;
     ClientState? inMemory;
+    DistillClient? distill;
 
     /// <summary>A client with its text as token ids.</summary>
     /// <param name="id">Its name in the run.</param>
@@ -41,6 +43,9 @@ public sealed class Client
     /// <summary>What it does to the run it is in, in a simulation; null for an honest client.</summary>
     public Attack? Attack { get; init; }
 
+    /// <summary>A model of its own, of any shape, for runs in which clients learn from one another's outputs; trained in place. It never leaves the client.</summary>
+    public DecoderModel? OwnModel { get; init; }
+
     /// <summary>Makes the 32 secret bytes that its own noise comes from, where a task asks for some.</summary>
     public Func<byte[]> NewKey { get; init; } = () => RandomNumberGenerator.GetBytes(32);
 
@@ -55,6 +60,9 @@ public sealed class Client
                 return inputs.Answer(name, message, cancel);
             case ComparisonTask.CurrentFormat:
                 return comparison.Answer(name, message, cancel);
+            case DistillTask.CurrentFormat:
+                distill ??= new DistillClient(Id, tokens, measured, OwnModel, pool);
+                return distill.Answer(name, message, cancel);
         }
         RoundTask task = RoundTask.Read(name, message, out ReadOnlyMemory<byte> tensors);
         if (task.Client != Id)

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
+using Coppice.Federation.Distill;
 using Coppice.Federation.Privacy;
 using Coppice.Federation.Recipes;
 using Coppice.Federation.Secure;
@@ -91,6 +92,8 @@ static class Message
 [JsonSerializable(typeof(InputsAnswer))]
 [JsonSerializable(typeof(ComparisonTask))]
 [JsonSerializable(typeof(ComparisonAnswer))]
+[JsonSerializable(typeof(DistillTask))]
+[JsonSerializable(typeof(DistillAnswer))]
 [JsonSerializable(typeof(JsonElement))]
 [JsonSerializable(typeof(SecureSetup))]
 [JsonSerializable(typeof(KeyAdvert))]

@@ -136,7 +136,7 @@ public class FederateTests
     public void Clients_of_less_capacity_train_narrower_models_that_are_written_as_ordinary_ones()
     {
         using TinyFolder tiny = new();
-        JsonElement json = CommandLine.Json([.. Command(tiny, tiny["out"]), "--widths", "client0.txt=0.5,1", "--width-order", "norm", "--sub-models", tiny["parts"]]);
+        JsonElement json = CommandLine.Json([.. Command(tiny, tiny["out"]), "--widths", "client0.txt=0.5,1", "--sub-models", tiny["parts"]]);
         Assert.Equal([0.5, 1, 1], json.GetProperty("clients").EnumerateArray().Select(client => client.GetProperty("width").GetDouble()));
         Assert.Equal([0, 1], [.. new[] { "0.5", "1" }.Select(width => Directory.Exists(Path.Combine(tiny["parts"], width)) ? 0 : 1)]);
         JsonElement small = CommandLine.Json("inspect", Path.Combine(tiny["parts"], "0.5")), whole = CommandLine.Json("inspect", tiny["out"]);
@@ -155,5 +155,21 @@ public class FederateTests
         Assert.True(rounds[0].GetProperty("voteBytes").GetInt64() > 0);
         Assert.True(rounds[2].GetProperty("bytesDown").GetInt64() < rounds[0].GetProperty("bytesDown").GetInt64());
         Assert.Contains("sparse", CommandLine.Run("inspect", tiny["out"]).Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Clients_with_models_of_their_own_learn_from_what_all_hold_of_a_public_text()
+    {
+        using TinyFolder tiny = new();
+        string[] command = ["federate", "distill", tiny.Model, "--clients", Clients(tiny), "--public", tiny.Text, "--rounds", "2", "--local-steps", "2", "--digest-steps", "2", "--public-windows", "4", "--batch", "2", "--context", "16", "--widths", "0.5,1", "-o", tiny["out"]];
+        JsonElement json = CommandLine.Json(command);
+        JsonElement[] clients = [.. json.GetProperty("clients").EnumerateArray()];
+        Assert.Equal(2, clients.Select(client => client.GetProperty("parameters").GetInt64()).Distinct().Count());
+        Assert.All(new[] { "client0.txt", "client1.txt", "client2.txt" }, name => Assert.Equal(0, CommandLine.Run("inspect", Path.Combine(tiny["out"], name)).Code));
+        // Goes on from those models, whatever their shapes.
+        JsonElement again = CommandLine.Json([.. command[..^4], "--models", tiny["out"], "-o", tiny["again"]]);
+        Assert.Equal(clients.Select(client => client.GetProperty("parameters").GetInt64()), again.GetProperty("clients").EnumerateArray().Select(client => client.GetProperty("parameters").GetInt64()));
+        Assert.True(again.GetProperty("bytesUp").GetInt64() > 0);
+        Assert.Contains("wanted 9,999", CommandLine.Run([.. command.Select(word => word == "4" ? "9999" : word)]).FailsInOneLine(1), StringComparison.Ordinal);
     }
 }
