@@ -26,7 +26,7 @@ public static class Simulation
     /// <summary>The same with secure aggregation among clients of a network.</summary>
     /// <exception cref="CoppiceException">As above; or no attempt at a round came to a sum.</exception>
     public static ImmutableArray<RoundRecord> Run(DecoderModel model, IReadOnlyList<IClientChannel> clients, FederatedOptions options, SecureHosting? hosting, RunJournal? journal,
-        IProgress<RoundRecord>? progress, CancellationToken cancel)
+        IProgress<RoundRecord>? progress = null, CancellationToken cancel = default)
     {
         if (Training.Lora.Adapted(model).Count > 0 || options.Training.Quantization is not null)
             throw new CoppiceException("Federation: adapters and integers in training are steps of a recipe, which stores what they come to");

@@ -76,7 +76,7 @@ public static class FederatedDistillation
         List<Tensor> logits = [];
         IClientChannel[] here = [.. clients.Where(channel => Seeds.Generator(options.Seed, "dropout", index, channel.Client).NextDouble() >= options.Dropout)];
         dropped.AddRange(clients.Except(here).Select(channel => new DroppedClient(channel.Client, "did not answer (simulated)")));
-        foreach ((IClientChannel channel, ReadOnlyMemory<byte> answer, string? fault) in Exchanges.All(here, channel => Task(channel.Client), cancel))
+        foreach ((IClientChannel channel, ReadOnlyMemory<byte> answer, string? fault) in Exchanges.All(here, Pace.Work, channel => Task(channel.Client), cancel))
             try
             {
                 up += answer.Length;

@@ -103,7 +103,7 @@ sealed class StackedRound(string run, int index, DecoderConfig config, Parameter
                 here.Add(channel);
             else
                 dropped.Add(new DroppedClient(channel.Client, "did not answer (simulated)"));
-        foreach ((IClientChannel channel, ReadOnlyMemory<byte> answer, string? fault) in Exchanges.All(here, channel => Ask(channel.Client), cancel))
+        foreach ((IClientChannel channel, ReadOnlyMemory<byte> answer, string? fault) in Exchanges.All(here, Pace.Work, channel => Ask(channel.Client), cancel))
             try
             {
                 if (fault is not null)
