@@ -3,6 +3,7 @@ using System.Net;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Coppice.Federation;
+using Coppice.Federation.Codecs;
 using Coppice.Federation.Widths;
 using Coppice.Models;
 using Coppice.Server.Certificates;
@@ -140,7 +141,7 @@ static class FederateServeCommand
     // What a store cannot hold, this process does by itself, as a simulation does with clients of its own; after each round it is in the folder.
     static async Task<int> Drive(Session session, ParseResult parsed, string folder, string role, FederatedOptions options, CancellationToken cancel)
     {
-        string why = $"strategy '{options.Strategy.Name}'{(options.Robust is { } rule ? $" with rule '{rule.Name}'" : "")}{(options.Privacy is null ? "" : " with privacy")}{(options.Secure is null ? "" : " with secure aggregation")}{(options.Widths is null ? "" : " with clients of different widths")}{(options.Training.Pruning is null ? "" : " with masks that clients vote on")}";
+        string why = $"strategy '{options.Strategy.Name}'{(options.Robust is { } rule ? $" with rule '{rule.Name}'" : "")}{(options.Privacy is null ? "" : " with privacy")}{(options.Secure is null ? "" : " with secure aggregation")}{(options.Widths is null ? "" : " with clients of different widths")}{(options.Training.Pruning is null ? "" : " with masks that clients vote on")}{(options.Codec is SharedProductCodec ? $" with codec '{options.Codec.Name}'" : "")}";
         if (((Option[])[OverSelect, Minimum, KeepRounds, Health, FederateStorage.Store, FederateStorage.Queue, FederateStorage.Blobs]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)
             throw new MisuseException($"{other.Name}: this run is driven by one process ({why}), which does not take it");
         if (role != "all")

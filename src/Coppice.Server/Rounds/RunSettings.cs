@@ -41,14 +41,14 @@ sealed record RunSettings(FederatedOptions Federation)
     public bool TensorByTensor => Federation.Codec is IdentityCodec or Float16Codec or Int8Codec;
 
     /// <summary>Whether rounds can live in the store alone: a round's result is then made of what is there, its model and its updates, by any number of processes. Everything else is driven by one.</summary>
-    public static bool CanBeStored(FederatedOptions options) => options.Strategy is FedAvg or FedProx && options.Robust is null && options.Privacy is null && options.Secure is null && options.Participation == 0 && options.Personal.IsEmpty && options.Widths is null && options.Training.Pruning is null;
+    public static bool CanBeStored(FederatedOptions options) => options.Strategy is FedAvg or FedProx && options.Robust is null && options.Privacy is null && options.Secure is null && options.Participation == 0 && options.Personal.IsEmpty && options.Widths is null && options.Training.Pruning is null && options.Codec is not SharedProductCodec;
 
     /// <summary>Throws with the first option that cannot be.</summary>
     public void Validate()
     {
         Federation.Validate();
         if (!CanBeStored(Federation))
-            throw new CoppiceException($"Federation: strategy '{Federation.Strategy.Name}', robust rules, privacy, secure aggregation, participation by chance, personal tensors, clients of different widths and masks that they vote on need one process that drives the run; rounds that live in the store take fedavg and fedprox, and none of the others");
+            throw new CoppiceException($"Federation: strategy '{Federation.Strategy.Name}', robust rules, privacy, secure aggregation, participation by chance, personal tensors, clients of different widths, masks that they vote on and codebooks that they share need one process that drives the run; rounds that live in the store take fedavg and fedprox, and none of the others");
         if (Federation.Teacher is not null || Federation.Training.Quantization is not null)
             throw new CoppiceException("Federation: a teacher and matrices that train as integers are steps of a recipe; wanted neither");
         Check(Federation.Dropout == 0, "dropout", Federation.Dropout, "0: clients of a network drop out by themselves");

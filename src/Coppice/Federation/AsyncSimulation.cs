@@ -100,7 +100,7 @@ static class AsyncSimulation
             {
                 ReadOnlyMemory<byte> answer = channel.Exchange(task, cancel);
                 length = answer.Length;
-                (ClientRecord record, ParameterSet values, _) = round.Read($"update of client '{channel.Client}' in round {index}", channel.Client, answer);
+                (ClientRecord record, ParameterSet values, _, _) = round.Read($"update of client '{channel.Client}' in round {index}", channel.Client, answer);
                 return new Pending(index, length, record, round.AsDelta(values), null);
             }
             catch (CoppiceException error)

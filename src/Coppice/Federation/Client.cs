@@ -96,7 +96,9 @@ public sealed class Client
         ParameterSet? serverControl, masks = null;
         using (SafeTensors received = SafeTensors.Read(name, tensors))
         {
-            model = task.Masks is { } pruned ? MaskedNumbers.Build(name, config, received, pruned, IsTeacher, out masks) : DecoderCheckpoint.Build(config, received, name => new Models.Families.TensorPlace(name), name => rules.Control && IsControl(name) || task.Teacher is not null && IsTeacher(name) || TrainedNumbers.IsBeside(name));
+            model = task.Masks is { } pruned ? MaskedNumbers.Build(name, config, received, pruned, name => IsTeacher(name) || IsBook(name), out masks) : DecoderCheckpoint.Build(config, received, name => new Models.Families.TensorPlace(name), name => rules.Control && IsControl(name) || task.Teacher is not null && IsTeacher(name) || TrainedNumbers.IsBeside(name) || codec is SharedProductCodec && IsBook(name));
+            if (codec is SharedProductCodec sharing)
+                codec = sharing.With(received.ReadTensor(SharedProductCodec.TensorName));
             serverControl = rules.Control ? ReadControl(received, Shared(ParameterSet.Copy(model), rules)) : null;
             teacher = task.Teacher is null ? null : DecoderCheckpoint.Build(task.ReadTeacher(name), received, name => new Models.Families.TensorPlace(LocalTeacher.Prefix + name), name => !IsTeacher(name));
             if (task.Adapters is { } adapters)
@@ -197,6 +199,8 @@ public sealed class Client
     }
 
     static bool IsTeacher(string name) => name.StartsWith(LocalTeacher.Prefix, StringComparison.Ordinal);
+
+    static bool IsBook(string name) => name == SharedProductCodec.TensorName;
 
     // Steps and adapters that came, but for those that stay as they are.
     static ParameterSet ReadBeside(SafeTensors received, bool withoutInputs = false) =>

@@ -122,6 +122,8 @@ public sealed record FederatedOptions
             ValidateSecure(Secure);
         if (Widths is not null)
             ValidateWidths();
+        if (Codec is SharedProductCodec && (Robust is not null || Strategy is FedBuff))
+            throw new CoppiceException($"Federation: a codebook that clients share, and {(Robust is not null ? $"robust rule '{Robust.Name}', which it would get round" : $"strategy '{Strategy.Name}'")}; wanted one of the two");
         if (Privacy is not null)
             CodecRules.Check(Codec, CodecUse.Clipping);
         if (Privacy is { Place: PrivacyPlace.Central } && Robust is not null)

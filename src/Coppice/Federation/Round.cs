@@ -26,6 +26,8 @@ public sealed class Round
     readonly Dictionary<SubModel, Share> narrower = [];
     readonly ParameterSet? masks;
     readonly LocalMasks? asksOfMasks;
+    readonly Tensor? book;
+    readonly SortedDictionary<string, BookSums> bookSums = new(StringComparer.Ordinal);
     readonly SortedDictionary<string, Ballot> votes = new(StringComparer.Ordinal);
     MaskRecord? maskRecord;
     readonly long started = Stopwatch.GetTimestamp();
@@ -66,6 +68,7 @@ public sealed class Round
             masks = ServerState.Masks(State) ?? throw new CoppiceException($"Round {index}: pruning goes on from masks, which are not there");
             asksOfMasks = MaskSchedule.Ask(pruning, index, options.Rounds, options.LocalSteps, masks);
         }
+        book = options.Codec is SharedProductCodec ? ServerState.Book(State) ?? throw new CoppiceException($"Round {index}: codec '{options.Codec.Name}' goes on from a codebook, which is not there") : null;
         whole = ShareOf(null, config);
     }
 
@@ -73,7 +76,7 @@ public sealed class Round
     {
         ParameterSet own = part?.Take(model) ?? model;
         ParameterSet sent = masks is null ? own : MaskedNumbers.Pack(own, masks);
-        byte[] download = SafeTensorsWriter.ToBytes([.. sent.Sources(options.DownloadType), .. masks is null ? [] : MaskedNumbers.Sources(masks), .. beside.Tensors, .. options.Strategy.UsesControl ? ServerState.Control(State!).Sources(DType.F32) : []]);
+        byte[] download = SafeTensorsWriter.ToBytes([.. sent.Sources(options.DownloadType), .. masks is null ? [] : MaskedNumbers.Sources(masks), .. book is null ? [] : new[] { TensorSource.Floats(SharedProductCodec.TensorName, DType.F32, book) }, .. beside.Tensors, .. options.Strategy.UsesControl ? ServerState.Control(State!).Sources(DType.F32) : []]);
         ParameterSet averaged = part is null ? shared : PersonalTensors.Shared(options.Personal, own);
         return new Share(part, RoundTask.WriteConfig(config, options.DownloadType), masks is null ? averaged : MaskedNumbers.Pack(averaged, masks), download, averaged.Count, own.Count + beside.Count);
     }
@@ -131,9 +134,11 @@ public sealed class Round
         string name = $"update of client '{client}' in round {index}";
         if (!asked.Contains(client) || answered.ContainsKey(client))
             throw FormatError.At(name, "was not asked for, or came before");
-        (ClientRecord record, ParameterSet values, Ballot? vote) = Read(name, client, message);
+        (ClientRecord record, ParameterSet values, Ballot? vote, BookSums? sums) = Read(name, client, message);
         if (vote is not null)
             votes.Add(client, vote);
+        if (sums is not null)
+            bookSums.Add(client, sums);
         answered.Add(client, (record, new WeightedUpdate(client, record.Samples, values) { Part = ShareOf(client).Part }));
     }
 
@@ -150,17 +155,18 @@ public sealed class Round
     /// <summary>Counts bytes to a client besides its task.</summary>
     internal void CountDown(long bytes) => bytesDown += bytes;
 
-    /// <summary>An update's numbers, its part in the record, and its vote on masks where one was asked for.</summary>
-    internal (ClientRecord Record, ParameterSet Values, Ballot? Vote) Read(string name, string client, ReadOnlyMemory<byte> message)
+    /// <summary>An update's numbers, its part in the record, its vote on masks where one was asked for, and what it says for a shared codebook.</summary>
+    internal (ClientRecord Record, ParameterSet Values, Ballot? Vote, BookSums? Sums) Read(string name, string client, ReadOnlyMemory<byte> message)
     {
         ClientUpdate update = ClientUpdate.Read(name, message, run, index, client, options.Codec.Name, out ReadOnlyMemory<byte> tensors);
         using SafeTensors encoded = SafeTensors.Read(name, tensors);
         Share own = ShareOf(client);
         Ballot? vote = asksOfMasks is { Votes: true } ? MaskVotes.Read(encoded, asksOfMasks, masks!) : null;
         using SafeTensors coded = encoded.Part(tensor => vote is null || tensor != MaskVotes.TensorName);
-        ParameterSet values = options.Codec.Decode(coded, own.Shared);
+        SharedProductCodec? sharing = book is null ? null : ((SharedProductCodec)options.Codec).With(book);
+        ParameterSet values = (sharing ?? options.Codec).Decode(coded, own.Shared);
         double norm = options.Codec.Kind == UpdateKind.Weights ? values.DistanceTo(own.Shared) : values.Norm();
-        return (new ClientRecord(client, update.Samples, update.LossBefore, update.LossAfter, norm, message.Length, own.Part?.Width ?? 1), masks is null ? values : MaskedNumbers.Unpack(values, masks), vote);
+        return (new ClientRecord(client, update.Samples, update.LossBefore, update.LossAfter, norm, message.Length, own.Part?.Width ?? 1), masks is null ? values : MaskedNumbers.Unpack(values, masks), vote, sharing?.Sums);
     }
 
     /// <summary>Goes on without a client.</summary>
@@ -196,6 +202,8 @@ public sealed class Round
         ParameterSet merged = Merged(index, model, next);
         if (masks is not null)
             Prune(merged);
+        if (book is not null)
+            SharedProductCodec.Step([.. bookSums.Values], book);
         return (merged, Record(epsilon));
     }
 

@@ -1,3 +1,4 @@
+using Coppice.Federation.Codecs;
 using Coppice.Federation.Privacy;
 using Coppice.Federation.Strategies;
 using Coppice.Tensors;
@@ -20,8 +21,13 @@ static class ServerState
             state.Add((ClipName, Tensor.From([1], [(float)privacy.Clip])));
         if (masks is not null)
             state.AddRange(masks.Tensors.Select(part => (MaskPrefix + part.Key, Tensor.From(part.Value.Shape, part.Value.Data))));
+        if (options.Codec is SharedProductCodec codec)
+            state.Add((SharedProductCodec.TensorName, codec.NewBook(Seeds.Generator(options.Seed, "codebook", 0))));
         return state.Count == 0 ? null : new ParameterSet(state);
     }
+
+    /// <summary>The codebook that clients share; not copied. Null where there is none.</summary>
+    public static Tensor? Book(ParameterSet? state) => state?.Tensors.GetValueOrDefault(SharedProductCodec.TensorName);
 
     /// <summary>The masks, by the names of their tensors; not copied. Null where there are none.</summary>
     public static ParameterSet? Masks(ParameterSet? state) => state?.Where(name => name.StartsWith(MaskPrefix, StringComparison.Ordinal)) is { Tensors.Count: > 0 } masks ? masks.Renamed(name => name[MaskPrefix.Length..]) : null;

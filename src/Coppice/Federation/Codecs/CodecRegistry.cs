@@ -6,7 +6,7 @@ public static class CodecRegistry
     /// <summary>What a name looks like; parameters in brackets may be left out.</summary>
     public static IReadOnlyList<string> Forms { get; } =
     [
-        "identity", "float16", "int8", "int8-feedback", "int4", "sign", "topk:SHARE[:int4|float16]", "randomk:SHARE[:int4|float16]", "powersgd[:RANK]", "pq[:WIDTH[:CODES]]", "sketch:SHARE[:ROWS]", "mask:SHARE",
+        "identity", "float16", "int8", "int8-feedback", "int4", "sign", "topk:SHARE[:int4|float16]", "randomk:SHARE[:int4|float16]", "powersgd[:RANK]", "pq[:WIDTH[:CODES]]", "bookpq[:WIDTH[:CODES]]", "sketch:SHARE[:ROWS]", "mask:SHARE",
     ];
 
     /// <summary>A codec by its name, such as <c>int8</c> or <c>topk:0.01:int4</c>.</summary>
@@ -26,6 +26,7 @@ public static class CodecRegistry
             "randomk" => spec.End(new RandomKCodec(Share(spec), Format(spec))),
             "powersgd" => spec.End(new PowerSgdCodec(spec.Whole("a rank", 4, 1, 256))),
             "pq" => spec.End(new ProductCodec(spec.Whole("a width", 8, 2, 64), spec.Whole("a number of codes", 256, 2, 256))),
+            "bookpq" => spec.End(new SharedProductCodec(spec.Whole("a width", 8, 2, 64), spec.Whole("a number of codes", 256, 2, 256))),
             "sketch" => spec.End(new SketchCodec(Share(spec), spec.Whole("a number of rows", 3, 1, 9))),
             "mask" => spec.End(new MaskCodec(Share(spec))),
             _ => throw spec.Unknown(Forms),

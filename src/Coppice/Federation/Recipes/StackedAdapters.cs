@@ -144,7 +144,7 @@ sealed class StackedRound(string run, int index, DecoderConfig config, Parameter
         rounds.Remove(client, out Round? round);
         bytesUp += answer.Length;
         numbersUp += round!.Shared.Count;
-        (ClientRecord record, ParameterSet values, _) = round.Read($"update of client '{client}' in round {index}", client, answer);
+        (ClientRecord record, ParameterSet values, _, _) = round.Read($"update of client '{client}' in round {index}", client, answer);
         answered.Add((record, options.Codec.Kind == UpdateKind.Weights ? values : round.Trained(values)));
     }
 }
