@@ -213,6 +213,36 @@ public abstract class RunStoreContract
     }
 
     [Fact]
+    public void What_may_still_be_read_is_less_when_rounds_are_given_up()
+    {
+        using IRunStore store = Open();
+        (RunRow run, RoundRow first, AssignmentRow[] asked) = Begin(store, 2);
+        Close(first, asked, "a", () => Assert.Equal(["a0", "a1", "model", "slice"], store.Blobs().Order(StringComparer.Ordinal)), "next", new NewRound(2, ["c0", "c1"], Deadline));
+        RoundRow second = store.Rounds(run.Id)[^1];
+        store.Release(run.Id, 1);
+        Assert.Empty(store.Released());
+        Assert.Equal(["a0", "a1", "model", "next"], store.Blobs().Order(StringComparer.Ordinal));
+
+        Close(second, [.. store.Answers(second.Id).Select(answer => answer.Assignment)], "b", () => { }, "last", null);
+        store.Release(run.Id, 1);
+        store.Release(run.Id, 1);
+        Assert.Equal([first.Id], store.Released());
+        Assert.Equal(["b0", "b1", "last", "next"], store.Blobs().Order(StringComparer.Ordinal));
+        store.Release(run.Id, 0);
+        Assert.Equal(["last"], store.Blobs());
+        Assert.Equal(["c0", "c1"], store.Survivors(first.Id).Select(survivor => survivor.Client));
+
+        void Close(RoundRow round, AssignmentRow[] assignments, string blobs, Action closing, string model, NewRound? next)
+        {
+            for (int i = 0; i < assignments.Length; i++)
+                store.Commit(assignments[i].Id, Update($"{blobs}{i}"), Two, Start);
+            store.PutSlice(round.Id, 0, "slice");
+            closing();
+            Assert.True(store.CloseRound(round.Id, model, next, Start));
+        }
+    }
+
+    [Fact]
     public void Clients_that_know_of_the_end_are_noted_until_the_run_goes_on()
     {
         using IRunStore store = Open();
