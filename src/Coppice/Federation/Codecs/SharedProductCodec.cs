@@ -33,7 +33,7 @@ public sealed class SharedProductCodec(int width = 8, int codes = 256) : StreamC
     internal BookSums? Sums { get; private set; }
 
     /// <summary>The codebook that a run begins with: that of normal numbers, as runs are over their tensor's root mean square.</summary>
-    internal Tensor NewBook(Random random)
+    public Tensor NewBook(Random random)
     {
         float[] sample = new float[SampleRuns * width];
         for (int i = 0; i < sample.Length; i++)
@@ -43,7 +43,7 @@ public sealed class SharedProductCodec(int width = 8, int codes = 256) : StreamC
 
     /// <summary>The codec with a codebook [codes, width], which is not copied.</summary>
     /// <exception cref="Tensors.CoppiceException">It has another shape, or a number is not finite.</exception>
-    internal SharedProductCodec With(Tensor shared) => shared.Shape.SequenceEqual([codes, width]) && float.IsFinite(TensorPrimitives.MaxMagnitude<float>(shared.Data))
+    public SharedProductCodec With(Tensor shared) => shared.Shape.SequenceEqual([codes, width]) && float.IsFinite(TensorPrimitives.MaxMagnitude<float>(shared.Data))
         ? new SharedProductCodec(width, codes) { book = shared.Data.ToArray() }
         : throw new Tensors.CoppiceException($"codec '{Name}': a codebook {shared.Shape}, wanted [{codes}, {width}] of finite numbers");
 

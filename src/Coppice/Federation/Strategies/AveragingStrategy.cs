@@ -48,7 +48,7 @@ public abstract class AveragingStrategy : IStrategy
         return sum;
     }
 
-    // Each number over those updates that have it (Diao et al. 2021, eq. 3); one that none has stays as it is.
+    // Each number over those updates that have it (Diao et al. 2021); one that none has stays as it is.
     static double[] NestedMean(string tensor, Tensor current, UpdateKind kind, IReadOnlyList<WeightedUpdate> updates, Func<WeightedUpdate, double> weight)
     {
         double[] sum = new double[current.Shape.Length], weights = new double[current.Shape.Length];
