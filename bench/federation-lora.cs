@@ -1,7 +1,7 @@
 #:project Grove/Grove.csproj
 #:property PublishAot=false
 // What becomes of clients' changes of low rank: the table of docs/results/grove-federation-lora.md.
-//   dotnet run -c Release bench/federation-lora.cs > docs/results/grove-federation-lora.md
+//   dotnet run -c Release bench/federation-lora.cs [WAY...] > docs/results/grove-federation-lora.md
 using System.Globalization;
 using Coppice.Bench;
 using Coppice.Compression;
@@ -31,8 +31,9 @@ Title("What becomes of clients' changes of low rank", "federation-lora.cs");
 Print($"Base: `{grove.Base.Source}`. {texts.Count} clients, one an assembly's documentation. Recipe: `{Steps.Replace("|", "` then `", StringComparison.Ordinal)}`, {Tokens:N0} tokens over all of them, 2 local steps a round of 4 x 128 tokens, the base as the teacher, codec int8, seed 1. KL(base || compressed), nats a token, is what clients measure over {Windows} windows of 256 tokens of their own held-out text; MB are those of training.\n");
 Print($"| how | ranks | KL | worst client | MB up | MB down |");
 Print($"| --- | --- | ---: | ---: | ---: | ---: |");
-Row("not trained", Steps.Split('|')[0], default, null);
-foreach ((string name, AdapterAveraging kind, string? ranks) in ways)
+if (args.Length == 0)
+    Row("not trained", Steps.Split('|')[0], default, null);
+foreach ((string name, AdapterAveraging kind, string? ranks) in ways.Where(way => args.Length == 0 || args.Contains(way.Name)))
     Row(name, Steps, kind, ranks);
 
 void Row(string name, string steps, AdapterAveraging kind, string? ranks)

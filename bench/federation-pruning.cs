@@ -1,7 +1,7 @@
 #:project Grove/Grove.csproj
 #:property PublishAot=false
 // Pruning by clients' votes: the table of docs/results/grove-federation-pruning.md.
-//   dotnet run -c Release bench/federation-pruning.cs > docs/results/grove-federation-pruning.md
+//   dotnet run -c Release bench/federation-pruning.cs [WAY...] > docs/results/grove-federation-pruning.md
 using System.Globalization;
 using Coppice.Bench;
 using Coppice.Compression;
@@ -31,7 +31,7 @@ Title("What pruning by clients' votes costs", "federation-pruning.cs");
 Print($"Base: `{grove.Base.Source}`. {texts.Count} clients, one an assembly's documentation; {Tokens:N0} tokens of training over all of them, 2 local steps a round of 4 x 128 tokens, the base as the teacher, codec int8, seed 1. KL(base || pruned), nats a token, is what clients measure over {Windows} windows of 256 tokens of their own held-out text. MB are those of training; down are the model and its teacher, up updates and votes.\n");
 Print($"| how | recipe | KL | worst client | MB up | of it votes | MB down |");
 Print($"| --- | --- | ---: | ---: | ---: | ---: | ---: |");
-foreach ((string name, string steps) in recipes)
+foreach ((string name, string steps) in recipes.Where(way => args.Length == 0 || args.Contains(way.Name)))
 {
     ClientTexts holders = new([.. texts.Select(text => new LocalChannel(new Client(text.Name, text.Train, grove.Pool, text.HeldOut)))],
         new FleetOptions { ContextLength = 256, Seed = 1, Training = new FederatedOptions { LocalSteps = 2, EvaluationWindows = 1, Codec = new Int8Codec() } }, grove.Pool, null, default);
