@@ -1,9 +1,9 @@
 using System.Collections.Immutable;
 using Coppice.Federation;
 using Coppice.Federation.Codecs;
-using Coppice.Federation.Voting;
 using Coppice.Federation.Robust;
 using Coppice.Federation.Strategies;
+using Coppice.Federation.Voting;
 using Coppice.Federation.Widths;
 using Coppice.Formats;
 using Coppice.Models;
