@@ -20,7 +20,7 @@ using Coppice.Tensors;
 using Coppice.Text;
 using static Coppice.Bench.Grove;
 
-const int Clients = 16, Senders = 4, PieceBytes = 256 << 10;
+const int Clients = 16, Senders = 4, PieceBytes = 256 << 10, Goes = 5, Counted = 3;
 
 LanguageModel language = Read();
 DecoderModel start = (DecoderModel)language.Model;
@@ -28,7 +28,7 @@ ParameterSet model = ParameterSet.Copy(start);
 string[] names = [.. Enumerable.Range(0, Clients).Select(i => string.Create(CultureInfo.InvariantCulture, $"client-{i:00}"))];
 
 Title("What a coordinator takes in", "federation-throughput.cs");
-Print($"Base: `{language.Source}`, {start.ParameterCount:N0} numbers. One round of {Clients} clients that have trained already: their updates are uploaded, checked number by number, hashed and committed (SQLite, each on the disk before it counts), *taken*; then the next model is made of them, *folded*. *In the process*: {Senders} threads hand over pieces of {PieceBytes >> 10} KB, as the server does with what comes from its network. *Over loopback*: {Senders} clients at a time in this same process over HTTP/2 with TLS 1.3, chunks of {Wire.ChunkBytes >> 20} MB, so that both sides and TLS are in it. Others used the machine too, so *seconds are those of a processor*, the system's part included, which others hardly change; the second of two goes. *Memory* is what all threads read from memory, the best of probes before and after; the last column is the bytes of updates a second, taken and folded, against it.\n");
+Print($"Base: `{language.Source}`, {start.ParameterCount:N0} numbers. One round of {Clients} clients that have trained already: their updates are uploaded, checked number by number, hashed and committed (SQLite, each on the disk before it counts), *taken*; then the next model is made of them, *folded*. *In the process*: {Senders} threads hand over pieces of {PieceBytes >> 10} KB, as the server does with what comes from its network. *Over loopback*: {Senders} clients at a time in this same process over HTTP/2 with TLS 1.3, chunks of {Wire.ChunkBytes >> 20} MB, so that both sides and TLS are in it. Others used the machine too, so *seconds are those of a processor*, the system's part included, which others hardly change; medians of the last {Counted} of {Goes} goes, as a server runs for long and its code is compiled well only after some. *Memory* is what all threads read from memory, the best of probes before and after; the last column is the bytes of updates a second, taken and folded, against it.\n");
 Print($"| codec | bytes of an update | way | taken, updates/s | MB/s | folded, updates/s | MB/s | both, updates/s | MB/s | memory, GB/s | share of it |");
 Print($"| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
 foreach (ICodec codec in (args.Length > 0 ? args : ["int8", "identity"]).Select(CodecRegistry.Find))
@@ -37,13 +37,17 @@ foreach (ICodec codec in (args.Length > 0 ? args : ["int8", "identity"]).Select(
 
 async Task Row(ICodec codec, bool overNetwork)
 {
-    double memory = Math.Max(Bandwidth(), Bandwidth()), take = 0, fold = 0;
-    long bytes = 0;
-    for (int go = 0; go < 2; go++)
-        (take, fold, bytes) = await Go(codec, overNetwork);
+    double memory = Math.Max(Bandwidth(), Bandwidth());
+    List<(double Taken, double Folded, long Bytes)> goes = [];
+    for (int go = 0; go < Goes; go++)
+        goes.Add(await Go(codec, overNetwork));
     memory = Math.Max(memory, Bandwidth());
+    double take = Median(go => go.Taken), fold = Median(go => go.Folded);
+    long bytes = goes[^1].Bytes;
     double both = take + fold, all = Clients * bytes;
     Print($"| `{codec.Name}` | {bytes:N0} | {(overNetwork ? "over loopback" : "in the process")} | {Clients / take:F1} | {all / take / 1e6:F0} | {Clients / fold:F1} | {all / fold / 1e6:F0} | {Clients / both:F1} | {all / both / 1e6:F0} | {memory / 1e9:F1} | {100 * all / both / memory:F2}% |");
+
+    double Median(Func<(double Taken, double Folded, long Bytes), double> part) => goes.TakeLast(Counted).Select(part).Order().ElementAt(Counted / 2);
 }
 
 async Task<(double Taken, double Folded, long Bytes)> Go(ICodec codec, bool overNetwork)

@@ -1,10 +1,9 @@
-using System.Numerics.Tensors;
 using Coppice.Federation;
 using Coppice.Federation.Strategies;
 using Coppice.Formats;
 using Coppice.Server.Store;
 using Coppice.Tensors;
-using Tensor = Coppice.Tensors.Tensor;
+using Coppice.Weights;
 
 namespace Coppice.Server.Rounds;
 
@@ -18,6 +17,10 @@ sealed class NoResultException(string message) : CoppiceException(message);
 /// </summary>
 sealed class Aggregator(IRunStore store, BlobStore blobs, RunSettings settings, int place)
 {
+    // Of the strategies that can be stored it is the average, for which a piece of one update at a time is enough.
+    readonly RunningMean mean = new();
+    float[] numbers = [];
+
     /// <summary>The blob of a closing round's next model.</summary>
     /// <exception cref="NoResultException">The average is not finite.</exception>
     public string Run(RunRow run, RoundRow round, CancellationToken cancel)
@@ -28,38 +31,42 @@ sealed class Aggregator(IRunStore store, BlobStore blobs, RunSettings settings, 
         {
             cancel.ThrowIfCancellationRequested();
             int slice = (int)((i + (uint)place) % model.SliceCount);
-            if (store.Slices(round.Id).ContainsKey(slice))
-                continue;
-            byte[] made = Average(run, round, slice, model, survivors);
-            store.PutSlice(round.Id, slice, blobs.Put(made));
-            Garbage.Collect(made.Length);
+            if (!store.Slices(round.Id).ContainsKey(slice))
+                store.PutSlice(round.Id, slice, Average(run, round, model.Slice(slice), model, survivors));
         }
         return Joined([.. store.Slices(round.Id).OrderBy(slice => slice.Key).Select(slice => slice.Value)]);
     }
 
-    byte[] Average(RunRow run, RoundRow round, int slice, StoredModel model, IReadOnlyList<Survivor> survivors)
+    string Average(RunRow run, RoundRow round, IReadOnlyList<StoredTensor> slice, StoredModel model, IReadOnlyList<Survivor> survivors)
     {
-        ParameterSet before = model.Slice(slice);
-        // Of the strategies that can be stored it is the average, for which one update at a time is enough. Survivors come by name.
-        RunningMean mean = new(before);
+        int count = slice.Sum(tensor => tensor.Shape.Length);
+        if (numbers.Length < count)
+            numbers = GC.AllocateUninitializedArray<float>(count);
+        mean.Begin(count);
+        // They come by name. Each is open for a slice only, as there may be more of them than files that a process can have open.
         foreach (Survivor survivor in survivors)
         {
-            mean.Add(survivor.Update.Samples, Decode(survivor));
-            Garbage.Collect(4 * before.Count);
-        }
-        ParameterSet after = mean.End(settings.Federation.Codec.Kind);
-        foreach ((string name, Tensor tensor) in after.Tensors)
-            if (!float.IsFinite(TensorPrimitives.MaxMagnitude<float>(tensor.Data)))
-                throw new NoResultException($"Round {round.Number}: the average of tensor '{name}' is not finite");
-        return SafeTensorsWriter.ToBytes(after.Sources(DType.F32));
-
-        // Opened for a slice only: mapped pages count as memory that a process holds.
-        ParameterSet Decode(Survivor survivor)
-        {
             using StoredUpdate update = new(Coordinator.NameOf(survivor.Client, round), blobs.PathOf(survivor.Update.Blob), run.Signature, round.Number, survivor.Client, model, settings);
-            return update.Decode(slice, before);
+            mean.Next(survivor.Update.Samples);
+            foreach ((StoredTensor tensor, int first, Memory<float> piece) in Pieces(slice))
+            {
+                update.Read(tensor.Name, first, piece.Span);
+                mean.Add(tensor.Place + first, piece.Span);
+            }
         }
+        foreach ((StoredTensor tensor, int first, Memory<float> piece) in Pieces(slice))
+        {
+            model.Read(tensor.Name, first, piece.Span);
+            mean.End(settings.Federation.Codec.Kind, tensor.Place + first, piece.Span);
+            if (HalfConversion.IndexOfNonFinite(piece.Span) >= 0)
+                throw new NoResultException($"Round {round.Number}: the average of tensor '{tensor.Name}' is not finite");
+        }
+        return blobs.Put(path => SafeTensorsWriter.WriteFile(path, slice.Select(tensor => TensorSource.Floats(tensor.Name, tensor.Shape, numbers.AsMemory(tensor.Place, tensor.Shape.Length)))));
     }
+
+    // Where the numbers of the slice lie, in which those of a client are a guest.
+    IEnumerable<(StoredTensor Tensor, int First, Memory<float> Piece)> Pieces(IReadOnlyList<StoredTensor> slice) =>
+        slice.SelectMany(tensor => tensor.Pieces.Select(piece => (tensor, piece.First, numbers.AsMemory(tensor.Place + piece.First, piece.Count))));
 
     string Joined(string[] slices)
     {

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text.Json;
 using Coppice.Federation;
+using Coppice.Federation.Codecs;
 using Coppice.Federation.Remote;
 using Coppice.Formats;
 using Coppice.Models;
@@ -219,9 +220,11 @@ sealed class Coordinator : IAssignments
             uploads.Delete(assignment.Id);
             throw new RefusedException(RefusedException.Unprocessable, error.Message);
         }
-        Garbage.Collect(bytes);
+        // What was decoded as a whole is megabytes: where a machine has memory the collector is in no hurry, and a server runs beside others.
+        if (settings.Federation.Codec is not PositionalCodec)
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         if (!taken)
-            blobs.Adopt(path);
+            blobs.Adopt(path, sha256);
         (CommitOutcome outcome, RoundStep step) = store.Commit(assignment.Id, row, settings.Rule, time.GetUtcNow());
         Telemetry.Update(outcome.ToString().ToLowerInvariant());
         Next(round, step);

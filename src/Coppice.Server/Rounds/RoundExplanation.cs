@@ -1,7 +1,6 @@
 using System.Numerics.Tensors;
 using Coppice.Federation;
 using Coppice.Server.Store;
-using Tensor = Coppice.Tensors.Tensor;
 
 namespace Coppice.Server.Rounds;
 
@@ -18,7 +17,7 @@ sealed record ExplainedClient(AnswerRow Answer, int? RoundsSince, double? Cosine
 /// <param name="Change">2-norm of the mean change of the weights; null while none is known, and where the updates were deleted.</param>
 sealed record RoundExplanation(RoundRow Round, IReadOnlyList<ExplainedClient> Clients, double? Change)
 {
-    /// <summary>Explains a round from what is kept of it. One slice of the model is in memory at a time.</summary>
+    /// <summary>Explains a round from what is kept of it. One piece of the model is in memory at a time.</summary>
     public static RoundExplanation Of(IRunStore store, BlobStore blobs, RunRow run, RoundRow round, CancellationToken cancel)
     {
         IReadOnlyList<AnswerRow> answers = store.Answers(round.Id);
@@ -52,23 +51,25 @@ sealed record RoundExplanation(RoundRow Round, IReadOnlyList<ExplainedClient> Cl
         {
             foreach (Survivor survivor in survivors)
                 updates.Add(new StoredUpdate(Coordinator.NameOf(survivor.Client, round), blobs.PathOf(survivor.Update.Blob), run.Signature, round.Number, survivor.Client, model, settings));
-            for (int slice = 0; slice < model.SliceCount; slice++)
+            float[] mean = new float[ParameterSet.PieceLength];
+            float[][] changes = [.. updates.Select(_ => new float[ParameterSet.PieceLength])];
+            foreach ((StoredTensor tensor, (int first, int count)) in model.Tensors.SelectMany(tensor => tensor.Pieces.Select(piece => (tensor, piece))))
             {
                 cancel.ThrowIfCancellationRequested();
-                ParameterSet before = model.Slice(slice);
-                ParameterSet[] changes = [.. updates.Select(update => update.Decode(slice, before)).Select(values => settings.Federation.Codec.Kind == UpdateKind.Weights ? values.Minus(before) : values)];
-                foreach (string name in before.Tensors.Keys)
+                Span<float> whole = mean.AsSpan(0, count);
+                whole.Clear();
+                for (int i = 0; i < changes.Length; i++)
                 {
-                    float[] mean = new float[before.Tensors[name].Shape.Length];
-                    for (int i = 0; i < changes.Length; i++)
-                        TensorPrimitives.MultiplyAdd(changes[i].Tensors[name].Data, (float)(survivors[i].Update.Samples / samples), mean, mean);
-                    length += Dot(mean, mean);
-                    for (int i = 0; i < changes.Length; i++)
-                    {
-                        Tensor change = changes[i].Tensors[name];
-                        own[i] += Dot(change.Data, change.Data);
-                        along[i] += Dot(change.Data, mean);
-                    }
+                    Span<float> change = changes[i].AsSpan(0, count);
+                    updates[i].ReadChange(tensor.Name, first, change);
+                    TensorPrimitives.MultiplyAdd(change, (float)(survivors[i].Update.Samples / samples), whole, whole);
+                }
+                length += Dot(whole, whole);
+                for (int i = 0; i < changes.Length; i++)
+                {
+                    ReadOnlySpan<float> change = changes[i].AsSpan(0, count);
+                    own[i] += Dot(change, change);
+                    along[i] += Dot(change, whole);
                 }
             }
         }

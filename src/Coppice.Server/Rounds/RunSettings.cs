@@ -37,9 +37,6 @@ sealed record RunSettings(FederatedOptions Federation)
     /// <summary>When a round ends.</summary>
     public RoundRule Rule => new(Federation.ClientsPerRound, Minimum, Deadline);
 
-    /// <summary>Whether one tensor's average needs no other tensor, neither to decode updates nor to average them.</summary>
-    public bool TensorByTensor => Federation.Codec is IdentityCodec or Float16Codec or Int8Codec;
-
     /// <summary>Whether rounds can live in the store alone: a round's result is then made of what is there, its model and its updates, by any number of processes. Everything else is driven by one.</summary>
     public static bool CanBeStored(FederatedOptions options) => options.Strategy is FedAvg or FedProx && options.Robust is null && options.Privacy is null && options.Secure is null && options.Participation == 0 && options.Personal.IsEmpty && options.Widths is null && options.Training.Pruning is null && options.Codec is not SharedProductCodec;
 

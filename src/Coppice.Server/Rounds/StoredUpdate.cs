@@ -1,18 +1,19 @@
+using System.Buffers;
 using Coppice.Federation;
+using Coppice.Federation.Codecs;
 using Coppice.Formats;
 using Coppice.Server.Store;
-using Coppice.Tensors;
 
 namespace Coppice.Server.Rounds;
 
-/// <summary>A client's message in a file, mapped: decoded one slice of the model at a time.</summary>
+/// <summary>A client's message in a file, decoded a piece at a time; as a whole where its codec has to.</summary>
 sealed class StoredUpdate : IDisposable
 {
     readonly BinaryFile file;
     readonly SafeTensors tensors;
     readonly StoredModel model;
     readonly ICodec codec;
-    readonly bool whole;
+    ParameterSet? whole;
 
     /// <summary>Opens a message and checks everything of it but its numbers.</summary>
     /// <param name="name">How errors call it.</param>
@@ -22,16 +23,14 @@ sealed class StoredUpdate : IDisposable
     /// <exception cref="CoppiceException">It is anything else than what was asked for.</exception>
     public StoredUpdate(string name, string path, string run, int round, string client, StoredModel model, RunSettings settings)
     {
-        (this.model, codec, whole) = (model, settings.Federation.Codec, !settings.TensorByTensor);
-        file = new BinaryFile(path);
+        (this.model, codec) = (model, settings.Federation.Codec);
+        file = new BinaryFile(path, name);
         try
         {
-            if (file.Length > Array.MaxLength)
-                throw FormatError.At(name, $"has {file.Length:N0} bytes, more than the {Array.MaxLength:N0} of a message");
-            Control = ClientUpdate.Read(name, file.View<byte>(0, (int)file.Length, "the message"), run, round, client, codec.Name, out ReadOnlyMemory<byte> encoded);
-            tensors = SafeTensors.Read(name, encoded);
-            if (!whole && tensors.Names.FirstOrDefault(tensor => model.PlaceOf(tensor) is null) is { } foreign)
-                throw FormatError.At(name, $"has tensor '{foreign}', which is of no tensor of the model");
+            Control = ClientUpdate.Open(file, run, round, client, codec.Name, out BinaryFile encoded);
+            tensors = SafeTensors.Read(encoded);
+            if (codec is PositionalCodec positional)
+                positional.Check(tensors, model.Tensors.Select(tensor => (tensor.Name, tensor.Shape)));
         }
         catch
         {
@@ -43,36 +42,52 @@ sealed class StoredUpdate : IDisposable
     /// <summary>The control part.</summary>
     public ClientUpdate Control { get; }
 
-    /// <summary>The decoded numbers of one slice.</summary>
-    /// <param name="slice">Which.</param>
-    /// <param name="part">The model's numbers there.</param>
-    /// <exception cref="CoppiceException">They are not what the codec calls for, or not finite.</exception>
-    public ParameterSet Decode(int slice, ParameterSet part)
+    /// <summary>Decodes a piece of one of the model's tensors.</summary>
+    /// <exception cref="CoppiceException">Its numbers are not what the codec calls for, or not finite.</exception>
+    public void Read(string tensor, int first, Span<float> values)
     {
-        if (whole)
-            return codec.Decode(tensors, part);
-        using SafeTensors own = tensors.Part(tensor => model.PlaceOf(tensor) == slice);
-        return codec.Decode(own, part);
+        if (codec is PositionalCodec positional)
+            positional.Decode(tensors, tensor, first, values);
+        else
+            (whole ??= codec.Decode(tensors, model.Whole())).Tensors[tensor].Data.Slice(first, values.Length).CopyTo(values);
     }
 
-    /// <summary>Decodes all of a message, slice by slice, and says what the store keeps of it.</summary>
+    /// <summary>The same as a change of the model.</summary>
+    public void ReadChange(string tensor, int first, Span<float> values)
+    {
+        Read(tensor, first, values);
+        if (codec.Kind != UpdateKind.Weights)
+            return;
+        float[] before = ArrayPool<float>.Shared.Rent(values.Length);
+        model.Read(tensor, first, before.AsSpan(0, values.Length));
+        for (int i = 0; i < values.Length; i++)
+            values[i] -= before[i];
+        ArrayPool<float>.Shared.Return(before);
+    }
+
+    /// <summary>Decodes all of a message and says what the store keeps of it.</summary>
     /// <exception cref="CoppiceException">A number of it is not what was asked for.</exception>
     public UpdateRow Check(string blob)
     {
-        double sum = 0;
-        for (int slice = 0; slice < model.SliceCount; slice++)
+        float[] values = ArrayPool<float>.Shared.Rent(ParameterSet.PieceLength), before = ArrayPool<float>.Shared.Rent(ParameterSet.PieceLength);
+        double all = 0;
+        foreach (StoredTensor tensor in model.Tensors)
         {
-            ParameterSet before = model.Slice(slice);
-            foreach ((string name, Tensor value) in Decode(slice, before).Tensors)
-                sum += ParameterSet.SquaredDistance(value.Data, codec.Kind == UpdateKind.Weights ? before.Tensors[name].Data : default);
+            double sum = 0;
+            foreach ((int first, int count) in tensor.Pieces)
+            {
+                Read(tensor.Name, first, values.AsSpan(0, count));
+                if (codec.Kind == UpdateKind.Weights)
+                    model.Read(tensor.Name, first, before.AsSpan(0, count));
+                sum += ParameterSet.SquaredDistance(values.AsSpan(0, count), codec.Kind == UpdateKind.Weights ? before.AsSpan(0, count) : default);
+            }
+            all += sum;
         }
-        return new UpdateRow(blob, file.Length, Control.Samples, Control.LossBefore, Control.LossAfter, Math.Sqrt(sum));
+        ArrayPool<float>.Shared.Return(values);
+        ArrayPool<float>.Shared.Return(before);
+        return new UpdateRow(blob, file.Length, Control.Samples, Control.LossBefore, Control.LossAfter, Math.Sqrt(all));
     }
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        tensors.Dispose();
-        file.Dispose();
-    }
+    public void Dispose() => file.Dispose();
 }

@@ -46,12 +46,14 @@ sealed class BlobStore
     }
 
     /// <summary>Takes a file of the same file system over and returns its name as a blob.</summary>
-    public string Adopt(string path)
+    /// <param name="path">The file, which nobody else changes any more.</param>
+    /// <param name="hash">Its SHA-256, where the caller has just found that.</param>
+    public string Adopt(string path, string? hash = null)
     {
         string blob;
         using (FileStream stream = new(path, FileMode.Open, FileAccess.ReadWrite, FileShare.Read))
         {
-            blob = Convert.ToHexStringLower(SHA256.HashData(stream));
+            blob = hash ?? Convert.ToHexStringLower(SHA256.HashData(stream));
             if (durability == Durability.Full)
                 stream.Flush(flushToDisk: true);
         }

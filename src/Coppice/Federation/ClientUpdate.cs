@@ -12,19 +12,25 @@ sealed record ClientUpdate(string Format, string Run, int Round, string Client, 
     public const string CurrentFormat = "coppice.update.1";
 
     /// <summary>Takes a message apart and checks that it answers the task of <paramref name="client"/> in this round.</summary>
-    public static ClientUpdate Read(string name, ReadOnlyMemory<byte> message, string run, int round, string client, string codec, out ReadOnlyMemory<byte> tensors)
+    public static ClientUpdate Read(string name, ReadOnlyMemory<byte> message, string run, int round, string client, string codec, out ReadOnlyMemory<byte> tensors) =>
+        Message.Read(name, message, FederationJson.Default.ClientUpdate, out tensors).Checked(name, run, round, client, codec);
+
+    /// <summary>The same of a message in a file.</summary>
+    public static ClientUpdate Open(BinaryFile message, string run, int round, string client, string codec, out BinaryFile tensors) =>
+        Message.Open(message, FederationJson.Default.ClientUpdate, out tensors).Checked(message.Path, run, round, client, codec);
+
+    ClientUpdate Checked(string name, string run, int round, string client, string codec)
     {
-        ClientUpdate update = Message.Read(name, message, FederationJson.Default.ClientUpdate, out tensors);
-        Check("format", update.Format, CurrentFormat);
-        Check("run", update.Run, run);
-        Check("round", update.Round, round);
-        Check("client", update.Client, client);
-        Check("codec", update.Codec, codec);
-        if (update.Samples < 1)
-            throw FormatError.At(name, $"samples is {update.Samples}, wanted 1 or more");
-        if (!(update.LossBefore >= 0 && double.IsFinite(update.LossBefore) && update.LossAfter >= 0 && double.IsFinite(update.LossAfter)))
-            throw FormatError.At(name, $"losses are {update.LossBefore} and {update.LossAfter}, wanted nats of 0 or more");
-        return update;
+        Check("format", Format, CurrentFormat);
+        Check("run", Run, run);
+        Check("round", Round, round);
+        Check("client", Client, client);
+        Check("codec", Codec, codec);
+        if (Samples < 1)
+            throw FormatError.At(name, $"samples is {Samples}, wanted 1 or more");
+        if (!(LossBefore >= 0 && double.IsFinite(LossBefore) && LossAfter >= 0 && double.IsFinite(LossAfter)))
+            throw FormatError.At(name, $"losses are {LossBefore} and {LossAfter}, wanted nats of 0 or more");
+        return this;
 
         void Check<T>(string field, T found, T wanted)
         {

@@ -50,15 +50,33 @@ static class Message
     public static T Read<T>(string name, ReadOnlyMemory<byte> message, JsonTypeInfo<T> type, out ReadOnlyMemory<byte> tensors) =>
         Parse(name, Split(name, message, out tensors), type);
 
+    /// <summary>Takes a message in a file apart, of which the control part alone is read.</summary>
+    /// <exception cref="CoppiceException">The frame or the JSON is not what is wanted.</exception>
+    public static T Open<T>(BinaryFile message, JsonTypeInfo<T> type, out BinaryFile tensors)
+    {
+        byte[] prefix = new byte[Math.Min(Prefix, message.Length)];
+        message.Read(0, prefix, "the frame");
+        byte[] json = new byte[LengthOf(message.Path, prefix, message.Length)];
+        message.Read(Prefix, json, "the control part");
+        tensors = message.Rest(Prefix + json.Length);
+        return Parse(message.Path, json, type);
+    }
+
     static ReadOnlySpan<byte> Split(string name, ReadOnlyMemory<byte> message, out ReadOnlyMemory<byte> tensors)
     {
-        if (message.Length < Prefix)
-            throw FormatError.At(name, $"has {message.Length} bytes, too short for a message");
-        ulong length = BinaryPrimitives.ReadUInt64LittleEndian(message.Span);
-        if (length > MaxControlBytes || length > (ulong)(message.Length - Prefix))
-            throw FormatError.At(name, $"claims {length:N0} bytes of JSON; the message has {message.Length:N0} in all and at most {MaxControlBytes:N0} are taken");
-        tensors = message[(Prefix + (int)length)..];
-        return message.Span.Slice(Prefix, (int)length);
+        int length = LengthOf(name, message.Span, message.Length);
+        tensors = message[(Prefix + length)..];
+        return message.Span.Slice(Prefix, length);
+    }
+
+    static int LengthOf(string name, ReadOnlySpan<byte> prefix, long all)
+    {
+        if (all < Prefix)
+            throw FormatError.At(name, $"has {all} bytes, too short for a message");
+        ulong length = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
+        return length <= MaxControlBytes && length <= (ulong)(all - Prefix)
+            ? (int)length
+            : throw FormatError.At(name, $"claims {length:N0} bytes of JSON; the message has {all:N0} in all and at most {MaxControlBytes:N0} are taken");
     }
 
     /// <summary>The field <c>format</c> of a message's control part.</summary>

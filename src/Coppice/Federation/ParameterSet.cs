@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.Intrinsics;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -76,16 +77,46 @@ public sealed class ParameterSet
         }
     }
 
-    // From 0 where there is nothing to subtract.
+    /// <summary>Numbers of a tensor that are taken at a time: its sums are those of its pieces, one after the other, so that whoever reads one piece at a time comes to the same.</summary>
+    internal const int PieceLength = 1 << 16;
+
+    /// <summary>Squared 2-norm of the difference of two tensors, or of the numbers themselves where there is nothing to subtract; in double.</summary>
     internal static double SquaredDistance(ReadOnlySpan<float> values, ReadOnlySpan<float> other)
     {
         double sum = 0;
-        for (int i = 0; i < values.Length; i++)
+        for (int at = 0; at < values.Length; at += PieceLength)
+        {
+            int count = Math.Min(PieceLength, values.Length - at);
+            sum += SquaredDistanceOfPiece(values.Slice(at, count), other.IsEmpty ? other : other.Slice(at, count));
+        }
+        return sum;
+    }
+
+    // Eight sums beside each other on any machine.
+    static double SquaredDistanceOfPiece(ReadOnlySpan<float> values, ReadOnlySpan<float> other)
+    {
+        Vector512<double> sums = Vector512<double>.Zero;
+        int i = 0;
+        for (; i <= values.Length - Vector512<double>.Count; i += Vector512<double>.Count)
+        {
+            Vector512<double> difference = other.IsEmpty ? Doubles(values, i) : Doubles(values, i) - Doubles(other, i);
+            sums += difference * difference;
+        }
+        double sum = 0;
+        for (int lane = 0; lane < Vector512<double>.Count; lane++)
+            sum += sums[lane];
+        for (; i < values.Length; i++)
         {
             double difference = other.IsEmpty ? values[i] : (double)values[i] - other[i];
             sum += difference * difference;
         }
         return sum;
+
+        static Vector512<double> Doubles(ReadOnlySpan<float> values, int at)
+        {
+            (Vector256<double> low, Vector256<double> high) = Vector256.Widen(Vector256.Create(values.Slice(at, Vector256<float>.Count)));
+            return Vector512.Create(low, high);
+        }
     }
 
     /// <summary>The tensors as safetensors entries of a type (F32, F16, BF16).</summary>

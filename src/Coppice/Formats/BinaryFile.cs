@@ -17,10 +17,10 @@ sealed class BinaryFile : IDisposable
     /// <summary>Bytes that came by another way than a file; <paramref name="name"/> stands for the path in messages.</summary>
     public BinaryFile(string name, ReadOnlyMemory<byte> bytes) => (Path, this.bytes, Length) = (name, bytes, bytes.Length);
 
-    /// <summary>Opens a file for reading.</summary>
-    public BinaryFile(string path)
+    /// <summary>Opens a file for reading; <paramref name="name"/> stands for the path in messages.</summary>
+    public BinaryFile(string path, string? name = null)
     {
-        Path = path;
+        Path = name ?? path;
         try
         {
             handle = File.OpenHandle(path);
@@ -29,17 +29,25 @@ sealed class BinaryFile : IDisposable
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or NotSupportedException)
         {
             handle?.Dispose();
-            throw FormatError.At(path, $"could not be read: {error.Message}", error);
+            throw FormatError.At(Path, $"could not be read: {error.Message}", error);
         }
     }
+
+    BinaryFile(string path, SafeFileHandle handle, long start, long length) => (Path, this.handle, Start, Length) = (path, handle, start, length);
+
+    /// <summary>What of a file that was opened lies behind byte <paramref name="start"/>, to be used and closed in place of this.</summary>
+    public BinaryFile Rest(long start) => handle is null ? new(Path, bytes[(int)start..]) : new(Path, handle, Start + start, Length - start);
 
     public string Path { get; }
 
     /// <summary>Whether views are maps, or, for who goes through a file once, copies: pages of a map count as memory until the collector comes by.</summary>
     public WeightReading Reading { get; set; }
 
-    /// <summary>Bytes in the file when it was opened.</summary>
+    /// <summary>Bytes when it was opened.</summary>
     public long Length { get; }
+
+    /// <summary>Where in the file on the disk byte 0 is.</summary>
+    public long Start { get; }
 
     /// <summary>Fills <paramref name="destination"/> from <paramref name="offset"/> on. <paramref name="what"/> is named in the message: <c>tensor 'x'</c>.</summary>
     public void Read(long offset, Span<byte> destination, string what)
@@ -48,7 +56,7 @@ sealed class BinaryFile : IDisposable
         {
             while (destination.Length > 0)
             {
-                int count = handle is null ? ReadBytes(offset, destination) : RandomAccess.Read(handle, destination, offset);
+                int count = handle is null ? ReadBytes(offset, destination) : RandomAccess.Read(handle, destination, Start + offset);
                 if (count == 0)
                     throw Error($"{what} goes on past byte {offset:N0}, where the file ends");
                 offset += count;
@@ -70,7 +78,7 @@ sealed class BinaryFile : IDisposable
         long size = (long)count * Unsafe.SizeOf<T>();
         if (offset < 0 || size > Length - offset)
             throw Error($"{what} goes on past byte {Length:N0}, where the file ends");
-        if (handle is null || count == 0 || Reading == WeightReading.OnDemand || offset % Alignment<T>.Bytes != 0)
+        if (handle is null || count == 0 || Reading == WeightReading.OnDemand || (Start + offset) % Alignment<T>.Bytes != 0)
         {
             T[] copy = GC.AllocateUninitializedArray<T>(count);
             Read(offset, MemoryMarshal.AsBytes(copy.AsSpan()), what);

@@ -24,7 +24,7 @@ sealed unsafe class MappedView<T> : MemoryManager<T>, IFileMemory<T> where T : u
     {
         (this.file, this.offset, this.what) = (file, offset, what);
         // The accessor is not disposed: its handle, which unmaps when it is finalized, is all that it holds.
-        MemoryMappedViewAccessor accessor = mapping.CreateViewAccessor(offset, (long)length * sizeof(T), MemoryMappedFileAccess.Read);
+        MemoryMappedViewAccessor accessor = mapping.CreateViewAccessor(file.Start + offset, (long)length * sizeof(T), MemoryMappedFileAccess.Read);
         (handle, this.length) = (accessor.SafeMemoryMappedViewHandle, length);
         start = (T*)((byte*)handle.DangerousGetHandle() + accessor.PointerOffset);
     }

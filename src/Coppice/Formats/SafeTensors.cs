@@ -43,10 +43,14 @@ public sealed class SafeTensors : TensorContainer
 
     /// <summary>Reads a message's bytes; <paramref name="name"/> stands for the path in error messages.</summary>
     /// <exception cref="CoppiceException">The bytes break the format's rules.</exception>
-    public static SafeTensors Read(string name, ReadOnlyMemory<byte> bytes)
+    public static SafeTensors Read(string name, ReadOnlyMemory<byte> bytes) => Read(new BinaryFile(name, bytes));
+
+    /// <summary>Reads what is in an opened file, which this takes over.</summary>
+    /// <exception cref="CoppiceException">The bytes break the format's rules.</exception>
+    internal static SafeTensors Read(BinaryFile file)
     {
-        SafeTensors tensors = new(name);
-        tensors.AddFile(new BinaryFile(name, bytes), wanted: null);
+        SafeTensors tensors = new(file.Path);
+        tensors.AddFile(file, wanted: null);
         return tensors;
     }
 

@@ -105,6 +105,15 @@ public sealed class TensorEntry
         }
     }
 
+    /// <summary>The same of numbers that all have to be finite.</summary>
+    internal void ReadFinite(long first, Span<float> destination)
+    {
+        ReadFloats(first, destination);
+        int wrong = HalfConversion.IndexOfNonFinite(destination);
+        if (wrong >= 0)
+            throw NotFinite(first + wrong);
+    }
+
     /// <summary>All bytes as values of another type, mapped where they lie in order in the file, as long as they fit one array.</summary>
     internal ReadOnlyMemory<T> View<T>() where T : unmanaged
     {
@@ -207,9 +216,8 @@ public sealed class TensorEntry
             4 => [(int)Shape[0], (int)Shape[1], (int)Shape[2], (int)Shape[3]],
             _ => throw Error($"has {Shape.Length} axes, wanted at most 4"),
         });
-        ReadFloats(0, tensor.Data);
-        int wrong = HalfConversion.IndexOfNonFinite(tensor.Data);
-        return wrong < 0 ? tensor : throw NotFinite(wrong);
+        ReadFinite(0, tensor.Data);
+        return tensor;
     }
 
     Float8Format Float8 => DType == DType.F8_E4M3 ? Float8Format.E4M3 : Float8Format.E5M2;
@@ -219,7 +227,7 @@ public sealed class TensorEntry
     /// <summary>A failure that names the file and this tensor.</summary>
     internal CoppiceException Error(string message) => file.Error($"tensor '{Name}' {message}");
 
-    CoppiceException NotFinite(int index) => Error($"holds a number that is not finite at {index:N0} of {Count:N0}; the model is damaged");
+    CoppiceException NotFinite(long index) => Error($"holds a number that is not finite at {index:N0} of {Count:N0}; the model is damaged");
 
     // An axis may be as long as it likes beside one of 0, so each is checked as well as their product.
     void CheckLength()

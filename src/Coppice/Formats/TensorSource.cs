@@ -71,6 +71,10 @@ public sealed record TensorSource(string Name, DType DType, ImmutableArray<long>
     public static TensorSource Floats(string name, DType type, Tensor tensor) =>
         new(name, type, [.. tensor.Shape.Select(size => (long)size)], stream => WriteFloats(stream, name, type, tensor.Data));
 
+    /// <summary>Float32 numbers, row-major, as they lie in memory while it is written.</summary>
+    internal static TensorSource Floats(string name, Shape shape, ReadOnlyMemory<float> values) =>
+        new(name, DType.F32, [.. shape.Select(size => (long)size)], stream => stream.Write(MemoryMarshal.AsBytes(values.Span)));
+
     /// <summary>A matrix of any kind, its numbers rounded to nearest even where <paramref name="type"/> (F32, F16, BF16) is narrower. 16-bit numbers in their own type are copied.</summary>
     /// <exception cref="CoppiceException">While writing: a number that is finite in float32 is not in <paramref name="type"/>.</exception>
     public static TensorSource Dense(string name, DType type, Weight weight) => new(name, type, [weight.Rows, weight.Columns], stream =>

@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Coppice.Formats;
 using Coppice.Tensors;
 using Tensor = Coppice.Tensors.Tensor;
@@ -21,22 +22,25 @@ public enum Int8Rounding
 /// Tensors <c>NAME</c> (I8, the parameter's shape) and <c>NAME.scale</c> (F32, one a run). Stochastic rounding is the default: it needs no state, so
 /// clients that take part seldom add no stale error, and its noise shrinks with the number of clients.
 /// </summary>
-public sealed class Int8Codec(Int8Rounding rounding = Int8Rounding.Stochastic) : ICodec
+public sealed class Int8Codec(Int8Rounding rounding = Int8Rounding.Stochastic) : PositionalCodec
 {
     /// <summary>Numbers that share a scale; the last run of a tensor may be shorter.</summary>
-    public const int RunLength = 256;
+    public const int RunLength = Alignment;
+
+    // Runs that are read from a message at a time.
+    const int ReadRuns = 64;
 
     /// <inheritdoc/>
-    public string Name => rounding == Int8Rounding.Stochastic ? "int8" : "int8-feedback";
+    public override string Name => rounding == Int8Rounding.Stochastic ? "int8" : "int8-feedback";
 
     /// <inheritdoc/>
-    public CodecTraits Traits => rounding == Int8Rounding.Stochastic ? CodecTraits.Unbiased : CodecTraits.Stateful;
+    public override CodecTraits Traits => rounding == Int8Rounding.Stochastic ? CodecTraits.Unbiased : CodecTraits.Stateful;
 
     /// <inheritdoc/>
-    public UpdateKind Kind => UpdateKind.Delta;
+    public override UpdateKind Kind => UpdateKind.Delta;
 
     /// <inheritdoc/>
-    public IReadOnlyList<TensorSource> Encode(ParameterSet received, ParameterSet trained, ParameterSet? memory, Random random)
+    public override IReadOnlyList<TensorSource> Encode(ParameterSet received, ParameterSet trained, ParameterSet? memory, Random random)
     {
         List<TensorSource> sources = [];
         float[] run = new float[RunLength], restored = new float[RunLength];
@@ -62,35 +66,37 @@ public sealed class Int8Codec(Int8Rounding rounding = Int8Rounding.Stochastic) :
                 TensorPrimitives.Subtract<float>(p, c, e);
             }
             sources.Add(TensorSource.Raw<sbyte>(name, DType.I8, [.. after.Shape.Select(size => (long)size)], codes));
-            sources.Add(TensorSource.Raw<float>(name + ".scale", DType.F32, [scales.Length], scales));
+            sources.Add(TensorSource.Raw<float>(ScalesOf(name), DType.F32, [scales.Length], scales));
         }
         return sources;
     }
 
     /// <inheritdoc/>
-    public ParameterSet Decode(SafeTensors message, ParameterSet model)
+    protected override IEnumerable<(string Name, DType Type, Shape Shape)> Parts(string name, Shape shape) => [(name, DType.I8, shape), (ScalesOf(name), DType.F32, [RunsOf(shape)])];
+
+    /// <inheritdoc/>
+    public override void Decode(SafeTensors message, string name, int first, Span<float> values)
     {
-        CodecChecks.Check(message, model.Tensors.SelectMany(part => new[]
+        Span<sbyte> codes = stackalloc sbyte[ReadRuns * RunLength];
+        Span<float> scales = stackalloc float[ReadRuns];
+        TensorEntry coded = message.Find(name), scaled = message.Find(ScalesOf(name));
+        for (int at = 0; at < values.Length; at += codes.Length)
         {
-            (part.Key, DType.I8, part.Value.Shape),
-            (part.Key + ".scale", DType.F32, [RunsOf(part.Value.Shape)]),
-        }));
-        return model.Map((name, like) =>
-        {
-            ReadOnlySpan<sbyte> codes = MemoryMarshal.Cast<byte, sbyte>(message.Find(name).ToBytes());
-            ReadOnlySpan<float> scales = message.ReadTensor(name + ".scale").Data;
-            if (codes.Contains(sbyte.MinValue))
+            Span<float> part = values.Slice(at, Math.Min(codes.Length, values.Length - at));
+            Span<sbyte> own = codes[..part.Length];
+            Span<float> steps = scales[..((part.Length + RunLength - 1) / RunLength)];
+            coded.ReadBytes(first + at, MemoryMarshal.AsBytes(own));
+            scaled.ReadFinite((first + at) / RunLength, steps);
+            if (own.Contains(sbyte.MinValue))
                 throw FormatError.At(message.Path, $"tensor '{name}' holds -128, wanted -127 to 127");
-            Tensor delta = new(like.Shape);
-            for (int i = 0; i < scales.Length; i++)
+            for (int i = 0; i < steps.Length; i++)
             {
-                if (!(scales[i] >= 0 && float.IsFinite(scales[i] * 127)))
-                    throw FormatError.At(message.Path, $"tensor '{name}.scale' holds {scales[i]}, wanted 0 or more and finite numbers");
-                Range range = RunAt(i, codes.Length);
-                Unpack(codes[range], scales[i], delta.Data[range]);
+                if (!(steps[i] >= 0 && float.IsFinite(steps[i] * 127)))
+                    throw FormatError.At(message.Path, $"tensor '{ScalesOf(name)}' holds {steps[i]}, wanted 0 or more and finite numbers");
+                Range range = RunAt(i, part.Length);
+                Unpack(own[range], steps[i], part[range]);
             }
-            return delta;
-        });
+        }
     }
 
     /// <summary>Packs one run into codes of -<paramref name="most"/>..<paramref name="most"/> and returns its scale; rounds to nearest, ties to even, without <paramref name="random"/>.</summary>
@@ -119,9 +125,26 @@ public sealed class Int8Codec(Int8Rounding rounding = Int8Rounding.Stochastic) :
     /// <summary>codes * scale.</summary>
     internal static void Unpack(ReadOnlySpan<sbyte> codes, float scale, Span<float> values)
     {
-        for (int i = 0; i < codes.Length; i++)
+        ref sbyte source = ref MemoryMarshal.GetReference(codes);
+        int i = 0;
+        for (; i <= codes.Length - Vector128<sbyte>.Count; i += Vector128<sbyte>.Count)
+        {
+            (Vector128<short> low, Vector128<short> high) = Vector128.Widen(Vector128.LoadUnsafe(ref source, (nuint)i));
+            Store(low, values[i..]);
+            Store(high, values[(i + Vector128<short>.Count)..]);
+        }
+        for (; i < codes.Length; i++)
             values[i] = codes[i] * scale;
+
+        void Store(Vector128<short> steps, Span<float> target)
+        {
+            (Vector128<int> low, Vector128<int> high) = Vector128.Widen(steps);
+            (Vector128.ConvertToSingle(low) * scale).CopyTo(target);
+            (Vector128.ConvertToSingle(high) * scale).CopyTo(target[Vector128<int>.Count..]);
+        }
     }
+
+    static string ScalesOf(string name) => name + ".scale";
 
     static int RunsOf(Shape shape) => (shape.Length + RunLength - 1) / RunLength;
 

@@ -1,33 +1,47 @@
-using Coppice.Tensors;
+using System.Runtime.Intrinsics;
 
 namespace Coppice.Federation.Strategies;
 
-/// <summary>The average of <see cref="FedAvg"/> where updates come one at a time, so that one of them is in memory: the same sums in double, in the order in which they come, which has to be that of the clients' names.</summary>
-sealed class RunningMean(ParameterSet model)
+/// <summary>The average of <see cref="FedAvg"/> where updates come one at a time and piece by piece, so that little of one is in memory: the same sums in double, in the order in which they come, which has to be that of the clients' names.</summary>
+sealed class RunningMean
 {
-    readonly Dictionary<string, double[]> sums = model.Tensors.ToDictionary(part => part.Key, part => new double[part.Value.Shape.Length], StringComparer.Ordinal);
-    double weights;
+    double[] sums = [];
+    double weight, weights;
 
-    /// <summary>Adds an update with its weight.</summary>
-    public void Add(double weight, ParameterSet values)
+    /// <summary>Begins anew.</summary>
+    /// <param name="count">How many numbers are averaged.</param>
+    public void Begin(int count)
     {
-        weights += weight;
-        foreach ((string name, Tensor tensor) in values.Tensors)
-        {
-            ReadOnlySpan<float> numbers = tensor.Data;
-            double[] sum = sums[name];
-            for (int i = 0; i < sum.Length; i++)
-                sum[i] += weight * numbers[i];
-        }
+        if (sums.Length < count)
+            sums = new double[count];
+        Array.Clear(sums, 0, count);
+        weights = 0;
     }
 
-    /// <summary>The next model.</summary>
-    public ParameterSet End(UpdateKind kind) => model.Map((name, current) =>
+    /// <summary>Counts a client, whose numbers come next.</summary>
+    public void Next(double weight) => weights += this.weight = weight;
+
+    /// <summary>Adds a piece of its numbers.</summary>
+    public void Add(int at, ReadOnlySpan<float> values)
     {
-        Tensor next = new(current.Shape);
-        double[] sum = sums[name];
-        for (int i = 0; i < sum.Length; i++)
-            next.Data[i] = (float)(sum[i] / weights + (kind == UpdateKind.Delta ? current.Data[i] : 0));
-        return next;
-    });
+        Span<double> sum = sums.AsSpan(at, values.Length);
+        Vector512<double> scale = Vector512.Create(weight);
+        int i = 0;
+        for (; i <= values.Length - Vector512<double>.Count; i += Vector512<double>.Count)
+        {
+            Span<double> own = sum.Slice(i, Vector512<double>.Count);
+            (Vector256<double> low, Vector256<double> high) = Vector256.Widen(Vector256.Create(values.Slice(i, Vector256<float>.Count)));
+            (Vector512.Create<double>(own) + scale * Vector512.Create(low, high)).CopyTo(own);
+        }
+        for (; i < values.Length; i++)
+            sum[i] += weight * values[i];
+    }
+
+    /// <summary>Puts a piece of the next model in place of this one's numbers.</summary>
+    public void End(UpdateKind kind, int at, Span<float> numbers)
+    {
+        ReadOnlySpan<double> sum = sums.AsSpan(at, numbers.Length);
+        for (int i = 0; i < numbers.Length; i++)
+            numbers[i] = (float)(sum[i] / weights + (kind == UpdateKind.Delta ? numbers[i] : 0));
+    }
 }
