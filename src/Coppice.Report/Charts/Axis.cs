@@ -28,8 +28,8 @@ public sealed class Axis
         ? Math.Log(Math.Max(value, From) / From) / Math.Log(To / From)
         : (value - From) / (To - From), 0, 1);
 
-    /// <summary>An axis of even steps around the values, about <paramref name="count"/> ticks.</summary>
-    public static Axis Linear(string chart, IEnumerable<double> values, int count = 5)
+    /// <summary>An axis of even steps around the values, about <paramref name="count"/> ticks; none between whole numbers where all are <paramref name="whole"/>, as rounds are.</summary>
+    public static Axis Linear(string chart, IEnumerable<double> values, int count = 5, bool whole = false)
     {
         (double low, double high) = Range(chart, values);
         if (high - low <= 1e-12 * Math.Max(Math.Abs(low), Math.Abs(high)))
@@ -38,6 +38,8 @@ public sealed class Axis
             (low, high) = (low - pad, high + pad);
         }
         double step = RoundStep((high - low) / count);
+        if (whole)
+            step = Math.Max(step, 1);
         double from = Math.Floor(low / step + 1e-9) * step, to = Math.Ceiling(high / step - 1e-9) * step;
         int steps = (int)Math.Round((to - from) / step);
         return new Axis(from, to, false, [.. Enumerable.Range(0, steps + 1).Select(i => Math.Round((from + i * step) / step) * step)]);

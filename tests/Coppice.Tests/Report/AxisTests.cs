@@ -18,6 +18,9 @@ public class AxisTests
     }
 
     [Fact]
+    public void Between_whole_numbers_there_are_no_ticks() => Assert.Equal([1, 2, 3, 4], Axis.Linear("chart", [1, 4], 6, whole: true).Ticks);
+
+    [Fact]
     public void A_logarithmic_axis_gives_equal_factors_equal_room()
     {
         Axis axis = Axis.Logarithmic("chart", [0.001, 0.1]);
