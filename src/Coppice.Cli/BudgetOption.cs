@@ -51,17 +51,44 @@ static class BudgetOption
         IReadOnlyList<int[]> calibration = [.. texts.SelectMany(spec => CompressCommand.Draw(spec, tokens, language, session, parsed, cancel))];
         // Other documents than those that recipes calibrate on, as far as the text has them.
         IReadOnlyList<int[]> slice = CalibrationText.Draw(TextArgument.Open(texts[0], parsed, cancel), language.Tokenizer, language.Model.ContextLength, parsed.GetValue(Tokens), session.Seed + 1);
+        List<OpenModel> open = [];
         BudgetSearch search = new(() => ModelArgument.Load(name).Model, session.Pool)
         {
             Seed = session.Seed,
             Tokens = parsed.GetValue(Tokens),
+            Folder = FolderOf(output),
             WrittenBytes = model => output.Measure(language with { Model = model }),
+            Open = () =>
+            {
+                open.Add(OpenModel.Open(ModelArgument.PathOf(name)));
+                return open[^1].Language.Model;
+            },
         };
-        BudgetResult found = session.Track("searching", ticks => search.Run(Recipes(parsed.GetValue(Among), output.IsGguf, language.Model, budget), budget, calibration, slice,
-            new Told<CompressionProgress>(progress => ticks.Report(new Tick((double)progress.Done / progress.Total, progress.Layer))), cancel));
-        Print(session, found);
-        return found;
+        try
+        {
+            BudgetResult found = session.Track("searching", ticks => search.Run(Recipes(parsed.GetValue(Among), output.IsGguf, language.Model, budget), budget, calibration, slice,
+                new Told<CompressionProgress>(progress => ticks.Report(new Tick((double)progress.Done / progress.Total, progress.Layer))), cancel));
+            Print(session, found);
+            return found;
+        }
+        catch (OperationCanceledException error)
+        {
+            throw new InterruptedException("interrupted; the same command goes on with the search where it was", error);
+        }
+        finally
+        {
+            open.ForEach(model => model.Dispose());
+        }
     }
+
+    /// <summary>Lets go of what the search kept, once the output is safe.</summary>
+    public static void Forget(CompressedOutput output)
+    {
+        if (Directory.Exists(FolderOf(output)))
+            Directory.Delete(FolderOf(output), recursive: true);
+    }
+
+    static string FolderOf(CompressedOutput output) => Path.GetFullPath(output.Path) + ".search";
 
     static IReadOnlyList<Recipe> Recipes(string? among, bool isGguf, Model model, SizeBudget budget)
     {

@@ -83,6 +83,8 @@ static class CompressCommand
             gates.Check(result, journal);
             output.Publish();
             journal.Delete();
+            if (budget is not null)
+                BudgetOption.Forget(output);
             result.Print(session);
             session.Document(result.Write);
             return ExitCode.Done;

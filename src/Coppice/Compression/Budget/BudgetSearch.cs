@@ -10,7 +10,7 @@ namespace Coppice.Compression.Budget;
 /// Finds which of several recipes each matrix should follow, so that the model fits a budget and loses least: every recipe is run over the model once; each matrix alone is put in as the smallest of them leaves it, and the KL divergence
 /// measured; what the other recipes would cost it is that, times the ratio of their errors at its outputs; a knapsack over all matrices decides; and mixtures along the front are measured as they are.
 /// </summary>
-/// <param name="load">Reads the model: once for each recipe and once more. All of them are held in memory.</param>
+/// <param name="load">Reads the model, which mixtures are put together in.</param>
 /// <param name="pool">Threads for the work.</param>
 public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
 {
@@ -26,6 +26,12 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
     /// <summary>Tokens of text that KL is measured on.</summary>
     public int Tokens { get; init; } = 2048;
 
+    /// <summary>Reads the model once more for each recipe; what is left in its file is in memory a block at a time. Null reads it as the first.</summary>
+    public Func<Model>? Open { get; init; }
+
+    /// <summary>Where finished work is kept and found again by the same search, for the caller to delete; what recipes make lies there too. Null keeps all recipes' matrices in memory, and nothing for a later search.</summary>
+    public string? Folder { get; init; }
+
     /// <summary>How many bytes a model takes as it is written, for a budget of <see cref="BudgetUnit.Bytes"/>; null counts its weights alone.</summary>
     public Func<Model, long>? WrittenBytes { get; init; }
 
@@ -40,13 +46,14 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
         Model model = load();
         List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
         int total = recipes.Count + matrices.Count + FrontPoints + recipes.Count, done = 0;
+        BudgetJournal? journal = Folder is null ? null : new BudgetJournal(Folder, recipes, slice, Tokens);
         KlSlice text = new(model, slice, Tokens, pool);
         List<Variant> variants = [];
         foreach (Recipe recipe in recipes)
         {
-            Model compressed = load();
+            Model compressed = (Open ?? load)();
             CompressionPlan plan = new(recipe.Name, [.. recipe.Steps.Cast<WeightStep>()], 0, compressed);
-            CompressionReport report = new CompressionPipeline(recipe, pool) { Seed = Seed }.Run(compressed, calibration, null, null, cancel);
+            CompressionReport report = new CompressionPipeline(recipe, pool) { Seed = Seed }.Run(compressed, calibration, journal?.Of(variants.Count, recipe, compressed, calibration, Seed), null, cancel);
             variants.Add(new Variant(recipe, plan, report.Layers.ToDictionary(layer => layer.Name), compressed.Matrices().ToDictionary(matrix => matrix.Name, matrix => matrix.Layer.Weight), compressed));
             Tell(recipe.Name);
         }
@@ -63,10 +70,14 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
             cancel.ThrowIfCancellationRequested();
             List<Option> options = [.. variants.Select((variant, v) => new Option(v, variant.Weights[name], variant.Layers[name].OutputError ?? variant.Layers[name].WeightError, Cost(variant, v, name)))];
             Option smallest = options.MinBy(option => option.Weight.ByteCount)!;
-            Weight before = layer.Weight;
-            layer.Weight = smallest.Weight;
-            double kl = text.Of(model, cancel).Value;
-            layer.Weight = before;
+            double kl = Kl($"{name} as {smallest.Variant}", () =>
+            {
+                Weight before = layer.Weight;
+                layer.Weight = MatrixLayout.InMemory(smallest.Weight);
+                Estimate found = text.Of(model, cancel);
+                layer.Weight = before;
+                return found;
+            }).Value;
             items.Add([.. options.Select(option => option with { Loss = smallest.Error > 0 ? kl * option.Error / smallest.Error : 0 })]);
             Tell(name);
         }
@@ -92,17 +103,24 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
 
         BudgetPoint Measured(string name, int[] choice)
         {
-            Weight[] before = [.. matrices.Select(matrix => matrix.Layer.Weight)];
-            for (int i = 0; i < choice.Length; i++)
-                matrices[i].Layer.Weight = items[i][choice[i]].Weight;
-            Estimate kl = text.Of(model, cancel);
-            BudgetPoint point = new(name, model.ByteCount, model.BitsPerWeight, choice.Select((option, i) => items[i][option].Loss).Sum(), kl.Value, kl.StandardError,
-                budget.Unit == BudgetUnit.MillisecondsPerToken ? choice.Select((option, i) => items[i][option].Cost).Sum() : null);
-            for (int i = 0; i < choice.Length; i++)
-                matrices[i].Layer.Weight = before[i];
+            Weight[] made = [.. choice.Select((option, i) => items[i][option].Weight)];
+            Estimate kl = Kl(string.Join(' ', choice), () =>
+            {
+                Weight[] before = [.. matrices.Select(matrix => matrix.Layer.Weight)];
+                for (int i = 0; i < made.Length; i++)
+                    matrices[i].Layer.Weight = MatrixLayout.InMemory(made[i]);
+                Estimate found = text.Of(model, cancel);
+                for (int i = 0; i < made.Length; i++)
+                    matrices[i].Layer.Weight = before[i];
+                return found;
+            });
+            long bytes = vectors + made.Sum(weight => weight.ByteCount);
             Tell(name);
-            return point;
+            return new BudgetPoint(name, bytes, 8.0 * bytes / model.ParameterCount, choice.Select((option, i) => items[i][option].Loss).Sum(), kl.Value, kl.StandardError,
+                budget.Unit == BudgetUnit.MillisecondsPerToken ? choice.Select((option, i) => items[i][option].Cost).Sum() : null);
         }
+
+        Estimate Kl(string what, Func<Estimate> measure) => journal is null ? measure() : journal.Kl(what, measure);
 
         // Steps with the same options are one step with many targets; what prunes comes before what rounds.
         Recipe RecipeOf(int[] choice) => new("budget", [.. choice
@@ -121,9 +139,13 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
         return budget.Amount - (WrittenBytes(smallest) - smallest.ByteCount) - Alignment * smallest.Matrices().Count();
     }
 
-    // Of a token, all of the model in one recipe's form.
-    double[] Times(List<Variant> variants, int[] prompt) =>
-        [.. SpeedProbe.Measure([.. variants.Select(variant => variant.Model)], prompt.AsSpan(0, Math.Min(16, prompt.Length)), pool).Select(speed => 1000 / speed.TokensPerSecond)];
+    // Of a token, all of the model in one recipe's form. Turn by turn, so that all have to be in memory.
+    double[] Times(List<Variant> variants, int[] prompt)
+    {
+        foreach (MatrixLayer layer in variants.SelectMany(variant => variant.Model.Matrices()).Select(matrix => matrix.Layer))
+            layer.Weight = MatrixLayout.InMemory(layer.Weight);
+        return [.. SpeedProbe.Measure([.. variants.Select(variant => variant.Model)], prompt.AsSpan(0, Math.Min(16, prompt.Length)), pool).Select(speed => 1000 / speed.TokensPerSecond)];
+    }
 
     sealed record Variant(Recipe Recipe, CompressionPlan Plan, Dictionary<string, LayerResult> Layers, Dictionary<string, Weight> Weights, Model Model);
 

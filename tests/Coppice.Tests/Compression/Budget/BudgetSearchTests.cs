@@ -3,6 +3,7 @@ using Coppice.Compression.Budget;
 using Coppice.Compression.Quantize;
 using Coppice.Models;
 using Coppice.Tensors;
+using Coppice.Tests.Formats;
 
 namespace Coppice.Tests.Compression.Budget;
 
@@ -45,6 +46,51 @@ public class BudgetSearchTests
         Assert.Contains("recipe 'layers' has steps over the whole model", Assert.Throws<CoppiceException>(() => Search(new SizeBudget(4, BudgetUnit.BitsPerWeight), recipes)).Message, StringComparison.Ordinal);
     }
 
-    static BudgetResult Search(SizeBudget budget, Recipe[]? recipes = null) =>
-        new BudgetSearch(() => Samples.Model(), Samples.Pool) { Tokens = 96 }.Run(recipes ?? widths, budget, Samples.Tokens(), Samples.Tokens(7));
+    // After one recipe, among the sensitivities, and among the mixtures.
+    [Theory]
+    [InlineData(1), InlineData(9), InlineData(24)]
+    public void A_search_that_was_stopped_goes_on_to_the_same(int steps)
+    {
+        using TemporaryFolder folder = new();
+        SizeBudget budget = new(5, BudgetUnit.BitsPerWeight);
+        BudgetResult whole = Search(budget);
+        using CancellationTokenSource stop = new();
+        int done = 0;
+        Assert.Throws<OperationCanceledException>(() => Search(budget, folder: folder["search"], progress: new Told(() =>
+        {
+            if (++done == steps)
+                stop.Cancel();
+        }), cancel: stop.Token));
+        // A line that was being written when the process died.
+        File.AppendAllText(Path.Combine(folder["search"], "measured.txt"), "model.layers.0.self_attn.q_proj as 0\t0.5");
+        Same(whole, Search(budget, folder: folder["search"]));
+        string[] measured = File.ReadAllLines(Path.Combine(folder["search"], "measured.txt"));
+        Assert.Equal(measured.Length, measured.Distinct().Count());
+        // All of it is there: nothing is measured again.
+        Same(whole, Search(budget, folder: folder["search"]));
+        Assert.Equal(measured, File.ReadAllLines(Path.Combine(folder["search"], "measured.txt")));
+
+        static void Same(BudgetResult wanted, BudgetResult found)
+        {
+            Assert.Equal(wanted.Recipe.ToYaml(), found.Recipe.ToYaml());
+            Assert.Equal(wanted.Front.ToArray(), found.Front.ToArray());
+            Assert.Equal(wanted.Choices.ToArray(), found.Choices.ToArray());
+        }
+    }
+
+    [Fact]
+    public void A_folder_with_another_searchs_work_is_refused()
+    {
+        using TemporaryFolder folder = new();
+        Search(new SizeBudget(5, BudgetUnit.BitsPerWeight), folder: folder["search"]);
+        Assert.Contains("holds the work of another search", Assert.Throws<CoppiceException>(() => Search(new SizeBudget(5, BudgetUnit.BitsPerWeight), widths[..2], folder["search"])).Message, StringComparison.Ordinal);
+    }
+
+    static BudgetResult Search(SizeBudget budget, Recipe[]? recipes = null, string? folder = null, IProgress<CompressionProgress>? progress = null, CancellationToken cancel = default) =>
+        new BudgetSearch(() => Samples.Model(), Samples.Pool) { Tokens = 96, Folder = folder }.Run(recipes ?? widths, budget, Samples.Tokens(), Samples.Tokens(7), progress, cancel);
+
+    sealed class Told(Action act) : IProgress<CompressionProgress>
+    {
+        public void Report(CompressionProgress value) => act();
+    }
 }
