@@ -31,8 +31,10 @@ sealed class Aggregator(IRunStore store, BlobStore blobs, RunSettings settings, 
         {
             cancel.ThrowIfCancellationRequested();
             int slice = (int)((i + (uint)place) % model.SliceCount);
-            if (!store.Slices(round.Id).ContainsKey(slice))
-                store.PutSlice(round.Id, slice, Average(run, round, model.Slice(slice), model, survivors));
+            if (store.Slices(round.Id).ContainsKey(slice))
+                continue;
+            store.PutSlice(round.Id, slice, Average(run, round, model.Slice(slice), model, survivors));
+            Garbage.Collect(sizeof(float) * numbers.Length);
         }
         return Joined([.. store.Slices(round.Id).OrderBy(slice => slice.Key).Select(slice => slice.Value)]);
     }

@@ -219,7 +219,7 @@ sealed class Coordinator : IAssignments
             uploads.Delete(assignment.Id);
             throw new RefusedException(RefusedException.Unprocessable, error.Message);
         }
-        TidyUp(bytes);
+        Garbage.Collect(bytes);
         if (!taken)
             blobs.Adopt(path, sha256);
         (CommitOutcome outcome, RoundStep step) = store.Commit(assignment.Id, row, settings.Rule, time.GetUtcNow());
@@ -244,7 +244,6 @@ sealed class Coordinator : IAssignments
         try
         {
             string next = new Aggregator(store, blobs, settings, place).Run(state, round, cancel);
-            TidyUp(numbers * sizeof(float));
             store.CloseRound(id, next, round.Number < settings.Federation.Rounds ? Draw(round.Number + 1) : null, time.GetUtcNow());
             Telemetry.Closed(time.GetElapsedTime(start));
         }
@@ -262,14 +261,6 @@ sealed class Coordinator : IAssignments
             Forget(answer.Assignment.Id);
         Sweep();
         return true;
-    }
-
-    // Where a machine has memory the collector is in no hurry, and a server runs beside others. What is left here is what a request and a round take in passing.
-    static void TidyUp(long bytes)
-    {
-        const long Worthwhile = 1 << 20;
-        if (bytes >= Worthwhile)
-            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
     }
 
     // The rows first: whoever dies in between leaves files that the next sweep finds.

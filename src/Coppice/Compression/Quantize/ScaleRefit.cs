@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
@@ -32,8 +33,8 @@ internal static class ScaleRefit
         public void Execute(int part)
         {
             int columns = grid.Columns, groups = grid.Groups, size = grid.GroupSize, first = part * band, rows = Math.Min(band, grid.Rows - first);
-            float[] centred = new float[rows * columns], error = new float[rows * columns], product = new float[rows * columns];
-            float[] normal = new float[rows * groups * groups], right = new float[rows * groups];
+            // The next band uses them again: that the system gives and takes tens of megabytes for each costs more than the products.
+            float[] centred = Rent(rows * columns), error = Rent(rows * columns), product = Rent(rows * columns), normal = Rent(rows * groups * groups), right = Rent(rows * groups);
             for (int r = 0, at = 0; r < rows; r++)
                 for (int i = 0; i < columns; i++, at++)
                 {
@@ -66,7 +67,11 @@ internal static class ScaleRefit
                 if (Solve(a, step, groups))
                     Take(grid.Scales.AsSpan((first + r) * groups, groups), step);
             }
+            foreach (float[] rented in (ReadOnlySpan<float[]>)[centred, error, product, normal, right])
+                ArrayPool<float>.Shared.Return(rented);
         }
+
+        static float[] Rent(int length) => ArrayPool<float>.Shared.Rent(length);
 
         // Groups are short: sixteen sums, added pair by pair.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
