@@ -114,12 +114,47 @@ public sealed class Int8Codec(Int8Rounding rounding = Int8Rounding.Stochastic) :
             codes.Clear();
             return 0;
         }
-        for (int i = 0; i < values.Length; i++)
-        {
-            double steps = values[i] / (double)scale;
-            codes[i] = (sbyte)(random is null ? Math.Round(steps) : Math.Min(most, Math.Floor(steps + random.NextDouble())));
-        }
+        if (random is null)
+            Round(values, scale, codes);
+        else
+            Round(values, scale, most, (ulong)random.NextInt64(), codes);
         return scale;
+    }
+
+    // To nearest, ties to even.
+    static void Round(ReadOnlySpan<float> values, float scale, Span<sbyte> codes)
+    {
+        int i = 0;
+        for (; i <= values.Length - Vector128<sbyte>.Count; i += Vector128<sbyte>.Count)
+            Store(Vector512.Round(Steps(values, i, scale)), Vector512.Round(Steps(values, i + Vector512<double>.Count, scale)), codes[i..]);
+        for (; i < values.Length; i++)
+            codes[i] = (sbyte)Math.Round(values[i] / (double)scale);
+    }
+
+    // Number i goes up with the probability of its distance from below, as SplitMix64's output i decides.
+    static void Round(ReadOnlySpan<float> values, float scale, int most, ulong seed, Span<sbyte> codes)
+    {
+        Vector512<double> end = Vector512.Create((double)most);
+        int i = 0;
+        for (; i <= values.Length - Vector128<sbyte>.Count; i += Vector128<sbyte>.Count)
+            Store(Up(values, i), Up(values, i + Vector512<double>.Count), codes[i..]);
+        for (; i < values.Length; i++)
+            codes[i] = (sbyte)Math.Min(most, Math.Floor(values[i] / (double)scale + SplitMix.Unit(seed, (ulong)i)));
+
+        Vector512<double> Up(ReadOnlySpan<float> values, int at) => Vector512.Min(Vector512.Floor(Steps(values, at, scale) + SplitMix.Units(seed, (ulong)at)), end);
+    }
+
+    static Vector512<double> Steps(ReadOnlySpan<float> values, int at, float scale)
+    {
+        (Vector256<double> low, Vector256<double> high) = Vector256.Widen(Vector256.Create(values.Slice(at, Vector256<float>.Count)));
+        return Vector512.Create(low, high) / Vector512.Create((double)scale);
+    }
+
+    static void Store(Vector512<double> low, Vector512<double> high, Span<sbyte> codes)
+    {
+        Vector512<int> whole = Vector512.ConvertToInt32(Vector512.Narrow(low, high));
+        Vector256<short> narrow = Vector256.Narrow(whole.GetLower(), whole.GetUpper());
+        Vector128.Narrow(narrow.GetLower(), narrow.GetUpper()).CopyTo(codes);
     }
 
     /// <summary>codes * scale.</summary>

@@ -32,6 +32,20 @@ public class Int8CodecTests
         Assert.Equal(0, sum[7]);
     }
 
+    // The last ones of a run are rounded one by one, the others side by side.
+    [Theory]
+    [InlineData(true), InlineData(false)]
+    public void Sixteen_at_a_time_are_rounded_as_one_is(bool isStochastic)
+    {
+        Random random = new(5);
+        float[] values = [.. Enumerable.Range(0, 64).Select(_ => (float)(random.NextDouble() - 0.5))];
+        values[0] = 1;
+        sbyte[] codes = new sbyte[values.Length];
+        float scale = Int8Codec.Pack(values, isStochastic ? new Random(9) : null, codes);
+        ulong seed = (ulong)new Random(9).NextInt64();
+        Assert.Equal(values.Select((value, i) => (sbyte)(isStochastic ? Math.Min(127, Math.Floor(value / (double)scale + SplitMix.Unit(seed, (ulong)i))) : Math.Round(value / (double)scale))), codes);
+    }
+
     [Fact]
     public void The_largest_number_of_a_run_comes_back_within_float_rounding()
     {
