@@ -43,9 +43,21 @@ public static class Bleu
         double[] precisions = new double[Orders];
         double score = Of(sum, smoothing, precisions);
         (double error, Interval interval) = Bootstrap.Measure(segments, resample => Of(resample, smoothing, new double[Orders]), random);
-        string signature = $"{References.Signature(references)}|case:mixed|eff:no|tok:13a|smooth:{(smoothing == BleuSmoothing.Exponential ? "exp" : "none")}";
-        return new BleuScores(new Score("bleu", score, error, segments.Length, signature), interval, [.. precisions], Penalty(sum[0], sum[1]), sum[0], sum[1]);
+        return new BleuScores(new Score("bleu", score, error, segments.Length, Signature(references, smoothing)), interval, [.. precisions], Penalty(sum[0], sum[1]), sum[0], sum[1]);
     }
+
+    /// <summary>How much higher translations score than others of the same texts, with the paired bootstrap error over segments (Koehn 2004).</summary>
+    /// <exception cref="CoppiceException">As above, for either.</exception>
+    public static (Score Difference, Interval Interval95) Compare(IReadOnlyList<string> translations, IReadOnlyList<string> others, IReadOnlyList<IReadOnlyList<string>> references, Random random, BleuSmoothing smoothing = BleuSmoothing.Exponential)
+    {
+        References.Check("BLEU", translations, references);
+        References.Check("BLEU", others, references);
+        (double difference, double error, Interval interval) = Bootstrap.Pair([.. translations.Zip(references, Count)], [.. others.Zip(references, Count)], sum => Of(sum, smoothing, new double[Orders]), random);
+        return (new Score("deltaBleu", difference, error, translations.Count, Signature(references, smoothing)), interval);
+    }
+
+    static string Signature(IReadOnlyList<IReadOnlyList<string>> references, BleuSmoothing smoothing) =>
+        $"{References.Signature(references)}|case:mixed|eff:no|tok:13a|smooth:{(smoothing == BleuSmoothing.Exponential ? "exp" : "none")}";
 
     static double Penalty(long words, long referenceWords) => words >= referenceWords ? 1 : words == 0 ? 0 : Math.Exp(1 - (double)referenceWords / words);
 

@@ -28,6 +28,21 @@ static class Bootstrap
         return (Math.Sqrt(scores.Sum(value => (value - mean) * (value - mean)) / (Draws - 1)), new Interval(Statistics.Percentile(scores, 2.5), Statistics.Percentile(scores, 97.5)));
     }
 
+    /// <summary>The same of how much higher one set of translations scores than another of the same segments: both are drawn together, so that what makes a segment hard for both counts for neither.</summary>
+    /// <param name="first">Numbers of each segment in the one set.</param>
+    /// <param name="second">The same of the other.</param>
+    /// <param name="score">The score of a sum of either's numbers.</param>
+    /// <param name="random">Draws segments.</param>
+    public static (double Difference, double StandardError, Interval Interval95) Pair(IReadOnlyList<long[]> first, IReadOnlyList<long[]> second, Func<long[], double> score, Random random)
+    {
+        int width = first[0].Length;
+        long[][] pairs = [.. first.Zip(second, (one, other) => (long[])[.. one, .. other])];
+        (double error, Interval interval) = Measure(pairs, Difference, random);
+        return (Difference(Sum(pairs)), error, interval);
+
+        double Difference(long[] sum) => score(sum[..width]) - score(sum[width..]);
+    }
+
     /// <summary>All segments' numbers, added up.</summary>
     public static long[] Sum(IReadOnlyList<long[]> segments)
     {

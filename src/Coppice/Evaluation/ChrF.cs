@@ -17,8 +17,20 @@ public static class ChrF
         References.Check("chrF", translations, references);
         long[][] segments = [.. translations.Zip(references, Best)];
         (double error, Interval interval) = Bootstrap.Measure(segments, Of, random);
-        return (new Score("chrf", Of(Bootstrap.Sum(segments)), error, segments.Length, $"{References.Signature(references)}|case:mixed|eff:yes|nc:6|nw:0|space:no"), interval);
+        return (new Score("chrf", Of(Bootstrap.Sum(segments)), error, segments.Length, Signature(references)), interval);
     }
+
+    /// <summary>How much higher translations score than others of the same texts, with the paired bootstrap error over segments (Koehn 2004).</summary>
+    /// <exception cref="Tensors.CoppiceException">As above, for either.</exception>
+    public static (Score Difference, Interval Interval95) Compare(IReadOnlyList<string> translations, IReadOnlyList<string> others, IReadOnlyList<IReadOnlyList<string>> references, Random random)
+    {
+        References.Check("chrF", translations, references);
+        References.Check("chrF", others, references);
+        (double difference, double error, Interval interval) = Bootstrap.Pair([.. translations.Zip(references, Best)], [.. others.Zip(references, Best)], Of, random);
+        return (new Score("deltaChrf", difference, error, translations.Count, Signature(references)), interval);
+    }
+
+    static string Signature(IReadOnlyList<IReadOnlyList<string>> references) => $"{References.Signature(references)}|case:mixed|eff:yes|nc:6|nw:0|space:no";
 
     // Three numbers an order: n-grams of the translation, of the reference, and of both.
     static double Of(long[] sum)

@@ -117,6 +117,8 @@ public sealed record FederatedOptions
             throw new CoppiceException("Federation: integers with zero points, which each client would place by its own weights; wanted symmetric ones");
         if ((Training.Quantization is not null || Teacher is not null) && Strategy.UsesControl)
             throw new CoppiceException($"Federation: strategy '{Strategy.Name}' corrects plain gradients; wanted neither integers in training nor a teacher with it");
+        if (Training.Quantization is not null && (Strategy is FedBuff or MaskVote))
+            throw new CoppiceException($"Federation: integers in training have steps beside the model's numbers, which strategy '{Strategy.Name}' does not know; wanted one of the two");
         CodecRules.Check(Codec, Strategy is MaskVote ? CodecUse.Voting : CodecUse.Averaging);
         if (Secure is not null)
             ValidateSecure(Secure);

@@ -16,7 +16,7 @@ namespace Coppice.Federation;
 /// <summary>A whole federated run with one caller: every round asks its clients one after the other, with faults by seed.</summary>
 public static class Simulation
 {
-    /// <summary>Trains <paramref name="model"/> in place and returns what happened in every round, those of an earlier call that the journal holds included.</summary>
+    /// <summary>Trains <paramref name="model"/> in place and returns what happened in every round, those of an earlier call that the journal holds included. Matrices that trained as integers are stored as those, pruned ones sparsely.</summary>
     /// <param name="journal">Where the run is kept; stopped at any moment and called again with the same arguments, it ends with the bytes of an undisturbed run. The clients must keep their state there as well.</param>
     /// <exception cref="CoppiceException">An option cannot be, two clients have one name, a round is left without any update, or the journal is of another run.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; with a journal, at most the local training in hand is lost.</exception>
@@ -28,12 +28,14 @@ public static class Simulation
     public static ImmutableArray<RoundRecord> Run(DecoderModel model, IReadOnlyList<IClientChannel> clients, FederatedOptions options, SecureHosting? hosting, RunJournal? journal,
         IProgress<RoundRecord>? progress = null, CancellationToken cancel = default)
     {
-        if (Training.Lora.Adapted(model).Count > 0 || options.Training.Quantization is not null)
-            throw new CoppiceException("Federation: adapters and integers in training are steps of a recipe, which stores what they come to");
+        if (Training.Lora.Adapted(model).Count > 0)
+            throw new CoppiceException("Federation: adapters in training are a step of a recipe, which adds them to the matrices");
         IReadOnlySet<string> pruned = TrainedNumbers.PrunedNames(model, options.Training);
-        ImmutableArray<RoundRecord> records = RunToEnd(model, clients, options, hosting, journal, progress, cancel).Records;
-        if (options.Training.Pruning is not null)
-            TrainedNumbers.StorePruned(model, pruned);
+        (ImmutableArray<RoundRecord> records, ParameterSet numbers) = RunToEnd(model, clients, options, hosting, journal, progress, cancel);
+        if (options.Training.Pruning is null && options.Training.Quantization is null)
+            return records;
+        using WorkerPool pool = new(1);
+        TrainedNumbers.Store(model, numbers, pruned, options.WholeTraining, pool);
         return records;
     }
 

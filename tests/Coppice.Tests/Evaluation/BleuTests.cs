@@ -89,6 +89,37 @@ public class BleuTests
         Assert.Equal(scores.Bleu, Measure(translations, [.. Enumerable.Repeat<string[]>(["six seven eight nine ten"], Segments)]).Bleu);
     }
 
+    // Of wholly right or wrong segments a score is 100 times the share that is right, so that a difference of two is 100 times a mean of -1, 0 and 1.
+    [Fact]
+    public void The_bootstrap_error_of_a_difference_is_that_of_the_paired_mean()
+    {
+        const int Segments = 400;
+        string[][] references = [.. Enumerable.Repeat<string[]>(["six seven eight nine ten"], Segments)];
+        string[] better = Right(i => i % 4 != 0), worse = Right(i => i % 4 is 2 or 3);
+        (Score difference, Interval interval) = Bleu.Compare(better, worse, references, new Random(1));
+        double error = 100 * Math.Sqrt((0.25 - 0.25 * 0.25) / Segments);
+        Assert.Equal(25, difference.Value, 1e-9);
+        Assert.InRange(difference.StandardError, 0.9 * error, 1.1 * error);
+        Assert.InRange(interval.Low, 25 - (2.3 * error), 25 - (1.6 * error));
+        (Score characters, _) = ChrF.Compare(better, worse, references, new Random(1));
+        Assert.Equal(25, characters.Value, 1e-9);
+        Assert.InRange(characters.StandardError, 0.9 * error, 1.1 * error);
+
+        string[] Right(Func<int, bool> isRight) => [.. Enumerable.Range(0, Segments).Select(i => isRight(i) ? "six seven eight nine ten" : "aaa bbbbb ccccc dddd fff")];
+    }
+
+    [Fact]
+    public void A_difference_is_that_of_the_two_scores_and_of_a_translation_from_itself_nothing()
+    {
+        string[] other = ["The home is small.", "In 2021, 3.5% of the economy shrank.", "He said no.", "x"];
+        (Score difference, _) = Bleu.Compare(house, other, houses, new Random(1));
+        Assert.Equal(Measure(house, houses).Bleu.Value - Measure(other, houses).Bleu.Value, difference.Value, 1e-9);
+        Assert.Equal(Characters(house, houses) - Characters(other, houses), ChrF.Compare(house, other, houses, new Random(1)).Difference.Value, 1e-9);
+        (difference, Interval interval) = Bleu.Compare(house, house, houses, new Random(1));
+        Assert.Equal((0, 0, new Interval(0, 0)), (difference.Value, difference.StandardError, interval));
+        Assert.Equal("BLEU: 3 translations and references of 4", Assert.Throws<CoppiceException>(() => Bleu.Compare(house, dog, houses, new Random(1))).Message);
+    }
+
     [Fact]
     public void The_signature_says_what_was_measured() =>
         Assert.Matches("^references=[0-9a-f]{12}\\|nrefs:2\\|case:mixed\\|eff:no\\|tok:13a\\|smooth:exp$", Measure(dog, dogs).Bleu.Signature);

@@ -19,8 +19,8 @@ public static class VirtualSimulation
     {
         world.Validate();
         Dictionary<string, IClientChannel> clients = Simulation.Channels(channels, options);
-        if (options.Strategy is FedBuff || options.Privacy is not null || options.Secure is not null || options.Participation > 0 || options.Dropout > 0 || options.Training.Pruning is not null)
-            throw new CoppiceException("Federation: a world of its own goes with neither fedbuff, privacy, secure aggregation, participation by chance, masks that clients vote on nor dropout beside its own");
+        if (options.Strategy is FedBuff || options.Privacy is not null || options.Secure is not null || options.Participation > 0 || options.Dropout > 0 || options.Training.Pruning is not null || options.Training.Quantization is not null)
+            throw new CoppiceException("Federation: a world of its own goes with neither fedbuff, privacy, secure aggregation, participation by chance, masks that clients vote on, integers in training nor dropout beside its own");
         if (clients.Count < world.Minimum)
             throw new CoppiceException($"Federation: {clients.Count} clients, and a round has no result without {world.Minimum}");
         ParameterSet current = ParameterSet.Copy(model);
