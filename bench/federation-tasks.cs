@@ -3,10 +3,10 @@
 // What federation costs by task, and what compressing its model costs then, after training and during it: the tables of docs/results/federation-tasks.md.
 //   dotnet run -c Release bench/federation-tasks.cs > docs/results/federation-tasks.md
 //   dotnet run -c Release bench/federation-tasks.cs -- 1,2,3 language:sdk 1 language:books language:play.txt classify:reviews.tsv     seeds of the tasks behind them, and other texts than the SDK's
+// With keep:FOLDER before them, what a seed of a task gave is kept there and not measured again.
 using System.Globalization;
 using System.Text;
 using Coppice.Bench;
-using Coppice.Evaluation;
 using Coppice.Federation;
 using Coppice.Federation.Codecs;
 using Coppice.Models;
@@ -32,21 +32,24 @@ Print($"Each task trains a small Llama from scratch, each time from the same wei
 Print($"\n*Cost* is against the centralized model. The next four columns are what compression adds to the row's own model. *After*: presets `int4-gptq` and `sparse50` on the trained model, calibrated on {CalibrationTokens:N0} tokens of all clients' text. *During*: another model, of as many rounds and tokens, whose blocks' matrices are {TaskTraining.Integers.Bits} bits (groups of {TaskTraining.Integers.GroupSize}, learned steps that are averaged with the weights) from the first step on; or of which {100 * TaskTraining.Pruning.Sparsity:0}% goes, as clients vote every {TaskTraining.Pruning.Every} local steps until {100 * TaskTraining.Pruning.End:0}% of the run (`gradual`; in one place by size). *Differ* is the mean Jensen-Shannon divergence of two clients' tokens, bits. *MB up* are a client's over the run: plain, with integers, with pruning.");
 Print($"\nIn brackets is the standard error over the held-out text, of differences paired; behind ± the standard deviation over seeds, which change weights, order, and deal and draw of clients, where a task has several.");
 int[] seeds = [1];
-List<(FederationTask Task, int[] Seeds, Dictionary<Place, List<Row>> Rows)> runs = [];
+string? kept = null;
+List<(string Name, FederationTask Task, int[] Seeds, List<TaskRow[]> Rows)> runs = [];
 foreach (string argument in args.Length > 0 ? args : ["1", "language:sdk", "classify:sdk", "translate:sdk"])
-    if (argument.Split(',').All(part => int.TryParse(part, CultureInfo.InvariantCulture, out _)))
+    if (argument.StartsWith("keep:", StringComparison.Ordinal))
+        kept = Directory.CreateDirectory(argument["keep:".Length..]).FullName;
+    else if (argument.Split(',').All(part => int.TryParse(part, CultureInfo.InvariantCulture, out _)))
         seeds = [.. argument.Split(',').Select(part => int.Parse(part, CultureInfo.InvariantCulture))];
     else
-        runs.Add((Open(argument), seeds, []));
+        runs.Add((string.Concat(argument.Where(char.IsLetterOrDigit)), Open(argument), seeds, []));
 
 // One seed of every task after the other, so that a run that is stopped has told what it has.
 for (int i = 0; i < runs.Max(run => run.Seeds.Length); i++)
-    foreach ((FederationTask task, int[] own, Dictionary<Place, List<Row>> rows) in runs.Where(run => i < run.Seeds.Length))
+    foreach ((string name, FederationTask task, int[] own, List<TaskRow[]> rows) in runs.Where(run => i < run.Seeds.Length))
     {
-        Measure(task, own[i], rows);
+        rows.Add(TaskRow.Kept(kept is null ? null : Path.Combine(kept, Invariant($"{name}-{own[i]}.json")), () => Measure(task, own[i])));
         Console.Error.WriteLine($"\n{DateTime.Now:T}\n{Table(task, own[..(i + 1)], rows)}");
     }
-foreach ((FederationTask task, int[] own, Dictionary<Place, List<Row>> rows) in runs)
+foreach ((_, FederationTask task, int[] own, List<TaskRow[]> rows) in runs)
     Console.WriteLine(Table(task, own, rows));
 
 FederationTask Open(string argument) => argument.Split(':', 2) switch
@@ -57,7 +60,7 @@ FederationTask Open(string argument) => argument.Split(':', 2) switch
     _ => throw new CoppiceException($"'{argument}': wanted language:TEXT, classify:TEXT, translate:sdk, or seeds as 1,2,3"),
 };
 
-void Measure(FederationTask task, int seed, Dictionary<Place, List<Row>> rows)
+IEnumerable<TaskRow> Measure(FederationTask task, int seed)
 {
     TaskTraining training = new(task, options with { Seed = seed }, pool);
     IReadOnlyList<int[]> calibration = task.Calibration(CalibrationTokens);
@@ -65,36 +68,38 @@ void Measure(FederationTask task, int seed, Dictionary<Place, List<Row>> rows)
     foreach (Place place in TaskTraining.Places(task))
     {
         Dictionary<Way, Trained> trained = Enum.GetValues<Way>().ToDictionary(way => way, way => training.Train(place, way));
-        Reading own = task.Read(trained[Way.Plain].Model);
-        DecoderModel[] models = [.. compressed.Select(kind => kind.Preset is null ? trained[kind.Way].Model : training.Compress(trained[kind.Way].Model, kind.Preset, calibration))];
-        if (!rows.TryGetValue(place, out List<Row>? seeds))
-            rows[place] = seeds = [];
-        seeds.Add(new Row(own.Levels, centralized is null ? null : own.Over(centralized), [.. models.Select(model => task.Read(model).Over(own))], trained, [.. models.Select(Blocks)]));
+        Trained plain = trained[Way.Plain];
+        Reading own = task.Read(plain.Model);
+        DecoderModel[] models = [.. compressed.Select(kind => kind.Preset is null ? trained[kind.Way].Model : training.Compress(plain.Model, kind.Preset, calibration))];
+        (double Bits, double Zeros)[] blocks = [.. models.Select(Blocks)];
+        yield return new TaskRow(plain.Clients, plain.TokenDivergence, plain.LabelDivergence, [.. trained.Values.Select(way => way.Megabytes)], Figure.Of(own.Levels), centralized is null ? null : Figure.Of(own.Over(centralized)),
+            [.. models.Select(model => Figure.Of(task.Read(model).Over(own)))], [.. blocks.Select(part => part.Bits)], [.. blocks.Select(part => part.Zeros)]);
         centralized ??= own;
     }
 }
 
-string Table(FederationTask task, int[] own, Dictionary<Place, List<Row>> rows)
+string Table(FederationTask task, int[] own, List<TaskRow[]> bySeed)
 {
     StringBuilder page = new();
+    TaskRow last = bySeed[0][^1];
+    string stored = string.Join(", ", compressed.Select((kind, i) => Invariant($"{last.Bits[i]:0.00} bits a weight and {100 * last.Zeros[i]:0}% zeros ({kind.Name})")));
     page.AppendLine(CultureInfo.InvariantCulture, $"\n## {task.Title}\n");
-    string stored = string.Join(", ", compressed.Zip(rows.Values.Last()[0].Blocks, (kind, blocks) => Invariant($"{blocks.Bits:0.00} bits a weight and {100 * blocks.Zeros:0}% zeros ({kind.Name})")));
     page.AppendLine(CultureInfo.InvariantCulture, $"{task.About} {task.Rounds} rounds of windows of {task.WindowLength} tokens; {ParameterSet.Copy(Initialization.Random(task.Config, 1)).Count:N0} weights in {task.Config.LayerCount} blocks, vocabulary {task.Config.VocabularySize:N0}. {(own.Length > 1 ? "Seeds" : "Seed")} {string.Join(", ", own)}. The blocks' matrices are stored in {stored}.");
     foreach ((int i, (string metric, int digits)) in task.Metrics.Index())
     {
         page.AppendLine(CultureInfo.InvariantCulture, $"\n| training | clients | differ | {metric} | cost | {string.Join(" | ", compressed.Select(kind => kind.Name))} | MB up |");
         page.AppendLine(CultureInfo.InvariantCulture, $"| --- | ---: | ---: | ---: | ---: |{string.Concat(compressed.Select(_ => " ---: |"))} ---: |");
-        foreach ((Place place, List<Row> seeds) in rows)
+        foreach ((int at, Place place) in TaskTraining.Places(task).Index())
         {
-            bool hasClients = place.Split is not null, hasCost = seeds[0].Cost is not null;
-            double? labels = seeds.Average(row => row.Trained[Way.Plain].LabelDivergence);
-            string differ = Invariant($"{seeds.Average(row => row.Trained[Way.Plain].TokenDivergence):0.000}") + (labels is > 0 and < 0.999 ? Invariant($" (labels {labels:0.000})") : "");
+            TaskRow[] rows = [.. bySeed.Select(seed => seed[at])];
+            double? labels = rows.Average(row => row.LabelDivergence);
             string[] cells =
             [
-                place.Name, hasClients ? Invariant($"{seeds[0].Trained[Way.Plain].Clients}") : "", hasClients ? differ : "",
-                Show([.. seeds.Select(row => row.Levels[i])], digits, ""), hasCost ? Show([.. seeds.Select(row => row.Cost![i])], digits, "+") : "",
-                .. compressed.Select((_, kind) => Show([.. seeds.Select(row => row.Added[kind][i])], digits, "+")),
-                hasClients ? string.Join(" / ", Enum.GetValues<Way>().Select(way => Invariant($"{seeds.Average(row => row.Trained[way].Megabytes):0.0}"))) : "",
+                place.Name, place.Split is null ? "" : Invariant($"{rows[0].Clients}"),
+                place.Split is null ? "" : Invariant($"{rows.Average(row => row.TokenDivergence):0.000}") + (labels is > 0 and < 0.999 ? Invariant($" (labels {labels:0.000})") : ""),
+                Show(rows.Select(row => row.Levels[i]), digits, ""), rows[0].Cost is null ? "" : Show(rows.Select(row => row.Cost![i]), digits, "+"),
+                .. compressed.Select((_, kind) => Show(rows.Select(row => row.Added[kind][i]), digits, "+")),
+                place.Split is null ? "" : string.Join(" / ", rows[0].Megabytes.Select((_, way) => Invariant($"{rows.Average(row => row.Megabytes[way]):0.0}"))),
             ];
             page.AppendLine(CultureInfo.InvariantCulture, $"| {string.Join(" | ", cells)} |");
         }
@@ -111,15 +116,13 @@ static (double Bits, double Zeros) Blocks(DecoderModel model)
 }
 
 // The mean over seeds, its spread, and the mean error over text.
-static string Show(IReadOnlyList<Score> scores, int digits, string plus)
+static string Show(IEnumerable<Figure> bySeed, int digits, string plus)
 {
+    Figure[] figures = [.. bySeed];
     string form = "0." + new string('0', digits);
-    double mean = Math.Round(scores.Average(score => score.Value), digits) + 0.0;
-    string spread = Spread([.. scores.Select(score => score.Value)]) is { } deviation ? " ± " + deviation.ToString(form, CultureInfo.InvariantCulture) : "";
-    return $"{(mean > 0 ? plus : "")}{mean.ToString(form, CultureInfo.InvariantCulture)}{spread} ({scores.Average(score => score.StandardError).ToString(form, CultureInfo.InvariantCulture)})";
+    double mean = Math.Round(figures.Average(figure => figure.Value), digits) + 0.0;
+    string spread = Spread([.. figures.Select(figure => figure.Value)]) is { } deviation ? " ± " + deviation.ToString(form, CultureInfo.InvariantCulture) : "";
+    return $"{(mean > 0 ? plus : "")}{mean.ToString(form, CultureInfo.InvariantCulture)}{spread} ({figures.Average(figure => figure.Error).ToString(form, CultureInfo.InvariantCulture)})";
 }
 
 static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
-
-// One place, one seed: levels, what they are above the centralized model's, and what each compression adds, by metric.
-sealed record Row(IReadOnlyList<Score> Levels, IReadOnlyList<Score>? Cost, IReadOnlyList<IReadOnlyList<Score>> Added, IReadOnlyDictionary<Way, Trained> Trained, IReadOnlyList<(double Bits, double Zeros)> Blocks);

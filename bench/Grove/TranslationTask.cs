@@ -32,7 +32,17 @@ public sealed class TranslationTask : FederationTask
     public override string Title => "Translation: the SDK's messages, English to German";
 
     /// <inheritdoc/>
-    public override string About => Say($"{Train.Count:N0} messages of {Labels.Count} assemblies, at most {LongestMessage} characters in either language; measured on {sources.Length:N0} of {HeldOut.Count:N0} others, no two alike but for digits, signs and capitals. The translator is a decoder that is trained on a message, a token that asks for German, the German and an end, and continues what stands before with the likeliest token. Left as they are, in English, the messages have a BLEU of {Bleu.Measure(sources, references, new Random(BootstrapSeed)).Bleu.Value:0.0} and a chrF2 of {ChrF.Measure(sources, references, new Random(BootstrapSeed)).Score.Value:0.0}.");
+    public override string About
+    {
+        get
+        {
+            string[] german = [.. references.Select(reference => reference[0])], moved = [.. german[1..], german[0]];
+            (double[] left, double[] other) = (Levels(sources), Levels(moved));
+            return Say($"{Train.Count:N0} messages of {Labels.Count} assemblies, at most {LongestMessage} characters in either language; measured on {sources.Length:N0} of {HeldOut.Count:N0} others, no two alike but for digits, signs and capitals. The translator is a decoder that is trained on a message, a token that asks for German, the German and an end, and continues what stands before with the likeliest token. Left in English, the messages have a BLEU of {left[0]:0.0} and a chrF2 of {left[1]:0.0}; with the German of another of them in place of theirs, {other[0]:0.0} and {other[1]:0.0}.");
+
+            double[] Levels(string[] lines) => [.. new Translations(this, lines).Levels.Select(level => level.Value)];
+        }
+    }
 
     /// <inheritdoc/>
     public override IReadOnlyList<(string Name, int Digits)> Metrics => [("BLEU", 2), ("chrF2", 2)];
