@@ -1,7 +1,7 @@
 #:project Grove/Grove.csproj
 #:property PublishAot=false
-// How many clients a second are simulated: the table of bench/results/amd-zen5-2c/federation-simulation.md. Takes a minute.
-//   dotnet run -c Release bench/federation-simulation.cs > bench/results/amd-zen5-2c/federation-simulation.md
+// How many clients a second are simulated: the table of bench/results/amd-zen3-2c/federation-simulation.md. Takes a minute.
+//   dotnet run -c Release bench/federation-simulation.cs > bench/results/amd-zen3-2c/federation-simulation.md
 using System.Globalization;
 using Coppice.Bench;
 using Coppice.Federation;

@@ -1,8 +1,8 @@
 #:project Grove/Grove.csproj
 #:project ../src/Coppice.Server/Coppice.Server.csproj
 #:property PublishAot=false
-// What it costs a coordinator to take updates of the default model and to make the next model of them, without a network and over loopback: bench/results/amd-zen5-2c/federation.md. Takes two minutes at most.
-//   dotnet run -c Release bench/federation-throughput.cs [-- CODEC ...] > bench/results/amd-zen5-2c/federation.md
+// What it costs a coordinator to take updates of the default model and to make the next model of them, without a network and over loopback: bench/results/amd-zen3-2c/federation.md. Takes two minutes at most.
+//   dotnet run -c Release bench/federation-throughput.cs [-- CODEC ...] > bench/results/amd-zen3-2c/federation.md
 using System.Globalization;
 using System.Security.Cryptography;
 using Coppice.Bench;
