@@ -33,7 +33,6 @@ foreach ((string name, DecoderConfig config) in models)
         TrainingOptions training = new() { Optimizer = OptimizerKind.Sgd, LearningRate = 0.1, BatchSize = batch, ContextLength = context, Seed = Seed };
         FederatedOptions options = new() { Rounds = Rounds, LocalSteps = 1, ClientsPerRound = PerRound, EvaluationWindows = 1, Training = training, Codec = new Int8Codec(), FreshClients = true, Seed = Seed };
         Random random = new(Seed);
-        using WorkerPool pool = new(1);
         IClientChannel[] channels = [.. Enumerable.Range(0, Clients).Select(i =>
             new LocalChannel(new Client(string.Create(CultureInfo.InvariantCulture, $"client-{i:0000}"), [.. Enumerable.Range(0, TokensEach).Select(_ => random.Next(Vocabulary))], new WorkerPool(1))))];
         List<double> seconds = [];

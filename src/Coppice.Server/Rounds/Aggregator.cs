@@ -34,7 +34,7 @@ sealed class Aggregator(IRunStore store, BlobStore blobs, RunSettings settings, 
             if (store.Slices(round.Id).ContainsKey(slice))
                 continue;
             store.PutSlice(round.Id, slice, Average(run, round, model.Slice(slice), model, survivors));
-            Garbage.Collect(sizeof(float) * numbers.Length);
+            Garbage.Collect((long)sizeof(float) * numbers.Length);
         }
         return Joined([.. store.Slices(round.Id).OrderBy(slice => slice.Key).Select(slice => slice.Value)]);
     }

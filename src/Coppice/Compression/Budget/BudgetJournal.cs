@@ -54,7 +54,14 @@ sealed class BudgetJournal
         if (measured.TryGetValue(what, out Estimate before))
             return before;
         Estimate kl = measure();
-        File.AppendAllText(Path.Combine(folder, MeasuredName), string.Create(CultureInfo.InvariantCulture, $"{what}\t{kl.Value:R}\t{kl.StandardError:R}\t{kl.Clusters}\n"));
+        try
+        {
+            File.AppendAllText(Path.Combine(folder, MeasuredName), string.Create(CultureInfo.InvariantCulture, $"{what}\t{kl.Value:R}\t{kl.StandardError:R}\t{kl.Clusters}\n"));
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new CoppiceException($"{folder}: what was measured could not be kept: {error.Message}", error);
+        }
         return measured[what] = kl;
     }
 
