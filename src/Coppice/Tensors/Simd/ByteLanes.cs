@@ -38,8 +38,8 @@ internal unsafe interface IByteLanes<TI, TV> where TI : struct where TV : struct
     /// <summary>Bits of <paramref name="a"/> where <paramref name="mask"/> has ones, of <paramref name="b"/> elsewhere.</summary>
     static abstract TI Blend(TI mask, TI a, TI b);
 
-    /// <summary>Every lane shifted left by four bits; what crosses into the next byte is the caller's to keep zero.</summary>
-    static abstract TI ShiftLeft4(TI value);
+    /// <summary>Every lane shifted left by <paramref name="bits"/>, a constant; what crosses into the next byte is the caller's to keep zero.</summary>
+    static abstract TI ShiftLeft(TI value, int bits);
 
     static abstract TI And(TI a, TI b);
     static abstract TI Or(TI a, TI b);
@@ -95,7 +95,7 @@ internal readonly unsafe struct ByteLanes512 : IByteLanes<Vector512<int>, Vector
     public static Vector512<int> RotateRight(Vector512<int> value, Vector512<int> count) => Avx512F.RotateRightVariable(value, count.AsUInt32());
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<int> Blend(Vector512<int> mask, Vector512<int> a, Vector512<int> b) => Vector512.ConditionalSelect(mask, a, b);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<int> ShiftLeft4(Vector512<int> value) => value << 4;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<int> ShiftLeft(Vector512<int> value, int bits) => value << bits;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<int> And(Vector512<int> a, Vector512<int> b) => a & b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<int> Or(Vector512<int> a, Vector512<int> b) => a | b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<int> SubtractBytes(Vector512<int> a, Vector512<int> b) => (a.AsByte() - b.AsByte()).AsInt32();
@@ -135,7 +135,7 @@ internal readonly unsafe struct ByteLanes256 : IByteLanes<Vector256<int>, Vector
         : Avx2.ShiftRightLogicalVariable(value, count.AsUInt32()) | Avx2.ShiftLeftLogicalVariable(value, (Vector256.Create(32) - count).AsUInt32());
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<int> Blend(Vector256<int> mask, Vector256<int> a, Vector256<int> b) => Vector256.ConditionalSelect(mask, a, b);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<int> ShiftLeft4(Vector256<int> value) => value << 4;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<int> ShiftLeft(Vector256<int> value, int bits) => value << bits;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<int> And(Vector256<int> a, Vector256<int> b) => a & b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<int> Or(Vector256<int> a, Vector256<int> b) => a | b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<int> SubtractBytes(Vector256<int> a, Vector256<int> b) => (a.AsByte() - b.AsByte()).AsInt32();
@@ -176,7 +176,7 @@ internal readonly unsafe struct ByteLanes128 : IByteLanes<Vector128<int>, Vector
     public static Vector128<int> RotateRight(Vector128<int> value, Vector128<int> count) => value >>> count[0] | value << (32 - count[0]);
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<int> Blend(Vector128<int> mask, Vector128<int> a, Vector128<int> b) => Vector128.ConditionalSelect(mask, a, b);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<int> ShiftLeft4(Vector128<int> value) => value << 4;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<int> ShiftLeft(Vector128<int> value, int bits) => value << bits;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<int> And(Vector128<int> a, Vector128<int> b) => a & b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<int> Or(Vector128<int> a, Vector128<int> b) => a | b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<int> SubtractBytes(Vector128<int> a, Vector128<int> b) => (a.AsByte() - b.AsByte()).AsInt32();
@@ -218,7 +218,7 @@ internal readonly unsafe struct ByteLanes1 : IByteLanes<int, float>
     public static int ShiftRight(int value, int count) => value >>> count;
     public static int RotateRight(int value, int count) => int.RotateRight(value, count);
     public static int Blend(int mask, int a, int b) => mask & a | ~mask & b;
-    public static int ShiftLeft4(int value) => value << 4;
+    public static int ShiftLeft(int value, int bits) => value << bits;
     public static int And(int a, int b) => a & b;
     public static int Or(int a, int b) => a | b;
     public static int SubtractBytes(int a, int b)

@@ -211,6 +211,16 @@ internal readonly unsafe struct Int8Pointers(sbyte* codes, byte* raised, short* 
     public readonly int* Biases = biases, Biases16 = biases16;
     public readonly int Stride = stride;
 
+    /// <summary>What a group's products are too large by where the code <see cref="IIntegerPanels.Zero"/> stands for zero, with the other sign: -zero * the sum of the codes of the group that begins at <paramref name="step"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public int Bias<TP>(int step) where TP : struct, IIntegerPanels =>
+        TP.GroupSteps == 16 ? (Biases16[(uint)step / 16] >> 5) * TP.Zero : (Biases[(uint)step / Int8Rows.Group] >> 3) * TP.Zero;
+
+    /// <summary>-scale * the sum of the codes of the group that begins at <paramref name="step"/>; nothing where there are no offsets.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public float Sum<TP>(nint step) where TP : struct, IIntegerPanels =>
+        !TP.HasOffsets ? 0 : TP.GroupSteps == 16 ? Scales[(nuint)step / Int8Rows.Group] * (Biases16[(nuint)step / 16] >> 5) : Sums[(nuint)step / Int8Rows.Group];
+
     /// <summary>The rows from <paramref name="row"/> on, from <paramref name="step"/> on, a multiple of 32.</summary>
     public Int8Pointers From(int row, int step = 0)
     {

@@ -74,7 +74,7 @@ internal static unsafe class IntegerRow
                     }
                     if (TP.Zero != 0)
                     {
-                        TI bias = TB.Broadcast(TP.Zero == 8 ? x.Biases + step / Int8Rows.Group : x.Biases16 + step / 16);
+                        TI bias = TB.Fill32(x.Bias<TP>(step));
                         (s0, s1, s2, s3) = (TB.Add(s0, bias), TB.Add(s1, bias), TB.Add(s2, bias), TB.Add(s3, bias));
                     }
                 }
@@ -85,7 +85,7 @@ internal static unsafe class IntegerRow
                 f3 = TL.MultiplyAdd(TL.Multiply(TP.Scale<TL, TV>(p, group, l3, d3), scale), TB.ToFloat(s3), f3);
                 if (TP.HasOffsets)
                 {
-                    TV sum = TL.Broadcast(x.Sums[step / Int8Rows.Group]);
+                    TV sum = TL.Broadcast(x.Sum<TP>(step));
                     f0 = TL.MultiplyAdd(TP.Offset<TL, TV>(p, group, l0, e0), sum, f0);
                     f1 = TL.MultiplyAdd(TP.Offset<TL, TV>(p, group, l1, e1), sum, f1);
                     f2 = TL.MultiplyAdd(TP.Offset<TL, TV>(p, group, l2, e2), sum, f2);

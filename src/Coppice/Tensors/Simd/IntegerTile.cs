@@ -66,34 +66,35 @@ internal static unsafe class IntegerTile
                 }
             }
             float* scales = panel.Scales + group * Stride + lane, offsets = panel.Offsets + group * Stride + lane;
-            float* scale = x.Scales + group * TP.GroupSteps / Int8Rows.Group, sum = x.Sums + group * TP.GroupSteps / Int8Rows.Group;
+            nint step = group * TP.GroupSteps;
+            float* scale = x.Scales + step / Int8Rows.Group;
             TV w0 = TL.Load(scales), w1 = TL.Load(scales + TL.Count), o0 = default, o1 = default;
             if (TP.HasOffsets)
                 (o0, o1) = (TL.Load(offsets), TL.Load(offsets + TL.Count));
-            Join<TP, TL, TV>(w0, w1, o0, o1, TD.ToFloat(s00), TD.ToFloat(s01), scale, sum, sums);
-            Join<TP, TL, TV>(w0, w1, o0, o1, TD.ToFloat(s10), TD.ToFloat(s11), scale + groupStride, sum + groupStride, sums + Stride);
+            Join<TP, TL, TV>(w0, w1, o0, o1, TD.ToFloat(s00), TD.ToFloat(s01), scale, x.Sum<TP>(step), sums);
+            Join<TP, TL, TV>(w0, w1, o0, o1, TD.ToFloat(s10), TD.ToFloat(s11), scale + groupStride, x.Sum<TP>(step + stride), sums + Stride);
             if (TR.Rows > 2)
             {
-                Join<TP, TL, TV>(w0, w1, o0, o1, TD.ToFloat(s20), TD.ToFloat(s21), scale + 2 * groupStride, sum + 2 * groupStride, sums + 2 * Stride);
-                Join<TP, TL, TV>(w0, w1, o0, o1, TD.ToFloat(s30), TD.ToFloat(s31), scale + 3 * groupStride, sum + 3 * groupStride, sums + 3 * Stride);
+                Join<TP, TL, TV>(w0, w1, o0, o1, TD.ToFloat(s20), TD.ToFloat(s21), scale + 2 * groupStride, x.Sum<TP>(step + 2 * stride), sums + 2 * Stride);
+                Join<TP, TL, TV>(w0, w1, o0, o1, TD.ToFloat(s30), TD.ToFloat(s31), scale + 3 * groupStride, x.Sum<TP>(step + 3 * stride), sums + 3 * Stride);
             }
             if (TR.Rows > 4)
             {
-                Join<TP, TL, TV>(w0, w1, o0, o1, TD.ToFloat(s40), TD.ToFloat(s41), scale + 4 * groupStride, sum + 4 * groupStride, sums + 4 * Stride);
-                Join<TP, TL, TV>(w0, w1, o0, o1, TD.ToFloat(s50), TD.ToFloat(s51), scale + 5 * groupStride, sum + 5 * groupStride, sums + 5 * Stride);
+                Join<TP, TL, TV>(w0, w1, o0, o1, TD.ToFloat(s40), TD.ToFloat(s41), scale + 4 * groupStride, x.Sum<TP>(step + 4 * stride), sums + 4 * Stride);
+                Join<TP, TL, TV>(w0, w1, o0, o1, TD.ToFloat(s50), TD.ToFloat(s51), scale + 5 * groupStride, x.Sum<TP>(step + 5 * stride), sums + 5 * Stride);
             }
         }
     }
 
     // A group's products of one row join the float sums.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Join<TP, TL, TV>(TV w0, TV w1, TV o0, TV o1, TV products0, TV products1, float* scale, float* sum, float* sums)
+    static void Join<TP, TL, TV>(TV w0, TV w1, TV o0, TV o1, TV products0, TV products1, float* scale, float sum, float* sums)
         where TP : struct, IIntegerPanels where TL : struct, ILanes<TV> where TV : struct
     {
         TV s = TL.Broadcast(*scale), f0 = TL.MultiplyAdd(TL.Multiply(w0, s), products0, TL.Load(sums)), f1 = TL.MultiplyAdd(TL.Multiply(w1, s), products1, TL.Load(sums + TL.Count));
         if (TP.HasOffsets)
         {
-            TV t = TL.Broadcast(*sum);
+            TV t = TL.Broadcast(sum);
             f0 = TL.MultiplyAdd(o0, t, f0);
             f1 = TL.MultiplyAdd(o1, t, f1);
         }

@@ -59,7 +59,7 @@ internal unsafe interface IIntegerPanels : IPanelDecoder
     /// <summary>Steps, in fours, whose products of bytes fit the 16 bits that they are added up in: 8 for codes of 0 to 15, 2 for codes of 0 to 63.</summary>
     static virtual int SumFours => 8;
 
-    /// <summary>The code that stands for zero everywhere: 0, 8 with groups of 32 steps, or 32 with groups of 16.</summary>
+    /// <summary>The code that stands for zero everywhere.</summary>
     static virtual int Zero => 0;
 
     /// <summary>Whether there are offsets.</summary>

@@ -133,6 +133,6 @@ static unsafe class FiveBits
     public static TI Codes<TB, TI, TV>(byte* highs, byte* codes, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct
     {
         TI high = TB.And(TB.ShiftRight(TB.Load(highs + (group * IntegerPacking.Lanes + lane) * 4), TB.Fill32(four)), TB.Fill(1));
-        return TB.Or(Nibbles.Codes<TB, TI, TV>(codes, four, lane, shift), TB.ShiftLeft4(high));
+        return TB.Or(Nibbles.Codes<TB, TI, TV>(codes, four, lane, shift), TB.ShiftLeft(high, 4));
     }
 }

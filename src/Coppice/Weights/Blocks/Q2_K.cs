@@ -37,9 +37,6 @@ public struct Q2_K : IBlock<Q2_K>
     public static string Name => "q2_k";
 
     /// <inheritdoc/>
-    public static ActivationFormat Wants => ActivationFormat.Float32;
-
-    /// <inheritdoc/>
     public readonly bool IsFinite => Half.IsFinite(Scale) && Half.IsFinite(MinScale);
 
     /// <inheritdoc/>

@@ -12,7 +12,7 @@ static class SuperBlockPacking
     public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q2_K> blocks)
     {
         int blocksPerRow = columns / Q2_K.Size;
-        return PanelProduct.Of(IntegerPacking.Fill<Q2KPanels>(pool, rows, columns, (row, at) =>
+        return PanelProduct.OfIntegers(IntegerPacking.Fill<Q2KPanels>(pool, rows, columns, (row, at) =>
         {
             ReadOnlySpan<Q2_K> from = blocks.Span.Slice(row * blocksPerRow, blocksPerRow);
             for (int i = 0; i < from.Length; i++)

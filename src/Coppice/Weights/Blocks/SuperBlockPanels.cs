@@ -160,7 +160,7 @@ readonly unsafe struct Q5KPanels : IIntegerPanels
     public static TI Codes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct
     {
         TI high = TB.And(TB.ShiftRight(TB.Load(block + HighAt + four * VectorBytes + 4 * lane), TB.Fill32(group)), TB.Fill(1));
-        return TB.Or(Q4KPanels.Codes<TB, TI, TV>(block, group, four, lane, shift), TB.ShiftLeft4(high));
+        return TB.Or(Q4KPanels.Codes<TB, TI, TV>(block, group, four, lane, shift), TB.ShiftLeft(high, 4));
     }
 }
 
@@ -173,7 +173,6 @@ readonly unsafe struct Q5KPanels : IIntegerPanels
 /// 1280  low bits [2][8] rows of 64 lanes
 /// 5376  high bits [8] rows
 /// </code>
-/// Integer products see q + 28, whose zero is 32.
 /// </summary>
 readonly unsafe struct Q3KPanels : IIntegerPanels
 {
@@ -191,9 +190,7 @@ readonly unsafe struct Q3KPanels : IIntegerPanels
 
     public static bool Signed => false;
 
-    public static int SumFours => 2;
-
-    public static int Zero => 32;
+    public static int Zero => Middle;
 
     public static int Shift(int group) => group % 8 / 2 * 2;
 
@@ -219,8 +216,7 @@ readonly unsafe struct Q3KPanels : IIntegerPanels
         int vector = group % 2 * 4 + four;
         TI low = TB.And(TB.ShiftRight(TB.Load(block + LowAt + (group / 8 * 8 + vector) * VectorBytes + 4 * lane), shift), TB.Fill(3));
         TI high = TB.And(TB.ShiftRight(TB.Load(block + HighAt + vector * VectorBytes + 4 * lane), TB.Fill32(group / 2)), TB.Fill(1));
-        TI two = TB.Add(high, high);
-        return TB.Add(TB.Or(low, TB.Add(two, two)), TB.Fill((byte)(Zero - Middle)));
+        return TB.Or(low, TB.ShiftLeft(high, 2));
     }
 }
 
@@ -231,9 +227,8 @@ readonly unsafe struct Q3KPanels : IIntegerPanels
 /// 256   [16 groups of 16 steps][64]            scale in the low, min in the high four bits of a byte
 /// 1280  codes [2][8] rows of 64 lanes
 /// </code>
-/// Its groups of 16 steps have offsets, but activations are summed up over 32: it takes float32 activations.
 /// </summary>
-readonly unsafe struct Q2KPanels : IPanelDecoder
+readonly unsafe struct Q2KPanels : IIntegerPanels
 {
     public const int ScalesAt = 4 * IntegerPacking.Lanes, CodesAt = ScalesAt + 16 * IntegerPacking.Lanes, VectorBytes = 4 * IntegerPacking.Lanes;
 
@@ -242,6 +237,14 @@ readonly unsafe struct Q2KPanels : IPanelDecoder
     public static int BlockBytes => CodesAt + 2 * 8 * VectorBytes;
 
     public static int GroupSteps => 16;
+
+    public static int Ahead => 2 * Prefetching.Ahead;
+
+    public static bool Signed => false;
+
+    public static bool HasOffsets => true;
+
+    public static int Shift(int group) => Q3KPanels.Shift(group);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV BlockScale<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct => TL.LoadFiniteHalf((ushort*)block + lane);
@@ -264,6 +267,10 @@ readonly unsafe struct Q2KPanels : IPanelDecoder
         TV code = TL.LoadBits((int*)(block + CodesAt + (step / 128 * 8 + step % 32 / 4) * VectorBytes) + lane, step % 4 * 8 + step % 128 / 32 * 2, 3);
         return TL.Subtract(TL.Multiply(scale, code), offset);
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TI Codes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct =>
+        TB.And(TB.ShiftRight(TB.Load(block + CodesAt + (group / 8 * 8 + group % 2 * 4 + four) * VectorBytes + 4 * lane), shift), TB.Fill(3));
 }
 
 /// <summary>
