@@ -18,13 +18,17 @@ static class AffineSearch
         return ((largest - least) / Vector256.Create((float)most), -least);
     }
 
-    /// <summary>The best of many: with the codes that a scale gives, scale and minimum are those of linear regression. Minima are 0 or more unless <paramref name="signed"/>.</summary>
-    public static (Vector256<float> Scale, Vector256<float> Min) Best<TW>(GroupLanes x, int most, bool signed = false) where TW : struct, IErrorWeights
+    /// <summary>The best of many around the <paramref name="plain"/> ones: with the codes that a scale gives, scale and minimum are those of linear regression. Minima are 0 or more unless <paramref name="signed"/>.</summary>
+    [SkipLocalsInit]
+    public static (Vector256<float> Scale, Vector256<float> Min) Best<TW>(GroupLanes x, (Vector256<float> Scale, Vector256<float> Min) plain, int most, bool signed = false) where TW : struct, IErrorWeights
     {
-        (Vector256<float> scale, Vector256<float> min) = Plain(x, most, signed);
+        (Vector256<float> scale, Vector256<float> min) = plain;
         Search<TW> search = new(x, most, signed) { Scale = scale, Min = min, Least = Vector256.Create(float.PositiveInfinity) };
+        Span<Vector256<float>> raised = stackalloc Vector256<float>[x.Numbers.Length];
+        for (int i = 0; i < raised.Length; i++)
+            raised[i] = x.Numbers[i] + min;
         for (int i = -Tries; i < Tries; i += 2)
-            search.Try(Vector256.Create((most + 0.2f * i) / most) / scale, min, Vector256.Create((most + 0.2f * (i + 1)) / most) / scale, min);
+            search.TryRaised(raised, Vector256.Create((most + 0.2f * i) / most) / scale, Vector256.Create((most + 0.2f * (i + 1)) / most) / scale);
         search.Try(Vector256.Create((most + 0.2f * Tries) / most) / scale, min, Vector256<float>.One / search.Scale, search.Min);
         return (search.Scale, search.Min);
     }
@@ -38,13 +42,16 @@ static class AffineSearch
         {
             (end, atLeast) = (Vector256.Create((float)most), Vector256.Create(signed ? float.NegativeInfinity : 0));
             this.x = x;
-            for (int i = 0; i < x.Numbers.Length; i++)
+            Vector256<float> n = default, sumX = default, sumXX = default;
+            ReadOnlySpan<Vector256<float>> numbers = x.Numbers, weights = x.Weights;
+            for (int i = 0; i < numbers.Length; i++)
             {
-                Vector256<float> own = TW.Weigh(x.Numbers[i], x.Weights, i);
-                n += TW.Weigh(Vector256<float>.One, x.Weights, i);
+                Vector256<float> own = TW.Weigh(numbers[i], weights, i);
+                n += TW.Weigh(Vector256<float>.One, weights, i);
                 sumX += own;
-                sumXX += own * x.Numbers[i];
+                sumXX += own * numbers[i];
             }
+            (this.n, this.sumX, this.sumXX) = (n, sumX, sumXX);
         }
 
         public Vector256<float> Scale, Min, Least;
@@ -57,6 +64,26 @@ static class AffineSearch
             for (int i = 0; i < numbers.Length; i++)
             {
                 Vector256<float> number = numbers[i], a = Nearest(number, minA, inverseA, end), b = Nearest(number, minB, inverseB, end), ownA = TW.Weigh(a, weights, i), ownB = TW.Weigh(b, weights, i);
+                codesA += ownA;
+                codesB += ownB;
+                squaresA = Vector256.FusedMultiplyAdd(ownA, a, squaresA);
+                squaresB = Vector256.FusedMultiplyAdd(ownB, b, squaresB);
+                productsA = Vector256.FusedMultiplyAdd(ownA, number, productsA);
+                productsB = Vector256.FusedMultiplyAdd(ownB, number, productsB);
+            }
+            Take(codesA, squaresA, productsA);
+            Take(codesB, squaresB, productsB);
+        }
+
+        // The same with numbers that a minimum has raised to 0 or more.
+        public void TryRaised(scoped ReadOnlySpan<Vector256<float>> raised, Vector256<float> inverseA, Vector256<float> inverseB)
+        {
+            Vector256<float> codesA = default, squaresA = default, productsA = default, codesB = default, squaresB = default, productsB = default, end = this.end;
+            ReadOnlySpan<Vector256<float>> numbers = x.Numbers, weights = x.Weights;
+            for (int i = 0; i < raised.Length; i++)
+            {
+                Vector256<float> number = numbers[i], a = Vector256.MinNative(Vector256.Round(raised[i] * inverseA), end), b = Vector256.MinNative(Vector256.Round(raised[i] * inverseB), end);
+                Vector256<float> ownA = TW.Weigh(a, weights, i), ownB = TW.Weigh(b, weights, i);
                 codesA += ownA;
                 codesB += ownB;
                 squaresA = Vector256.FusedMultiplyAdd(ownA, a, squaresA);
@@ -88,10 +115,11 @@ static class AffineSearch
     public static Vector256<float> Error<TW>(GroupLanes x, Vector256<float> scale, Vector256<float> min, int most) where TW : struct, IErrorWeights
     {
         Vector256<float> inverse = GroupLanes.Inverse(scale), end = Vector256.Create((float)most), errors = default;
-        for (int i = 0; i < x.Numbers.Length; i++)
+        ReadOnlySpan<Vector256<float>> numbers = x.Numbers, weights = x.Weights;
+        for (int i = 0; i < numbers.Length; i++)
         {
-            Vector256<float> error = Nearest(x.Numbers[i], min, inverse, end) * scale - min - x.Numbers[i];
-            errors = Vector256.FusedMultiplyAdd(TW.Weigh(error, x.Weights, i), error, errors);
+            Vector256<float> raised = numbers[i] + min, error = Vector256.FusedMultiplyAdd(Within(raised * inverse, end), scale, -raised);
+            errors = Vector256.FusedMultiplyAdd(TW.Weigh(error, weights, i), error, errors);
         }
         return errors;
     }
@@ -104,12 +132,29 @@ static class AffineSearch
         for (int i = 0; i < numbers.Length; i++)
         {
             Vector256<float> raised = numbers[i] + min;
-            Vector256<float> errorA = Within(raised * inverseA, end) * a - raised, errorB = Within(raised * inverseB, end) * b - raised, errorC = Within(raised * inverseC, end) * c - raised;
+            Vector256<float> errorA = Vector256.FusedMultiplyAdd(Within(raised * inverseA, end), a, -raised), errorB = Vector256.FusedMultiplyAdd(Within(raised * inverseB, end), b, -raised), errorC = Vector256.FusedMultiplyAdd(Within(raised * inverseC, end), c, -raised);
             errorsA = Vector256.FusedMultiplyAdd(TW.Weigh(errorA, weights, i), errorA, errorsA);
             errorsB = Vector256.FusedMultiplyAdd(TW.Weigh(errorB, weights, i), errorB, errorsB);
             errorsC = Vector256.FusedMultiplyAdd(TW.Weigh(errorC, weights, i), errorC, errorsC);
         }
         return (errorsA, errorsB, errorsC);
+    }
+
+    /// <summary>The sums that scales and minima are fitted by, with the nearest codes.</summary>
+    public static AffineSums Sums<TW>(GroupLanes x, Vector256<float> scale, Vector256<float> min, int most) where TW : struct, IErrorWeights
+    {
+        Vector256<float> inverse = GroupLanes.Inverse(scale), end = Vector256.Create((float)most), n = default, codes = default, squares = default, products = default, sumX = default;
+        ReadOnlySpan<Vector256<float>> numbers = x.Numbers, weights = x.Weights;
+        for (int i = 0; i < numbers.Length; i++)
+        {
+            Vector256<float> code = Nearest(numbers[i], min, inverse, end), own = TW.Weigh(code, weights, i);
+            n += TW.Weigh(Vector256<float>.One, weights, i);
+            sumX += TW.Weigh(numbers[i], weights, i);
+            codes += own;
+            squares = Vector256.FusedMultiplyAdd(own, code, squares);
+            products = Vector256.FusedMultiplyAdd(own, numbers[i], products);
+        }
+        return new AffineSums(n, codes, squares, sumX, products);
     }
 
     /// <summary>The nearest codes.</summary>
@@ -136,7 +181,8 @@ static class AffineSearch
         GroupLanes.Deal(values, values.Length, numbers);
         GroupLanes.Deal(importance, importance.Length, weights);
         GroupLanes x = new(numbers, weights);
-        (Half Scale, Half Min) plain = First(Plain(x, most, signed: true)), best = First(Best<TW>(x, most, signed: true));
+        (Vector256<float>, Vector256<float>) covering = Plain(x, most, signed: true);
+        (Half Scale, Half Min) plain = First(covering), best = First(Best<TW>(x, covering, most, signed: true));
         if (ErrorOfFirst<TW>(x, plain, most) < ErrorOfFirst<TW>(x, best, most))
             best = plain;
         parts.FillOneGroup(best.Scale, -best.Min, -1);
@@ -156,3 +202,11 @@ static class AffineSearch
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector256<float> Within(Vector256<float> code, Vector256<float> most) => Vector256.MinNative(Vector256.MaxNative(Vector256.Round(code), default), most);
 }
+
+/// <summary>Sums over the numbers x of each of eight groups and their codes q, all of them weighed.</summary>
+/// <param name="Weights">sum 1.</param>
+/// <param name="Codes">sum q.</param>
+/// <param name="Squares">sum q^2.</param>
+/// <param name="Numbers">sum x.</param>
+/// <param name="Products">sum q x.</param>
+readonly record struct AffineSums(Vector256<float> Weights, Vector256<float> Codes, Vector256<float> Squares, Vector256<float> Numbers, Vector256<float> Products);

@@ -64,7 +64,7 @@ static class ScaleSearch
         Vector256<float> inverse = GroupLanes.Inverse(scale), errors = default;
         for (int i = 0; i < x.Numbers.Length; i++)
         {
-            Vector256<float> error = x.Numbers[i] - TL.Nearest(x.Numbers[i] * inverse) * scale;
+            Vector256<float> error = Vector256.FusedMultiplyAdd(TL.Nearest(x.Numbers[i] * inverse), scale, -x.Numbers[i]);
             errors = Vector256.FusedMultiplyAdd(TW.Weigh(error, x.Weights, i), error, errors);
         }
         return errors;
@@ -77,12 +77,26 @@ static class ScaleSearch
         ReadOnlySpan<Vector256<float>> numbers = x.Numbers, weights = x.Weights;
         for (int i = 0; i < numbers.Length; i++)
         {
-            Vector256<float> number = numbers[i], errorA = number - TL.Nearest(number * inverseA) * a, errorB = number - TL.Nearest(number * inverseB) * b, errorC = number - TL.Nearest(number * inverseC) * c;
+            Vector256<float> number = numbers[i], errorA = Vector256.FusedMultiplyAdd(TL.Nearest(number * inverseA), a, -number), errorB = Vector256.FusedMultiplyAdd(TL.Nearest(number * inverseB), b, -number), errorC = Vector256.FusedMultiplyAdd(TL.Nearest(number * inverseC), c, -number);
             errorsA = Vector256.FusedMultiplyAdd(TW.Weigh(errorA, weights, i), errorA, errorsA);
             errorsB = Vector256.FusedMultiplyAdd(TW.Weigh(errorB, weights, i), errorB, errorsB);
             errorsC = Vector256.FusedMultiplyAdd(TW.Weigh(errorC, weights, i), errorC, errorsC);
         }
         return (errorsA, errorsB, errorsC);
+    }
+
+    /// <summary>sum x l and sum l^2 with the nearest levels, weighed.</summary>
+    public static (Vector256<float> Products, Vector256<float> Squares) Sums<TL, TW>(GroupLanes x, Vector256<float> scale) where TL : struct, ILevels where TW : struct, IErrorWeights
+    {
+        Vector256<float> inverse = GroupLanes.Inverse(scale), products = default, squares = default;
+        ReadOnlySpan<Vector256<float>> numbers = x.Numbers, weights = x.Weights;
+        for (int i = 0; i < numbers.Length; i++)
+        {
+            Vector256<float> level = TL.Nearest(numbers[i] * inverse), own = TW.Weigh(level, weights, i);
+            products = Vector256.FusedMultiplyAdd(numbers[i], own, products);
+            squares = Vector256.FusedMultiplyAdd(level, own, squares);
+        }
+        return (products, squares);
     }
 
     /// <summary>The nearest levels.</summary>
@@ -146,7 +160,11 @@ static class ScaleSearch
     {
         Vector256<float> extreme = default;
         foreach (Vector256<float> numbers in x.Numbers)
-            extreme = Vector256.ConditionalSelect(Vector256.GreaterThan(Vector256.Abs(numbers), Vector256.Abs(extreme)), numbers, extreme);
+            extreme = Further(numbers, extreme);
         return extreme;
     }
+
+    /// <summary>Of each lane the number of larger magnitude, the second of two alike.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Further(Vector256<float> a, Vector256<float> b) => Vector256.ConditionalSelect(Vector256.GreaterThan(Vector256.Abs(a), Vector256.Abs(b)), a, b);
 }

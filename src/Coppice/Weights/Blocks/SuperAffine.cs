@@ -15,6 +15,7 @@ static class SuperAffine
             Search<GivenWeights>(values, importance, shape, parts);
     }
 
+    [SkipLocalsInit]
     static void Search<TW>(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockShape shape, BlockParts parts) where TW : struct, IErrorWeights
     {
         int size = shape.GroupSize, groups = values.Length / size, most = shape.Levels.Length - 1, limit = shape.Scales.Most, rounds = groups / GroupLanes.Count;
@@ -27,13 +28,15 @@ static class SuperAffine
         {
             GroupLanes x = all.Of(i * GroupLanes.Count, size);
             (plainScales[i], plainMins[i]) = AffineSearch.Plain(x, most);
-            (scales[i], mins[i]) = AffineSearch.Best<TW>(x, most);
+            (scales[i], mins[i]) = AffineSearch.Best<TW>(x, (plainScales[i], plainMins[i]), most);
         }
         (Half, Half) best = (Covering(plainScales, limit), Covering(plainMins, limit));
         (parts.Units[0], parts.Units[1]) = best;
         if (!Half.IsFinite(best.Item1) || !Half.IsFinite(best.Item2))
             return;
         Span<Vector256<float>> s = stackalloc Vector256<float>[rounds], m = stackalloc Vector256<float>[rounds], triedS = stackalloc Vector256<float>[rounds], triedM = stackalloc Vector256<float>[rounds];
+        s.Clear();
+        m.Clear();
         float least = Fit<TW>(all, size, plainScales, plainMins, most, limit, best, reach: 0, s, m);
         for (int attempt = 0; attempt < 2; attempt++)
         {
@@ -61,10 +64,8 @@ static class SuperAffine
         Vector256<float> largest = default;
         foreach (Vector256<float> own in wanted)
             largest = Vector256.Max(largest, own);
-        float most = 0;
-        for (int lane = 0; lane < GroupLanes.Count; lane++)
-            most = Math.Max(most, largest[lane]);
-        return (Half)(most / limit);
+        Vector128<float> four = Vector128.Max(largest.GetLower(), largest.GetUpper());
+        return (Half)(Math.Max(Math.Max(four[0], four[1]), Math.Max(four[2], four[3])) / limit);
     }
 
     // For each group the best of the pairs of whole numbers within reach of scale / d and min / dmin. Returns the sum of squared errors.
@@ -110,24 +111,17 @@ static class SuperAffine
     static Vector256<float> Within(Vector256<float> number, Vector256<float> limit) => Vector256.Min(Vector256.Max(number, default), limit);
 
     // With s, m and q as found, d and dmin by linear regression of x on s q and -m; unchanged where that is not determined.
-    [SkipLocalsInit]
     static (Half, Half) Refit<TW>(GroupLanes all, int size, ReadOnlySpan<Vector256<float>> s, ReadOnlySpan<Vector256<float>> m, int most, (Half Scale, Half Min) units) where TW : struct, IErrorWeights
     {
-        Span<Vector256<float>> q = stackalloc Vector256<float>[size];
         Vector256<float> aa = default, ab = default, bb = default, ax = default, bx = default;
         for (int i = 0; i < s.Length; i++)
         {
-            GroupLanes x = all.Of(i * GroupLanes.Count, size);
-            AffineSearch.Round(x, Vector256.Create((float)units.Scale) * s[i], Vector256.Create((float)units.Min) * m[i], most, q);
-            for (int j = 0; j < size; j++)
-            {
-                Vector256<float> a = s[i] * q[j], b = -m[i], weighedA = TW.Weigh(a, x.Weights, j), weighedB = TW.Weigh(b, x.Weights, j);
-                aa += weighedA * a;
-                ab += weighedA * b;
-                bb += weighedB * b;
-                ax += weighedA * x.Numbers[j];
-                bx += weighedB * x.Numbers[j];
-            }
+            AffineSums sums = AffineSearch.Sums<TW>(all.Of(i * GroupLanes.Count, size), Vector256.Create((float)units.Scale) * s[i], Vector256.Create((float)units.Min) * m[i], most);
+            aa += s[i] * s[i] * sums.Squares;
+            ab -= s[i] * m[i] * sums.Codes;
+            bb += m[i] * m[i] * sums.Weights;
+            ax += s[i] * sums.Products;
+            bx -= m[i] * sums.Numbers;
         }
         double sumAA = Vector256.Sum(aa), sumAB = Vector256.Sum(ab), sumBB = Vector256.Sum(bb), sumAX = Vector256.Sum(ax), sumBX = Vector256.Sum(bx);
         double determinant = sumAA * sumBB - sumAB * sumAB, scale = (sumAX * sumBB - sumBX * sumAB) / determinant, min = (sumBX * sumAA - sumAX * sumAB) / determinant;

@@ -15,6 +15,7 @@ static class SuperScale
             Search<TL, GivenWeights>(values, importance, shape, parts);
     }
 
+    [SkipLocalsInit]
     static void Search<TL, TW>(ReadOnlySpan<float> values, ReadOnlySpan<float> importance, BlockShape shape, BlockParts parts) where TL : struct, ILevels where TW : struct, IErrorWeights
     {
         int size = shape.GroupSize, groups = values.Length / size, rounds = groups / GroupLanes.Count;
@@ -24,6 +25,8 @@ static class SuperScale
         GroupLanes.Deal(importance, size, weights);
         GroupLanes all = new(numbers, weights);
         Span<Vector256<float>> plain = stackalloc Vector256<float>[rounds], searched = stackalloc Vector256<float>[rounds], s = stackalloc Vector256<float>[rounds], tried = stackalloc Vector256<float>[rounds];
+        s.Clear();
+        tried.Clear();
         for (int i = 0; i < rounds; i++)
         {
             GroupLanes x = all.Of(i * GroupLanes.Count, size);
@@ -56,11 +59,13 @@ static class SuperScale
     // d that takes the group scale of largest magnitude to the furthest s, the least.
     static Half Covering(ReadOnlySpan<Vector256<float>> scales, int least)
     {
-        float extreme = 0;
+        Vector256<float> furthest = default;
         foreach (Vector256<float> own in scales)
-            for (int lane = 0; lane < GroupLanes.Count; lane++)
-                if (Math.Abs(own[lane]) > Math.Abs(extreme))
-                    extreme = own[lane];
+            furthest = ScaleSearch.Further(own, furthest);
+        float extreme = 0;
+        for (int lane = 0; lane < GroupLanes.Count; lane++)
+            if (Math.Abs(furthest[lane]) > Math.Abs(extreme))
+                extreme = furthest[lane];
         return (Half)(extreme / least);
     }
 
@@ -97,21 +102,14 @@ static class SuperScale
     }
 
     // With levels and scales as they are, d = sum x s l / sum (s l)^2.
-    [SkipLocalsInit]
     static Half Refit<TL, TW>(GroupLanes all, int size, ReadOnlySpan<Vector256<float>> s, Half unit) where TL : struct, ILevels where TW : struct, IErrorWeights
     {
-        Span<Vector256<float>> levels = stackalloc Vector256<float>[size];
         Vector256<float> products = default, squares = default;
         for (int i = 0; i < s.Length; i++)
         {
-            GroupLanes x = all.Of(i * GroupLanes.Count, size);
-            ScaleSearch.Round<TL>(x, Vector256.Create((float)unit) * s[i], levels);
-            for (int j = 0; j < size; j++)
-            {
-                Vector256<float> part = s[i] * levels[j], own = TW.Weigh(part, x.Weights, j);
-                products += x.Numbers[j] * own;
-                squares += part * own;
-            }
+            (Vector256<float> Products, Vector256<float> Squares) own = ScaleSearch.Sums<TL, TW>(all.Of(i * GroupLanes.Count, size), Vector256.Create((float)unit) * s[i]);
+            products += s[i] * own.Products;
+            squares += s[i] * s[i] * own.Squares;
         }
         double sum = Vector256.Sum(squares);
         return (Half)(sum > 0 ? Vector256.Sum(products) / sum : 0);
