@@ -80,7 +80,7 @@ static class FederateExplainRoundCommand
         if (record.Lost is { } lost)
             session.Line($"round {record.Round} has no result, the model is the one before: {lost}");
         else
-            session.Line(string.Create(CultureInfo.InvariantCulture, $"round {record.Round} took {record.Seconds:0.0} s: loss {record.LossBefore:0.000} -> {record.LossAfter:0.000} at the clients, {record.BytesUp:N0} bytes up, {record.BytesDown:N0} down")
+            session.Line(string.Create(CultureInfo.InvariantCulture, $"round {record.Round} took {record.Seconds:0.0} s: {RoundLog.Losses(record, "0.000", "loss")}, {record.BytesUp:N0} bytes up, {record.BytesDown:N0} down")
                 + (record.Epsilon is { } epsilon ? string.Create(CultureInfo.InvariantCulture, $"; epsilon {epsilon:0.00} with it") : ""));
         session.Table(["client", "windows", "loss", "norm", "bytes up"], record.Clients.Select(client => (string[])[
             client.Client, record.Secure is null ? Number(client.Samples) : "", double.IsNaN(client.LossBefore) ? "" : string.Create(CultureInfo.InvariantCulture, $"{client.LossBefore:0.000} -> {client.LossAfter:0.000}"), Real(client.Norm), Number(client.BytesUp)]));

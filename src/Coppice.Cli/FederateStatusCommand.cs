@@ -41,7 +41,7 @@ static class FederateStatusCommand
                 Number(Count(part, AssignmentState.Refused) + Count(part, AssignmentState.Failed) + Count(part, AssignmentState.Late)), Number(part.Answers.Sum(answer => answer.Assignment.BytesUp)), Number(part.Answers.Sum(answer => answer.Assignment.BytesDown))]));
         if (driven.Count > 0)
             session.Table(["round", "in", "dropped", "loss", "bytes up", "bytes down", "epsilon"], driven.Select(round => (string[])[
-                Number(round.Round), Number(round.Clients.Length), Number(round.Dropped.Length), round.LossBefore.ToString("0.000", CultureInfo.InvariantCulture), Number(round.BytesUp), Number(round.BytesDown),
+                Number(round.Round), Number(round.Clients.Length), Number(round.Dropped.Length), double.IsNaN(round.LossBefore) ? "" : round.LossBefore.ToString("0.000", CultureInfo.InvariantCulture), Number(round.BytesUp), Number(round.BytesDown),
                 round.Epsilon?.ToString("0.00", CultureInfo.InvariantCulture) ?? ""]));
         foreach ((RoundRow round, IReadOnlyList<AnswerRow> answers) in rounds)
             foreach (AssignmentRow dropped in answers.Select(answer => answer.Assignment).Where(assignment => assignment.Reason is not null))

@@ -15,10 +15,10 @@ sealed class RoundLog(Session session, bool isVirtual = false) : IProgress<Round
             return;
         }
         session.Say(string.Create(CultureInfo.InvariantCulture,
-            $"   round {round.Round}: {round.Clients.Length} clients{(round.Dropped.Length > 0 ? $" ({round.Dropped.Length} dropped)" : "")}, held-out loss {round.LossBefore:F3} -> {round.LossAfter:F3} at the clients, "
+            $"   round {round.Round}: {round.Clients.Length} clients{(round.Dropped.Length > 0 ? $" ({round.Dropped.Length} dropped)" : "")}, {Losses(round, "F3", "held-out loss")}, "
             + $"{round.BytesUp:N0} bytes up ({100.0 * round.BytesUp / round.Float32BytesUp:G3}% of float32), {round.BytesDown:N0} down{(isVirtual ? string.Create(CultureInfo.InvariantCulture, $", {round.Seconds:0.#} s") : "")}{(round.Epsilon is { } epsilon ? string.Create(CultureInfo.InvariantCulture, $", epsilon {epsilon:F2}") : "")}"));
         if (round.Secure is { } secure)
-            session.Say(string.Create(CultureInfo.InvariantCulture, $"   their sum alone: keys of {secure.Keys} clients, {secure.Minimum} or more to the end, masks with {secure.Neighbours} others each; weights add up to {secure.Weight:N0}, {secure.Shortened} updates were shortened"));
+            session.Say(string.Create(CultureInfo.InvariantCulture, $"   their sum alone: keys of {secure.Keys} clients, {secure.Minimum} or more to the end, masks with {secure.Neighbours} others each{(double.IsNaN(round.LossBefore) ? ", noise in each update" : $"; weights add up to {secure.Weight:N0}, {secure.Shortened} updates were shortened")}"));
         if (round.Masks is { } masks)
             session.Say(string.Create(CultureInfo.InvariantCulture, $"   {masks.Sparsity:P1} of pruned matrices is 0: {masks.Went:N0} numbers went, {masks.Came:N0} came back; votes took {masks.VoteBytes:N0} bytes, a client's masks take {masks.MaskBytes:N0}"));
         // Of thousands only what happened, not to whom.
@@ -29,6 +29,11 @@ sealed class RoundLog(Session session, bool isVirtual = false) : IProgress<Round
             foreach (DroppedClient dropped in round.Dropped)
                 session.Say($"   dropped {dropped.Client}: {dropped.Reason}");
     }
+
+    /// <summary>A round's losses at its clients, if they told them.</summary>
+    public static string Losses(RoundRecord round, string format, string what) => double.IsNaN(round.LossBefore)
+        ? $"{what} not told"
+        : $"{what} {round.LossBefore.ToString(format, CultureInfo.InvariantCulture)} -> {round.LossAfter.ToString(format, CultureInfo.InvariantCulture)} at the clients";
 
     /// <summary>What a whole run sent, and where its model is, if here; as JSON, with what else a command has to say.</summary>
     public static void End(Session session, IReadOnlyList<RoundRecord> rounds, string? output, Action<Utf8JsonWriter>? more = null)

@@ -128,6 +128,8 @@ public sealed record FederatedOptions
             throw new CoppiceException($"Federation: a codebook that clients share, and {(Robust is not null ? $"robust rule '{Robust.Name}', which it would get round" : $"strategy '{Strategy.Name}'")}; wanted one of the two");
         if (Privacy is not null)
             CodecRules.Check(Codec, CodecUse.Clipping);
+        if (Privacy is { Place: PrivacyPlace.Distributed } && Secure is null)
+            throw new CoppiceException("Federation: noise that clients share is little in each of their updates, which only secure aggregation hides; wanted it with it, or central or local noise");
         if (Privacy is { Place: PrivacyPlace.Central } && Robust is not null)
             throw new CoppiceException($"Federation: robust rule '{Robust.Name}' and central noise, which is measured for a sum; wanted one of the two, or local noise");
         if (Robust is not null && Codec.Kind == UpdateKind.Mask)
@@ -173,14 +175,14 @@ public sealed record FederatedOptions
     // The server has a sum of whole numbers, and nothing of one client.
     void ValidateSecure(SecureOptions secure)
     {
-        secure.Validate();
+        secure.With(Privacy).Validate();
         CodecRules.Check(Codec, CodecUse.SecureAggregation);
         if (Robust is not null)
             throw new CoppiceException($"Federation: robust rule '{Robust.Name}' looks at every single update, and with secure aggregation there is nothing but their sum; wanted one of the two");
         if (Privacy is { Place: PrivacyPlace.Central })
-            throw new CoppiceException("Federation: central noise is measured for updates that the server itself shortens, and with secure aggregation it sees none; wanted one of the two");
-        if (Privacy is not null)
-            throw new CoppiceException("Federation: a client's noise makes its update far longer than the norm that secure aggregation holds it to, and would be cut off again (noise in whole numbers is not there); wanted one of the two");
+            throw new CoppiceException("Federation: central noise is measured for updates that the server itself shortens, and with secure aggregation it sees none; wanted noise that clients share (distributed)");
+        if (Privacy is { Place: PrivacyPlace.Local })
+            throw new CoppiceException("Federation: a client's own noise makes its update far longer than the norm that secure aggregation holds it to, and would be cut off again; wanted noise that clients share (distributed)");
         if (Strategy.UsesControl)
             throw new CoppiceException($"Federation: strategy '{Strategy.Name}' has clients follow their own update as it is decoded, and with secure aggregation none is decoded alone; wanted another strategy");
         if (Strategy is FedBuff)

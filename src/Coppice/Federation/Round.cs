@@ -180,11 +180,11 @@ public sealed class Round
     public (ParameterSet Model, RoundRecord Record) Close()
     {
         if (lost is not null)
-            return (model, Record(epsilon: null));
+            return (model, Record(Charge()));
         if (secure is { } sum)
         {
             WeightedUpdate mean = new("", 1, ParameterRow.ToSet(sum.Mean.Mean, shared));
-            return (Merged(index, model, options.Strategy.Aggregate(shared, UpdateKind.Delta, [mean], new AggregationContext(ClientCount, sum.Clients.Length, options.RateSum(index), State))), Record(epsilon: null));
+            return (Merged(index, model, options.Strategy.Aggregate(shared, UpdateKind.Delta, [mean], new AggregationContext(ClientCount, sum.Clients.Length, options.RateSum(index), State))), Record(Charge()));
         }
         bool isNoisy = options.Privacy is { Place: PrivacyPlace.Central };
         if (answered.Count == 0 && !isNoisy && (asked.Count > 0 || options.Participation == 0))
@@ -254,7 +254,9 @@ public sealed class Round
     {
         if (options.Privacy is not { } privacy)
             return null;
-        (double probability, double noise) = privacy.Cost(options.Participation);
+        (double probability, double noise) = privacy.Place == PrivacyPlace.Distributed
+            ? (1, DistributedNoise.Charged(options.Secure!.With(privacy), ParameterRow.LengthOf(shared), ClientCount))
+            : privacy.Cost(options.Participation);
         return Ledger is null ? throw new CoppiceException($"Round {index}: privacy without a ledger to charge it to") : Ledger.Charge(run, index, probability, noise);
     }
 

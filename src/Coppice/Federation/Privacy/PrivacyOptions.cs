@@ -12,6 +12,9 @@ public enum PrivacyPlace
 
     /// <summary>Each client, to its own update before it leaves (local differential privacy): far more noise for the same epsilon.</summary>
     Local,
+
+    /// <summary>Clients, each a part, in whole numbers that secure aggregation adds up: about the noise of <see cref="Central"/>, and the server need not be trusted.</summary>
+    Distributed,
 }
 
 /// <summary>Differential privacy of whole clients.</summary>
@@ -20,7 +23,7 @@ public sealed record PrivacyOptions
     /// <summary>Who adds the noise.</summary>
     public PrivacyPlace Place { get; init; }
 
-    /// <summary>S: deltas are shortened to this 2-norm; where it adapts, at first.</summary>
+    /// <summary>S: deltas are shortened to this 2-norm; where it adapts, at first. With <see cref="PrivacyPlace.Distributed"/> it is secure aggregation's.</summary>
     public double Clip { get; init; } = 1;
 
     /// <summary>z: noise of deviation z S is added to each number of the sum (of each update, with <see cref="PrivacyPlace.Local"/>).</summary>
@@ -45,7 +48,7 @@ public sealed record PrivacyOptions
     public Func<byte[]> NewKey { get; init; } = () => RandomNumberGenerator.GetBytes(32);
 
     /// <summary>What a name looks like.</summary>
-    public static IReadOnlyList<string> Forms { get; } = ["central:CLIP:NOISE[:DELTA[:BUDGET]]", "adaptive:QUANTILE:NOISE[:DELTA[:BUDGET[:CLIP]]]", "local:CLIP:NOISE[:DELTA[:BUDGET]]"];
+    public static IReadOnlyList<string> Forms { get; } = ["central:CLIP:NOISE[:DELTA[:BUDGET]]", "adaptive:QUANTILE:NOISE[:DELTA[:BUDGET[:CLIP]]]", "local:CLIP:NOISE[:DELTA[:BUDGET]]", "distributed:NOISE[:DELTA[:BUDGET]]"];
 
     /// <summary>Options by their name, such as <c>central:0.5:1</c>.</summary>
     /// <exception cref="CoppiceException">There is none of that name, or a parameter is not what it takes.</exception>
@@ -58,6 +61,13 @@ public sealed record PrivacyOptions
             {
                 Place = spec.Name == "local" ? PrivacyPlace.Local : PrivacyPlace.Central,
                 Clip = Positive(spec, "a norm", null),
+                Noise = Positive(spec, "noise", null),
+                Delta = spec.Number("delta", 1e-5, 1e-300, 0.5),
+                Budget = spec.Number("a budget", double.PositiveInfinity, 0, double.PositiveInfinity),
+            }),
+            "distributed" => spec.End(new PrivacyOptions
+            {
+                Place = PrivacyPlace.Distributed,
                 Noise = Positive(spec, "noise", null),
                 Delta = spec.Number("delta", 1e-5, 1e-300, 0.5),
                 Budget = spec.Number("a budget", double.PositiveInfinity, 0, double.PositiveInfinity),
@@ -80,7 +90,7 @@ public sealed record PrivacyOptions
     /// <summary>The noise on the sum over S. Where S adapts, the count's noise was taken off: z^-2 = z_sum^-2 + (2 count noise)^-2.</summary>
     public double SumNoise => Quantile > 0 ? 1 / Math.Sqrt(1 / (Noise * Noise) - 1 / (4 * CountNoise * CountNoise)) : Noise;
 
-    /// <summary>What a round costs: the probability of taking part and the noise over the most that one client can change. Two clipped updates differ by up to 2 S, so locally noise counts half.</summary>
+    /// <summary>What a round costs, where clients do not share the noise: the probability of taking part and the noise over the most that one client can change. Two clipped updates differ by up to 2 S, so locally noise counts half.</summary>
     internal (double Probability, double Noise) Cost(double participation) => Place == PrivacyPlace.Local ? (1, Noise / 2) : (participation > 0 ? participation : 1, Noise);
 
     /// <summary>Throws with the first option that cannot be.</summary>
@@ -95,7 +105,7 @@ public sealed record PrivacyOptions
         {
             Check(QuantileRate > 0 && double.IsFinite(QuantileRate), "quantile rate", QuantileRate, "above 0");
             Check(CountNoise > Noise / 2 && double.IsFinite(CountNoise), "noise of the count", CountNoise, $"above half of the noise, {Noise}");
-            if (Place == PrivacyPlace.Local)
+            if (Place != PrivacyPlace.Central)
                 throw new CoppiceException("Privacy: a norm that adapts needs the server to count; wanted central noise, or a fixed norm");
         }
 

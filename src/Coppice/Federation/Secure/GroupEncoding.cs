@@ -6,7 +6,7 @@ namespace Coppice.Federation.Secure;
 /// <summary>What a sum of encoded updates says.</summary>
 /// <param name="Mean">sum w_i d_i / sum w_i, d_i being the clients' deltas as they were clipped and rounded.</param>
 /// <param name="Weight">sum w_i, w_i being a client's windows, at most <see cref="SecureOptions.MaxWeight"/>.</param>
-/// <param name="LossBefore">sum w_i loss_i / sum w_i before local training, nats a token.</param>
+/// <param name="LossBefore">sum w_i loss_i / sum w_i before local training, nats a token; with noise it is not told, and not a number.</param>
 /// <param name="LossAfter">The same after it.</param>
 /// <param name="Shortened">Clients whose delta was longer than the norm.</param>
 sealed record SecureMean(float[] Mean, long Weight, double LossBefore, double LossAfter, int Shortened);
@@ -47,6 +47,9 @@ sealed class GroupEncoding
     /// <summary>What a step of the whole numbers stands for in w / W d.</summary>
     public double Step => step;
 
+    /// <summary>The most that one client can change, squared, in steps: the bound to which rounding is held.</summary>
+    public double SquaredSensitivity => SquaredBound();
+
     /// <summary>Encodes an update.</summary>
     /// <param name="delta">The trained weights less those received, in a row; overwritten.</param>
     /// <param name="samples">Training windows.</param>
@@ -69,26 +72,32 @@ sealed class GroupEncoding
             found = Round(delta, scale / step, rounding, encoded);
         if (found > bound)
             throw new CoppiceException($"Secure aggregation: {MostDraws} draws of the rounding passed the norm {Math.Sqrt(bound) * step:G6}, which has no chance worth naming; the source of randomness is broken");
-        ulong[] fields = [(ulong)weight, norm > options.Clip ? 1UL : 0, Loss(weight, lossBefore), Loss(weight, lossAfter)];
+        // With noise nothing of a client goes without it.
+        ulong[] fields = options.Noise > 0 ? [1, 0, 0, 0] : [(ulong)weight, norm > options.Clip ? 1UL : 0, Loss(weight, lossBefore), Loss(weight, lossAfter)];
         for (int i = 0; i < FieldCount * digits; i++)
             encoded[count + i] = (uint)(fields[i / digits] >> (i % digits * options.Bits)) & ((1u << options.Bits) - 1);
         return encoded;
     }
 
     /// <summary>What the sum of some clients' encoded updates says.</summary>
+    /// <param name="modulusBits">Sums are modulo 2 to the power of this; with noise they lie on both sides of 0.</param>
     /// <exception cref="CoppiceException">It is no such sum: a client sent something else.</exception>
-    public SecureMean Decode(ReadOnlySpan<uint> sum, int clients)
+    public SecureMean Decode(ReadOnlySpan<uint> sum, int clients, int modulusBits = 32)
     {
         ulong weight = Field(sum, 0), shortened = Field(sum, 1), before = Field(sum, 2), after = Field(sum, 3);
-        if (weight < (ulong)clients || weight > (ulong)clients * (ulong)options.MaxWeight || shortened > (ulong)clients || Math.Max(before, after) > weight * (LossUnits * LargestLoss))
+        if (options.Noise > 0 && (weight != (ulong)clients || shortened + before + after != 0) || weight < (ulong)clients || weight > (ulong)clients * (ulong)options.MaxWeight || shortened > (ulong)clients || Math.Max(before, after) > weight * (LossUnits * LargestLoss))
             throw new CoppiceException($"Secure aggregation: {clients} clients cannot weigh {weight} with {shortened} shortened; one of them sent something else than it should have");
         float[] mean = new float[count];
         double scale = step * options.MaxWeight / weight;
+        long zero = (long)clients * most;
+        int unused = 32 - modulusBits;
         for (int i = 0; i < mean.Length; i++)
-            mean[i] = (float)(((double)sum[i] - (double)clients * most) * scale);
+            mean[i] = (float)((options.Noise > 0 ? (int)(sum[i] - (uint)zero) << unused >> unused : sum[i] - zero) * scale);
         if (options.Transform == SecureTransform.Hadamard)
             HadamardTransform.RotateBack(mean, seed);
-        return new SecureMean(mean, (long)weight, before / (LossUnits * weight), after / (LossUnits * weight), (int)shortened);
+        return options.Noise > 0
+            ? new SecureMean(mean, (long)weight, double.NaN, double.NaN, 0)
+            : new SecureMean(mean, (long)weight, before / (LossUnits * weight), after / (LossUnits * weight), (int)shortened);
     }
 
     // Rounds once, and returns the squared norm in steps.

@@ -93,7 +93,7 @@ sealed class SecureClient : IDisposable
         return new SealedShares(SealedShares.CurrentFormat, setup.Attempt, name, SealedShares.HashSeed(roster.Hash, name, seed), shares);
     }
 
-    /// <summary>Step 3: y = x + PRG(b) + sum over neighbours j above i of PRG(s_ij) - sum over those below, modulo 2^r, in r bits a number.</summary>
+    /// <summary>Step 3: y = x + noise, if any, + PRG(b) + sum over neighbours j above i of PRG(s_ij) - sum over those below, modulo 2^r, in r bits a number.</summary>
     /// <param name="message">Who has sent shares, and those for this client.</param>
     /// <param name="values">x, the encoded update; overwritten.</param>
     public byte[] Mask(Deliveries message, uint[] values)
@@ -108,6 +108,8 @@ sealed class SecureClient : IDisposable
         foreach ((SealedShare share, int neighbour) in message.Shares.Zip(sharing))
             held.Add(neighbour, Open(share, neighbour));
 
+        if (roster.Plan.NoiseVariance > 0)
+            DistributedNoise.Add(values.AsSpan(0, setup.Numbers), roster.Plan.NoiseVariance);
         Masks.Apply(seed, MaskSign.Plus, values);
         foreach (int neighbour in sharing)
         {

@@ -40,6 +40,12 @@ public sealed record SecureOptions
     /// <summary>With a graph that is not complete, a round with no more than its share of dropouts succeeds but for a probability of 2^-this.</summary>
     public int CorrectnessBits { get; init; } = 30;
 
+    /// <summary>z: above 0 clients add noise, those that stay and are honest z times the most that one client can change together (<see cref="DistributedNoise"/>), all weigh the same, and losses are not told.</summary>
+    public double Noise { get; init; }
+
+    /// <summary>The same with noise, if any.</summary>
+    public SecureOptions With(Privacy.PrivacyOptions? privacy) => privacy is { Place: Privacy.PrivacyPlace.Distributed } ? this with { Noise = privacy.Noise, MaxWeight = 1 } : this;
+
     /// <summary>What a name looks like.</summary>
     public static IReadOnlyList<string> Forms { get; } = ["hadamard:CLIP[:BITS[:WEIGHT[:DROPOUTS[:ADVERSARIES]]]]", "plain:CLIP[:BITS[:WEIGHT[:DROPOUTS[:ADVERSARIES]]]]"];
 
@@ -65,7 +71,7 @@ public sealed record SecureOptions
     }
 
     /// <summary>Names all that changes a run's result.</summary>
-    public string Name => string.Create(CultureInfo.InvariantCulture, $"{Transform}:{Clip}:{Bits}:{MaxWeight}:{Dropouts}:{Adversaries}:{PrivacyBits}:{CorrectnessBits}");
+    public string Name => string.Create(CultureInfo.InvariantCulture, $"{Transform}:{Clip}:{Bits}:{MaxWeight}:{Dropouts}:{Adversaries}:{PrivacyBits}:{CorrectnessBits}{(Noise > 0 ? ":" + Noise.ToString(CultureInfo.InvariantCulture) : "")}");
 
     internal const int MinBits = 2, MaxBits = 24, LargestWeight = 1 << 20;
 
@@ -79,6 +85,8 @@ public sealed record SecureOptions
         Check(Dropouts is >= 0 and < 0.5, "share of dropouts", Dropouts, "0 to 0.5, exclusive");
         Check(Adversaries is >= 0 and < 1, "share of adversaries", Adversaries, "0 to 1, exclusive");
         Check(PrivacyBits is >= 1 and <= 128 && CorrectnessBits is >= 1 and <= 128, "bits of a failure's probability", Math.Min(PrivacyBits, CorrectnessBits), "1 to 128");
+        Check(Noise >= 0 && double.IsFinite(Noise), "noise", Noise, "0 or more");
+        Check(Noise == 0 || MaxWeight == 1, "weight", MaxWeight, "1 where clients add noise, as they then weigh the same");
         if (2 * Dropouts + Adversaries >= 1)
             throw new CoppiceException(string.Create(CultureInfo.InvariantCulture,
                 $"Secure aggregation: more than half of all clients and adversaries must confirm who is in the sum, and with {Dropouts} dropouts and {Adversaries} adversaries too few are left; wanted 2 dropouts + adversaries below 1"));

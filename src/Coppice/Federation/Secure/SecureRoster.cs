@@ -15,7 +15,7 @@ sealed class SecureRoster
         Clients = clients;
         Names = [.. clients.Select(client => client.Client)];
         CheckOrder("roster", Names);
-        Plan = SecurePlan.For(clients.Length, setup.Options);
+        Plan = SecurePlan.For(clients.Length, setup.Options, Math.Sqrt(setup.Encoding.SquaredSensitivity));
         using Transcript transcript = new("roster");
         transcript.Add(setup.Context()).Add(clients.Length);
         foreach (KeyAdvert client in clients)

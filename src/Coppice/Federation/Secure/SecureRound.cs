@@ -28,7 +28,7 @@ static class SecureRound
         Dictionary<string, long> bytesUp = new(StringComparer.Ordinal);
         for (int attempt = 1; ; attempt++)
         {
-            SecureSetup setup = SecureSetup.New(options.Secure!, run, index, ParameterRow.LengthOf(round.Shared), options.Seed);
+            SecureSetup setup = SecureSetup.New(options.Secure!.With(options.Privacy), run, index, ParameterRow.LengthOf(round.Shared), options.Seed);
             Conversation conversation = new(round, index, channels, options, setup.Attempt, bytesUp, line => Log(attempt, line));
             try
             {

@@ -159,7 +159,7 @@ sealed class SecureServer
     }
 
     /// <summary>Closes step 5: the sum of the survivors' encoded updates, and nothing of one.</summary>
-    public SecureMean Open() => setup.Encoding.Decode(OpenSum(), survivors.Length);
+    public SecureMean Open() => setup.Encoding.Decode(OpenSum(), survivors.Length, Plan.ModulusBits);
 
     /// <summary>The same as whole numbers.</summary>
     public uint[] OpenSum()

@@ -9,16 +9,16 @@ namespace Coppice.Federation.Secure;
 /// <param name="Numbers">Numbers in an update.</param>
 /// <param name="Seed">Of the rotation.</param>
 sealed record SecureSetup(string Format, string Run, int Round, string Attempt, int Numbers, int Seed, double Clip, int Bits, int MaxWeight, SecureTransform Transform,
-    double Dropouts, double Adversaries, int PrivacyBits, int CorrectnessBits) : ISecureMessage
+    double Dropouts, double Adversaries, int PrivacyBits, int CorrectnessBits, double Noise) : ISecureMessage
 {
-    public const string CurrentFormat = "coppice.secure.setup.1";
+    public const string CurrentFormat = "coppice.secure.setup.2";
 
     const int AttemptBytes = 16;
 
     /// <summary>A new attempt.</summary>
     public static SecureSetup New(SecureOptions options, string run, int round, int numbers, int seed) =>
         new(CurrentFormat, run, round, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(AttemptBytes)), numbers, Seeds.Derive(seed, "rotation", round) & int.MaxValue,
-            options.Clip, options.Bits, options.MaxWeight, options.Transform, options.Dropouts, options.Adversaries, options.PrivacyBits, options.CorrectnessBits);
+            options.Clip, options.Bits, options.MaxWeight, options.Transform, options.Dropouts, options.Adversaries, options.PrivacyBits, options.CorrectnessBits, options.Noise);
 
     /// <summary>What a client does with its update.</summary>
     public GroupEncoding Encoding => new(Options, Seed, Numbers);
@@ -34,6 +34,7 @@ sealed record SecureSetup(string Format, string Run, int Round, string Attempt, 
         Adversaries = Adversaries,
         PrivacyBits = PrivacyBits,
         CorrectnessBits = CorrectnessBits,
+        Noise = Noise,
     };
 
     /// <summary>Names the attempt and everything that was agreed on; whatever is signed or derived depends on it.</summary>
@@ -41,7 +42,7 @@ sealed record SecureSetup(string Format, string Run, int Round, string Attempt, 
     {
         using Transcript transcript = new("setup");
         return transcript.Add(Run).Add(Round).Add(Attempt).Add(Numbers).Add(Seed).Add(Clip).Add(Bits).Add(MaxWeight).Add((long)Transform)
-            .Add(Dropouts).Add(Adversaries).Add(PrivacyBits).Add(CorrectnessBits).Hash();
+            .Add(Dropouts).Add(Adversaries).Add(PrivacyBits).Add(CorrectnessBits).Add(Noise).Hash();
     }
 
     /// <summary>Throws unless it is one that a client can take part in.</summary>

@@ -52,6 +52,23 @@ public class GroupEncodingTests
     }
 
     [Fact]
+    public void With_noise_sums_lie_on_both_sides_of_zero_and_say_nothing_else()
+    {
+        GroupEncoding encoding = new(new SecureOptions { Bits = 8, Transform = SecureTransform.None, MaxWeight = 1, Noise = 1 }, 1, 3);
+        using AesCtr rounding = Rounding(1);
+        uint[] sum = encoding.Encode([0.5f, -0.5f, 0], 7, 3, 2.5, rounding);
+        Assert.Equal([1u, 0, 0, 0], Enumerable.Range(0, 4).Select(field => sum[3 + 6 * field]));
+        const int modulusBits = 12;
+        foreach ((int noise, int at) in new[] { (-900, 0), (1000, 1), (-2, 2) })
+            sum[at] = (uint)(sum[at] + noise) & ((1u << modulusBits) - 1);
+        SecureMean mean = encoding.Decode(sum, 1, modulusBits);
+        Assert.Equal([0.5 - 900 * encoding.Step, -0.5 + 1000 * encoding.Step, -2 * encoding.Step], mean.Mean.Select(value => (double)value), (a, b) => Math.Abs(a - b) <= 1.01 * encoding.Step);
+        Assert.True(double.IsNaN(mean.LossBefore) && double.IsNaN(mean.LossAfter));
+        sum[3 + 6] = 1;
+        Assert.Contains("sent something else", Assert.Throws<CoppiceException>(() => encoding.Decode(sum, 1, modulusBits)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Rounding_is_unbiased()
     {
         const int draws = 4000;

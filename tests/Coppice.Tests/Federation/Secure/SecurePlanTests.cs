@@ -62,6 +62,19 @@ public class SecurePlanTests
         Assert.Contains(reason, Assert.Throws<CoppiceException>(() => SecurePlan.For(clients, new SecureOptions { Bits = bits })).Message, StringComparison.Ordinal);
 
     [Fact]
+    public void The_honest_of_the_fewest_clients_have_the_noise_together_and_the_modulus_has_room_for_it()
+    {
+        // Of 10 clients 2 may be adversaries, and 7 are the fewest: 5 clients' variances are (3 * 1000)^2.
+        SecurePlan plan = SecurePlan.For(10, new SecureOptions { Bits = 8, Noise = 3, MaxWeight = 1 }, sensitivity: 1000);
+        Assert.Equal((7, 5, 1_800_000L), (plan.Minimum, plan.Honest, plan.NoiseVariance));
+        double largest = 10 * 255 + 2 * 10 * Math.Sqrt(10 * 1_800_000.0);
+        Assert.True(1L << plan.ModulusBits > largest && 1L << (plan.ModulusBits - 1) <= largest);
+        foreach (double sensitivity in new[] { 1e9, 1e30 })
+            Assert.Contains("wanted fewer bits", Assert.Throws<CoppiceException>(() => SecurePlan.For(10, new SecureOptions { Noise = 3, MaxWeight = 1 }, sensitivity)).Message, StringComparison.Ordinal);
+        Assert.Contains("weight is 1024, wanted 1", Assert.Throws<CoppiceException>(() => SecurePlan.For(10, new SecureOptions { Noise = 3 }, 1)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_tail_is_the_sum_of_its_draws()
     {
         // Of 10, 4 marked, 3 drawn: C(4, i) C(6, 3 - i) of 120 are 20, 60, 36, 4.

@@ -17,6 +17,24 @@ public class SecureProtocolTests
         Assert.Equal(attempt.PlainSum(), attempt.Run());
     }
 
+    [Fact]
+    public void With_noise_the_sum_is_that_of_clients_and_of_noise_as_planned()
+    {
+        SecureOptions options = Options with { Bits = 6, Noise = 4, MaxWeight = 1 };
+        double squares = 0;
+        const int rounds = 40;
+        for (int seed = 1; seed <= rounds; seed++)
+        {
+            using Attempt attempt = new(5, options, new Dictionary<int, int> { [2] = 4 }, seed);
+            uint[] plain = attempt.PlainSum(), sum = attempt.Run();
+            int bits = attempt.Server.Plan.ModulusBits;
+            Assert.Equal(plain[Attempt.Numbers..], sum[Attempt.Numbers..]);
+            for (int i = 0; i < Attempt.Numbers; i++)
+                squares += Math.Pow((int)(sum[i] - plain[i]) << (32 - bits) >> (32 - bits), 2) / (5.0 * attempt.Server.Plan.NoiseVariance);
+        }
+        Assert.InRange(squares / (rounds * Attempt.Numbers), 0.85, 1.15);
+    }
+
     // 10 clients, of which 3 drop out: at each step, and spread over steps.
     [Theory]
     [InlineData(1, 1, 1)]

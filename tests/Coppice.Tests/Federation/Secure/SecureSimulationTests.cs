@@ -155,6 +155,39 @@ public sealed class SecureSimulationTests : IDisposable
     }
 
     [Fact]
+    public void Noise_that_clients_share_is_charged_and_told_of_nobody()
+    {
+        PrivacyOptions privacy = new() { Place = PrivacyPlace.Distributed, Noise = 2 };
+        FederatedOptions options = Options with { Privacy = privacy, Secure = Options.Secure! with { Bits = 8 } };
+        DecoderModel plain = Tiny.Model(), noisy = Tiny.Model();
+        Simulation.Run(plain, Channels(5), options with { Privacy = null });
+        ImmutableArray<RoundRecord> rounds = Simulation.Run(noisy, Channels(5), options);
+        for (int i = 0; i < rounds.Length; i++)
+        {
+            // Nothing is made of who is drawn: whoever adds the sum up may have drawn them.
+            Assert.Equal(RenyiAccountant.Epsilon([(1, 2, i + 1)], privacy.Delta), rounds[i].Epsilon!.Value, 1e-3);
+            Assert.True(double.IsNaN(rounds[i].LossBefore) && double.IsNaN(rounds[i].LossAfter));
+            Assert.Equal((5, 0), (rounds[i].Secure!.Weight, rounds[i].Secure!.Shortened));
+        }
+        // Four of five clients are certain to be there, three of them honest: of all five the noise is sqrt(5 / 3) times 2 S on each number of the sum, in each of three rounds.
+        float[] with = Tiny.Numbers(noisy), without = Tiny.Numbers(plain);
+        double deviation = Math.Sqrt(with.Zip(without, (a, b) => (double)(a - b) * (a - b)).Average());
+        Assert.InRange(deviation / (Math.Sqrt(5 / 3.0) * 2 * options.Secure!.Clip / 5 * Math.Sqrt(3)), 0.9, 1.2);
+        Assert.Contains("the budget is 0.5", Assert.Throws<CoppiceException>(() => Simulation.Run(Tiny.Model(), Channels(5), options with { Privacy = privacy with { Budget = 0.5 } })).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_client_that_wants_noise_takes_part_in_nothing_without()
+    {
+        Round round = new("run", 1, Tiny.Model().Config, ParameterSet.Copy(Tiny.Model()), Options);
+        SecureOptions noisy = Options.Secure!.With(new PrivacyOptions { Place = PrivacyPlace.Distributed, Noise = 1 });
+        SecureChannel channel = new(new Client("client-0", Tiny.Text(0), pool), ECDsa.Create(ECCurve.NamedCurves.nistP256), new SigningKeys([])) { Wanted = noisy };
+        foreach (SecureOptions other in new[] { Options.Secure!, noisy with { Noise = 0.9 } })
+            Assert.Contains("takes part in Hadamard:4:16:1:0.3:0.2:40:30:1 alone", Refusal(channel, round.TaskFor("client-0", SecureSetup.New(other, "run", 1, ParameterRow.LengthOf(round.Shared), 1))), StringComparison.Ordinal);
+        Assert.Equal(KeyAdvert.CurrentFormat, Message.FormatOf("answer", channel.Exchange(round.TaskFor("client-0", SecureSetup.New(noisy, "run", 1, ParameterRow.LengthOf(round.Shared), 1)), default)));
+    }
+
+    [Fact]
     public void Strategies_of_the_mean_and_rounded_downloads_go_with_it()
     {
         foreach (IStrategy strategy in (IStrategy[])[StrategyRegistry.Find("fedavgm"), StrategyRegistry.Find("fedadam:0.01"), StrategyRegistry.Find("fedprox")])
@@ -173,7 +206,9 @@ public sealed class SecureSimulationTests : IDisposable
             (Options with { Codec = CodecRegistry.Find("mask:0.5"), Strategy = new MaskVote() }, "sends votes"),
             (Options with { Robust = RobustRegistry.Find("median") }, "nothing but their sum"),
             (Options with { Privacy = new PrivacyOptions() }, "central noise"),
-            (Options with { Privacy = new PrivacyOptions { Place = PrivacyPlace.Local } }, "noise in whole numbers is not there"),
+            (Options with { Privacy = new PrivacyOptions { Place = PrivacyPlace.Local } }, "would be cut off again"),
+            (Options with { Secure = null, Privacy = new PrivacyOptions { Place = PrivacyPlace.Distributed } }, "only secure aggregation hides"),
+            (Options with { Privacy = new PrivacyOptions { Place = PrivacyPlace.Distributed, Quantile = 0.5 } }, "wanted central noise"),
             (Options with { Strategy = new Scaffold(), Training = Tiny.Training with { Optimizer = OptimizerKind.Sgd } }, "none is decoded alone"),
             (Options with { Strategy = StrategyRegistry.Find("fedbuff") }, "when a group of clients is complete"),
             (Options with { Secure = new SecureOptions { Bits = 30 } }, "bits is 30"),
