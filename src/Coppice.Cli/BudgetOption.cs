@@ -58,6 +58,7 @@ static class BudgetOption
             Tokens = parsed.GetValue(Tokens),
             Folder = FolderOf(output),
             WrittenBytes = model => output.Measure(language with { Model = model }),
+            WrittenBytesOf = output.BytesOf,
             Open = () =>
             {
                 open.Add(OpenModel.Open(ModelArgument.PathOf(name)));
@@ -102,6 +103,9 @@ static class BudgetOption
         static Recipe Read(string name, string step) => RecipeReader.Parse($"name: \"{name.Trim('{', ' ')}\"\nsteps:\n- {step}", "budget");
     }
 
+    /// <summary>A value and its standard error, if there was text enough to know one.</summary>
+    public static string WithError(double value, double error) => double.IsFinite(error) ? string.Create(Culture, $"{value:0.00000} ± {error:0.00000}") : string.Create(Culture, $"{value:0.00000}");
+
     static bool Fits(string options, Model model) => !options.Contains("groupSize: 128", StringComparison.Ordinal) || model.Matrices().All(matrix => matrix.Layer.Weight.Columns % 128 == 0);
 
     static void Print(Session session, BudgetResult found)
@@ -110,7 +114,7 @@ static class BudgetOption
         [
             point.Name, point.Bytes.ToString("N0", Culture), point.BitsPerWeight.ToString("0.000", Culture),
             .. point.Milliseconds is { } time ? [time.ToString("0.000", Culture)] : Array.Empty<string>(),
-            point.Predicted.ToString("0.00000", Culture), string.Create(Culture, $"{point.Kl:0.00000} ± {point.StandardError:0.00000}"),
+            point.Predicted.ToString("0.00000", Culture), WithError(point.Kl, point.StandardError),
         ]));
         session.Table(["matrices", "count", "chosen"], found.Choices.GroupBy(choice => choice.Matrix[(choice.Matrix.LastIndexOf('.') + 1)..]).Select(kind => (string[])
         [

@@ -79,7 +79,7 @@ static class CompressCommand
             IReadOnlyList<GgufRounding> roundings = output.Build(language with { Model = report.Model }, journal, session.Pool);
             foreach (GgufRounding rounding in roundings)
                 session.Say($"rounded again: {rounding.Tensor}, {rounding.From} to {rounding.To}");
-            CompressResult result = new(recipe, report, output, gates.Measured(session, output.Built!, name, parsed, cancel)) { Budget = budget };
+            CompressResult result = new(recipe, output.AsWritten(report), output, gates.Measured(session, output.Built!, name, parsed, cancel)) { Budget = budget };
             gates.Check(result, journal);
             output.Publish();
             journal.Delete();
@@ -116,7 +116,7 @@ static class CompressCommand
                     ? new StreamedRounding(recipe, session.Pool).Write(model, path, System.IO.Path.GetFileNameWithoutExtension(output.Path), progress, cancel)
                     : new StreamedIntegers(recipe, session.Pool).Write(model, path, progress, cancel));
             });
-            CompressResult result = new(recipe, report, output, gates.Measured(session, output.Built!, parsed.GetRequiredValue(ModelArgument.Model), parsed, cancel));
+            CompressResult result = new(recipe, output.AsWritten(report), output, gates.Measured(session, output.Built!, parsed.GetRequiredValue(ModelArgument.Model), parsed, cancel));
             gates.Check(result, null);
             output.Publish();
             result.Print(session);

@@ -38,7 +38,7 @@ sealed record CompressResult(Recipe Recipe, CompressionReport Report, Compressed
             + (Report.ScoreBytes > 0 ? $", {ByteSize.Show(Report.ScoreBytes)} of scores in memory" : "")
             + (Report.ResumedBlocks > 0 ? $", {Report.ResumedBlocks} blocks were done before" : ""));
         if (Comparison is not null)
-            session.Line(string.Create(Culture, $"KL divergence {Comparison.Kl.Value:0.00000} ± {Comparison.Kl.StandardError:0.00000} nats a token, top-1 agreement {Comparison.Top1Agreement.Value:P2} ({Comparison.Kl.Signature})"));
+            session.Line(string.Create(Culture, $"KL divergence {BudgetOption.WithError(Comparison.Kl.Value, Comparison.Kl.StandardError)} nats a token, top-1 agreement {Comparison.Top1Agreement.Value:P2} ({Comparison.Kl.Signature})"));
         session.Line($"wrote {Output.Path}, {ByteSize.Show(Output.Bytes)} on disk");
     }
 

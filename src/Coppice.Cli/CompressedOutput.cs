@@ -27,6 +27,8 @@ sealed class CompressedOutput(string path, bool allowRequantize)
             throw new MisuseException("--output is empty");
         if (System.IO.Path.GetFullPath(Path) == System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(model)))
             throw new MisuseException($"{Path}: is the model itself; name another output");
+        if (System.IO.Path.GetExtension(Path).ToLowerInvariant() is ".onnx" or ".bin" or ".safetensors" && !Directory.Exists(Path))
+            throw new MisuseException($"{Path}: compress writes NAME.gguf or a Hugging Face folder, which this looks like neither of; coppice convert makes the other formats of either");
         if (!IsGguf)
             AtomicFolder.CheckTarget(Path, ExistingFolder.ReplaceOurs);
         else if (Directory.Exists(Path))
@@ -69,7 +71,7 @@ sealed class CompressedOutput(string path, bool allowRequantize)
             roundings = language.SaveGguf(Built, pool: pool);
             if (roundings.Count > 0 && !allowRequantize)
                 throw new CoppiceException($"{Path}: {roundings.Count} tensors would be rounded again, such as {roundings[0].Tensor} from {roundings[0].From} to {roundings[0].To}; "
-                    + "write a folder, or run again with --allow-requantize (the work done is kept)");
+                    + "run again with --allow-requantize (the work done is kept), or, from the start, write a folder or round to a type of GGUF");
         }
         else
         {
@@ -90,6 +92,16 @@ sealed class CompressedOutput(string path, bool allowRequantize)
         Bytes = MemoryProbe.DiskBytes(Built);
         return report;
     }
+
+    /// <summary>A report with kinds and bytes as they are in what was built.</summary>
+    public CompressionReport AsWritten(CompressionReport report)
+    {
+        using OpenModel written = OpenModel.Open(Built!);
+        return report.As(written.Language.Model);
+    }
+
+    /// <summary>Bytes of a matrix as it is written.</summary>
+    public long BytesOf(Weight weight) => IsGguf ? WrittenBytes.InGguf(weight) : WrittenBytes.InFolder(weight);
 
     public void Publish()
     {

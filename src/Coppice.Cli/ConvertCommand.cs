@@ -39,6 +39,8 @@ static class ConvertCommand
             throw new MisuseException("--output is empty");
         if (Path.GetFullPath(output) == Path.TrimEndingDirectorySeparator(Path.GetFullPath(model)))
             throw new MisuseException($"{output}: is the model itself; name another output");
+        if (Path.GetExtension(output).ToLowerInvariant() is ".onnx" or ".safetensors" && parsed.GetValue(Format) is null && !Directory.Exists(output))
+            throw new MisuseException($"{output}: is no format by its name; ONNX and safetensors are written as a folder, such as -o NAME --format onnx");
         ConversionOptions options = new()
         {
             Format = FormatOf(parsed.GetValue(Format), output),

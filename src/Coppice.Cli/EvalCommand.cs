@@ -16,7 +16,7 @@ static class EvalCommand
     static readonly Option<string?> Labelled = Options.Text("--task", "FILE", "Labelled texts for a classifier: a .tsv with a head line or a .jsonl, with sentence (or text), perhaps sentence2, and label");
     static readonly Option<string?> Data = Options.Text("--data", "TEXT", $"Text to measure on: {TextArgument.Specs}; sdk:test for grove");
     static readonly Option<int?> Context = Options.OptionalInteger("--context", $"Tokens in a window; the model's context by default, at most {LongestContext}", least: 2);
-    static readonly Option<int?> Stride = Options.OptionalInteger("--stride", "Tokens from one window to the next of a document; none: one window a document, the rest is not scored");
+    static readonly Option<int?> Stride = Options.OptionalInteger("--stride", "Tokens from one window to the next of a document; none: one window a document, the rest is not scored, and of fewer than ten documents all windows");
     static readonly Option<int> MinimumCharacters = Options.Integer("--minimum-characters", "Documents with fewer characters are left out", value: 0);
     static readonly Option<int?> MaxTokens = Options.OptionalInteger("--max-tokens", "Measure on the first N tokens of the text", least: 2);
     static readonly Option<int> SpeedTokens = Options.Integer("--speed-tokens", "Tokens generated in each timed round; 0: no timing", value: 64);
@@ -55,7 +55,7 @@ static class EvalCommand
             throw new CoppiceException($"{language.Source} and {against.Source} have different tokenizers: only models that read the same tokens compare");
 
         EvaluationText text = Cut(parsed, spec, language, against, cancel);
-        session.Say($"text: {spec}, {text.Documents.Count:N0} documents, {text.ScoredTokens:N0} tokens to score");
+        session.Say($"text: {spec}, {text.Documents.Count:N0} document{(text.Documents.Count == 1 ? "" : "s")} in {text.Windows.Count:N0} window{(text.Windows.Count == 1 ? "" : "s")}, {text.ScoredTokens:N0} tokens to score");
         EvaluationOptions options = new() { Activations = ActivationArgument.Of(parsed.GetValue(Activations), ActivationFormat.Float32) };
         ActivationArgument.Prepare(session, parsed, name, language, options.Activations, cancel);
         if (against is not null)
@@ -83,10 +83,10 @@ static class EvalCommand
     {
         int most = Math.Min(language.Model.ContextLength, against?.Model.ContextLength ?? int.MaxValue);
         int context = parsed.GetValue(Context) ?? Math.Min(most, LongestContext);
-        Protocol protocol = (parsed.GetValue(Stride) is { } stride ? Protocol.Strided(context, stride) : Protocol.Documents(context)) with { MinimumCharacters = parsed.GetValue(MinimumCharacters) };
         Corpus corpus = TextArgument.Open(spec, parsed, cancel);
         if (parsed.GetValue(MaxTokens) is { } tokens)
             corpus = TextArgument.First(corpus, language.Tokenizer, tokens);
+        Protocol protocol = (parsed.GetValue(Stride) is { } stride ? Protocol.Strided(context, stride) : Protocol.For(corpus, language.Tokenizer, context)) with { MinimumCharacters = parsed.GetValue(MinimumCharacters) };
         return EvaluationText.Create(corpus, language.Tokenizer, protocol, cancel);
     }
 

@@ -40,7 +40,9 @@ sealed record EvalReport(EvaluationText Text, PerplexityScores Scores, Compariso
         if (Comparison is not null)
         {
             session.Table(["against the base, token by token", "value"], Comparison.Scores.Select(score => (string[])[Unit(score.Metric), Show(score)]));
-            session.Line(string.Create(Culture, $"nats a token that compression adds, 95%: {Comparison.DeltaNllInterval.Low:0.00000} to {Comparison.DeltaNllInterval.High:0.00000}"));
+            session.Line(double.IsFinite(Comparison.DeltaNllInterval.Low)
+                ? string.Create(Culture, $"nats a token that compression adds, 95%: {Comparison.DeltaNllInterval.Low:0.00000} to {Comparison.DeltaNllInterval.High:0.00000}")
+                : "one window of text: no error can be told");
         }
         session.Line(string.Create(Culture, $"{Text.ScoredTokens:N0} tokens of {Text.ScoredBytes:N0} bytes; {Text.Signature}"));
         if (Costs[0].Speed is not null)
@@ -59,8 +61,11 @@ sealed record EvalReport(EvaluationText Text, PerplexityScores Scores, Compariso
             json.Scores("base", Comparison.Base.Scores);
             json.Scores("scores", Comparison.Scores);
             json.WriteStartArray("deltaNllInterval");
-            json.WriteNumberValue(Comparison.DeltaNllInterval.Low);
-            json.WriteNumberValue(Comparison.DeltaNllInterval.High);
+            foreach (double end in (double[])[Comparison.DeltaNllInterval.Low, Comparison.DeltaNllInterval.High])
+                if (double.IsFinite(end))
+                    json.WriteNumberValue(end);
+                else
+                    json.WriteNullValue();
             json.WriteEndArray();
             json.WriteEndObject();
         }

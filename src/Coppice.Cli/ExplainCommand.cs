@@ -45,7 +45,11 @@ static class ExplainCommand
         LanguageModel? reference = parsed.GetValue(Base) is { } path ? ModelArgument.LoadDecoder(path) : null;
         if (reference is not null && reference.Tokenizer.Hash != model.Tokenizer.Hash)
             throw new CoppiceException($"{model.Source} and {reference.Source} have different tokenizers: only models that read the same tokens compare");
-        EvaluationText? text = parsed.GetValue(Data) is { } spec ? EvaluationText.Create(TextArgument.First(TextArgument.Open(spec, parsed, cancel), model.Tokenizer, parsed.GetValue(MaxTokens)), model.Tokenizer, Protocol.Documents(model.Model.ContextLength), cancel) : null;
+        if (parsed.GetValue(Output) is { } file)
+            CheckReport(file);
+        EvaluationText? text = parsed.GetValue(Data) is { } spec ? Text(spec, model, parsed, cancel) : null;
+        if (reference is not null && text?.Windows.Count == 1)
+            throw new CoppiceException($"{parsed.GetValue(Data)}: is one window of {text.ScoredTokens:N0} tokens, wanted two or more to know the errors of what changed; take more text, or --documents line");
         IReadOnlyList<ReadOnlyMemory<int>> prompts = text is null ? [Encode(model, parsed.GetRequiredValue(Prompt)!)] : Beginnings(text, parsed.GetValue(Prompts), parsed.GetValue(PromptTokens));
         IntegratedGradients explainer = new() { Steps = parsed.GetValue(Steps) };
 
@@ -89,7 +93,7 @@ static class ExplainCommand
     {
         AgreementResult agreement = new AgreementStudy { Explainer = explainer, Seed = session.Seed }.Measure(reference.Model, model.Model, session.Pool, prompts, cancel: cancel);
         Comparison? comparison = text is null ? null : Comparison.Measure(reference.Model, model.Model, text, session.Pool, cancel: cancel);
-        IReadOnlyList<ReadOnlyMemory<int>> windows = text is null ? [] : [.. text.Documents.Where(document => document.Ids.Length > 1).Select(document => document.Ids[..Math.Min(document.Ids.Length, model.Model.ContextLength)])];
+        IReadOnlyList<ReadOnlyMemory<int>> windows = text is null ? [] : [.. text.Windows.Select(window => text.Documents[window.Document].Ids.Slice(window.Start, window.Length))];
         BlameResult? blame = text is null ? null : new LayerBlame { MaxTokens = blameTokens }.Measure(reference.Model, model.Model, session.Pool, windows, cancel: cancel);
         WeightErrorResult? errors = text is null ? null : new WeightErrors { MaxTokens = blameTokens, Seed = session.Seed }.Measure((DecoderModel)reference.Model, (DecoderModel)model.Model, session.Pool, windows, cancel);
         return new ReportData
@@ -105,6 +109,21 @@ static class ExplainCommand
             Errors = errors,
             Scores = comparison is null ? [] : [.. comparison.Base.Scores.Select(score => new VariantScore(reference.Source, score)), .. comparison.Compressed.Scores.Concat(comparison.Scores).Select(score => new VariantScore(model.Source, score))],
         };
+    }
+
+    // A name that ends otherwise may be somebody's text.
+    static void CheckReport(string file)
+    {
+        if (!Path.GetExtension(file).Equals(".html", StringComparison.OrdinalIgnoreCase) && !Path.GetExtension(file).Equals(".htm", StringComparison.OrdinalIgnoreCase))
+            throw new MisuseException($"--output is '{file}', wanted an .html file to write");
+        if (Directory.Exists(file) || Path.GetDirectoryName(Path.GetFullPath(file)) is { } folder && !Directory.Exists(folder))
+            throw new MisuseException($"--output is '{file}', which {(Directory.Exists(file) ? "is a folder" : "lies in a folder that does not exist")}");
+    }
+
+    static EvaluationText Text(string spec, LanguageModel model, ParseResult parsed, CancellationToken cancel)
+    {
+        Corpus corpus = TextArgument.First(TextArgument.Open(spec, parsed, cancel), model.Tokenizer, parsed.GetValue(MaxTokens));
+        return EvaluationText.Create(corpus, model.Tokenizer, Protocol.For(corpus, model.Tokenizer, model.Model.ContextLength), cancel);
     }
 
     static ReadOnlyMemory<int> Encode(LanguageModel model, string text)

@@ -43,7 +43,7 @@ sealed class Gates
         foreach (string seen in calibration.Where(seen => !(seen is "sdk" or "sdk:train" && spec is "sdk:valid" or "sdk:test")))
             if (TextOverlap.Share(TextArgument.Open(seen, parsed, cancel), corpus) is > 0 and double share)
                 session.Say(string.Create(CultureInfo.InvariantCulture, $"warning: {share:P1} of the lines of {spec} are in {seen} too, which the model was calibrated on: what is measured on them flatters it"));
-        EvaluationText text = EvaluationText.Create(corpus, original.Tokenizer, Protocol.Documents(Math.Min(original.Model.ContextLength, 512)), cancel);
+        EvaluationText text = EvaluationText.Create(corpus, original.Tokenizer, Protocol.For(corpus, original.Tokenizer, Math.Min(original.Model.ContextLength, 512)), cancel);
         return session.Track("measuring", ticks =>
             Comparison.Measure(original.Model, compressed.Model, text, session.Pool, null, new Told<double>(share => ticks.Report(new Tick(share))), cancel));
     }
@@ -55,7 +55,7 @@ sealed class Gates
         if (maxSize is { } size && result.Output.Bytes > size)
             missed = $"size {result.Output.Bytes:N0} bytes, --max-size {size:N0}";
         else if (maxKl is { } limit && !(result.Comparison!.Kl.Value <= limit))
-            missed = string.Create(CultureInfo.InvariantCulture, $"KL divergence {result.Comparison.Kl.Value:0.00000} ± {result.Comparison.Kl.StandardError:0.00000} nats a token, --max-kl {limit}");
+            missed = string.Create(CultureInfo.InvariantCulture, $"KL divergence {BudgetOption.WithError(result.Comparison.Kl.Value, result.Comparison.Kl.StandardError)} nats a token, --max-kl {limit}");
         if (missed is null)
             return;
         result.Output.Discard();

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Tensors.Simd;
 
@@ -14,6 +15,8 @@ static class Invocation
     public static async Task<int> Run(params string[] args)
     {
         ParseResult parsed = Commands.For(args).Parse(args.Length == 0 ? ["--help"] : args);
+        if (parsed.Errors.Count > 0 && parsed.UnmatchedTokens is [var word, ..] && parsed.CommandResult.Command.Subcommands is { Count: > 0 } commands)
+            return Fail(ExitCode.Misuse, $"'{word}' is no command of {string.Join(' ', Names(parsed.CommandResult).Prepend("coppice"))}; the nearest is '{NearestName.Of(word, commands.Select(command => command.Name))}'");
         if (parsed.Errors.Count > 0)
             return Fail(ExitCode.Misuse, $"{parsed.Errors[0].Message} ({string.Join(' ', Names(parsed.CommandResult).Prepend("coppice"))} --help tells more)");
         using CancellationTokenSource interrupt = new();

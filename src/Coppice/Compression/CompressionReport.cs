@@ -48,6 +48,18 @@ public sealed record CompressionReport(string Recipe, ImmutableArray<LayerResult
     /// <summary>What the user should know about those.</summary>
     public ImmutableArray<string> ModelWarnings { get; init; } = [];
 
+    /// <summary>The same with kinds and bytes of the model as a file holds it, which are others where its format has no such form.</summary>
+    public CompressionReport As(Model written)
+    {
+        Dictionary<string, Weights.Weight> matrices = written.Matrices().ToDictionary(matrix => matrix.Name, matrix => matrix.Layer.Weight);
+        return this with
+        {
+            Layers = [.. Layers.Select(layer => matrices.TryGetValue(layer.Name, out Weights.Weight? weight) ? layer with { Kind = weight.Kind, Bytes = weight.ByteCount, BitsPerWeight = weight.BitsPerWeight } : layer)],
+            BytesAfter = written.ByteCount,
+            BitsPerWeight = written.BitsPerWeight,
+        };
+    }
+
     /// <summary>All warnings.</summary>
     public IEnumerable<string> Warnings => [.. ModelWarnings, .. Layers.SelectMany(layer => layer.Warnings)];
 }

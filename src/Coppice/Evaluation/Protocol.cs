@@ -1,4 +1,5 @@
 using Coppice.Tensors;
+using Coppice.Text;
 
 namespace Coppice.Evaluation;
 
@@ -29,6 +30,16 @@ public sealed record Protocol
 
     /// <summary>Documents with fewer characters are left out.</summary>
     public int MinimumCharacters { get; init; }
+
+    /// <summary>What suits a text: each document cut at <paramref name="context"/> tokens; or, where there are too few to know an error from and one is longer, each of them whole, in disjoint windows.</summary>
+    public static Protocol For(Corpus corpus, Tokenizer tokenizer, int context)
+    {
+        // A token of the vocabularies that are in use stands for fewer characters.
+        const int CharactersAToken = 64;
+        int most = CharactersAToken * context;
+        bool isFew = corpus.Documents.Count < EvaluationText.FewestDocuments;
+        return isFew && corpus.Documents.Any(document => document.Text.Length > most || document.Text.Length >= context / 2 && tokenizer.Encode(document.Text).Length >= context) ? Strided(context, context) : Documents(context);
+    }
 
     /// <summary>Each document by itself, cut at <paramref name="context"/> tokens.</summary>
     public static Protocol Documents(int context) => new() { Windowing = Windowing.Documents, Context = context, Stride = context };

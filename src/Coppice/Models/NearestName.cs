@@ -1,7 +1,7 @@
 namespace Coppice.Models;
 
 /// <summary>The known name that was probably meant.</summary>
-internal static class NearestName
+public static class NearestName
 {
     /// <summary>The name at the smallest edit distance, letter case aside; the first of equals.</summary>
     public static string Of(string name, IEnumerable<string> known) => known.MinBy(candidate => Distance(name.ToLowerInvariant(), candidate.ToLowerInvariant()))!;

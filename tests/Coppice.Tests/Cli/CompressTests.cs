@@ -69,6 +69,24 @@ public sealed class CompressTests : IDisposable
         static float[] Query(string path) => LanguageModel.Load(path).Model.Blocks[0].Attention.Query.Weight.ToDense();
     }
 
+    [Theory]
+    [InlineData("sparse50", "out.gguf")]
+    [InlineData("2:4-int4", "out")]
+    public void Sizes_are_those_of_what_is_written(string preset, string name)
+    {
+        JsonElement json = CommandLine.Json("compress", tiny.Model, "--to", preset, "--calibrate", tiny.Text, "--documents", "line", "-o", tiny[name]);
+        JsonElement written = CommandLine.Json("inspect", tiny[name]);
+        Assert.Equal(written.GetProperty("bitsPerWeight").GetDouble(), json.GetProperty("bitsPerWeight").GetDouble(), 1e-9);
+        Assert.InRange(json.GetProperty("layers").EnumerateArray().Sum(layer => layer.GetProperty("bytes").GetInt64()), 0.5 * json.GetProperty("bytes").GetInt64() - 20_000, json.GetProperty("bytes").GetInt64());
+    }
+
+    [Fact]
+    public void A_budget_counts_what_the_file_has_no_form_for_as_it_is_written()
+    {
+        Assert.Contains("budget: the smallest of the recipes takes", CommandLine.Run("compress", tiny.Model, "--budget", "12bpw", "--among", "sparse50,2:4", "--calibrate", tiny.Text, "--documents", "line", "-o", tiny["out.gguf"], "--quiet").FailsInOneLine(1), StringComparison.Ordinal);
+        Assert.Equal(0, CommandLine.Run("compress", tiny.Model, "--budget", "12bpw", "--among", "sparse50,2:4", "--calibrate", tiny.Text, "--documents", "line", "-o", tiny["out"]).Code);
+    }
+
     [Fact]
     public void A_budget_of_bytes_holds_for_the_file_that_is_written()
     {

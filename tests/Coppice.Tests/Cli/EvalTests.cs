@@ -37,14 +37,27 @@ public sealed class EvalTests
     }
 
     [Fact]
+    public void One_window_tells_no_error_and_says_so()
+    {
+        using TinyFolder tiny = new();
+        Outcome outcome = CommandLine.Run("eval", tiny.Model, "--base", tiny.Model, "--data", tiny.Text, "--max-tokens", "40", "--speed-tokens", "0");
+        Assert.Contains("one window of text: no error can be told", outcome.Out, StringComparison.Ordinal);
+        Assert.DoesNotContain("NaN", outcome.Out, StringComparison.Ordinal);
+        Assert.DoesNotContain("Infinity", outcome.Out, StringComparison.Ordinal);
+        JsonElement json = CommandLine.Json("eval", tiny.Model, "--base", tiny.Model, "--data", tiny.Text, "--max-tokens", "40", "--speed-tokens", "0");
+        Assert.All(json.GetProperty("comparison").GetProperty("deltaNllInterval").EnumerateArray(), end => Assert.Equal(JsonValueKind.Null, end.ValueKind));
+    }
+
+    [Fact]
     public void Max_tokens_shortens_the_text_and_stride_scores_what_lies_past_the_first_window()
     {
         using TinyFolder tiny = new();
         int Scored(params string[] more) => CommandLine.Json(["eval", tiny.Model, "--data", tiny.Text, "--speed-tokens", "0", .. more]).GetProperty("scoredTokens").GetInt32();
-        // One document, so that one window of 64 tokens scores 63 or, behind no BOS, as many as it has predecessors for.
-        Assert.InRange(Scored(), 62, 64);
+        // One document, longer than a window, is scored whole, of many one window each.
         int whole = Scored("--stride", "32");
         Assert.True(whole > 1000);
+        Assert.InRange(Scored(), 0.9 * whole, whole);
+        Assert.True(Scored("--documents", "line", "--context", "8") < 0.9 * whole);
         Assert.InRange(Scored("--stride", "32", "--max-tokens", "500"), 480, 500);
     }
 

@@ -28,11 +28,20 @@ public sealed class MisuseTests : IDisposable
     [InlineData("compress", "model", "--to", "int8", "-o", "out", "--max-kl", "0.1")]
     [InlineData("compress", "model", "--to", "int8", "-o", "out", "--max-size", "big")]
     [InlineData("compress", "model", "--to", "int8", "-o", "model")]
+    [InlineData("compress", "model", "--to", "int8", "-o", "out.onnx")]
+    [InlineData("convert", "model", "-o", "out.onnx")]
+    [InlineData("explain", "model", "--text", "a", "-o", "text.txt")]
+    [InlineData("explain", "model", "--text", "a", "-o", "no/such/folder.html")]
     public void Misuse_is_one_line_and_exit_code_2(params string[] args)
     {
         CommandLine.Run([.. args.Select(arg => arg is "model" or "text.txt" ? tiny[arg] : arg == "out" ? tiny["out"] : arg)]).FailsInOneLine(2);
         Assert.Empty(tiny.Others);
     }
+
+    [Theory]
+    [InlineData("'inspekt' is no command of coppice; the nearest is 'inspect'", "inspekt", "model")]
+    [InlineData("'sreve' is no command of coppice federate; the nearest is 'serve'", "federate", "sreve")]
+    public void A_command_that_there_is_not_is_named(string wanted, params string[] args) => Assert.Contains(wanted, CommandLine.Run(args).FailsInOneLine(2), StringComparison.Ordinal);
 
     [Fact]
     public void A_value_that_is_wrong_is_told_with_what_was_wanted() =>

@@ -35,6 +35,9 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
     /// <summary>How many bytes a model takes as it is written, for a budget of <see cref="BudgetUnit.Bytes"/>; null counts its weights alone.</summary>
     public Func<Model, long>? WrittenBytes { get; init; }
 
+    /// <summary>How many bytes a matrix takes as it is written.</summary>
+    public Func<Weight, long> WrittenBytesOf { get; init; } = weight => weight.ByteCount;
+
     /// <summary>The search. <paramref name="calibration"/> is for the recipes, <paramref name="slice"/> what is measured on: better other text.</summary>
     /// <exception cref="CoppiceException">A recipe does not fit the model or does more than edit matrices, or nothing fits the budget.</exception>
     public BudgetResult Run(IReadOnlyList<Recipe> recipes, SizeBudget budget, IReadOnlyList<int[]> calibration, IReadOnlyList<int[]> slice, IProgress<CompressionProgress>? progress = null, CancellationToken cancel = default)
@@ -45,6 +48,9 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
             throw new CoppiceException($"budget: recipe '{whole.Name}' has steps over the whole model, which are the same for every matrix; choose among recipes without");
         Model model = load();
         List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
+        // What does not fit the model is found before anything is left in a folder.
+        foreach (Recipe recipe in recipes)
+            _ = PlanOf(recipe, model);
         int total = recipes.Count + matrices.Count + FrontPoints + recipes.Count, done = 0;
         BudgetJournal? journal = Folder is null ? null : new BudgetJournal(Folder, recipes, slice, Tokens);
         KlSlice text = new(model, slice, Tokens, pool);
@@ -52,9 +58,10 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
         foreach (Recipe recipe in recipes)
         {
             Model compressed = (Open ?? load)();
-            CompressionPlan plan = new(recipe.Name, [.. recipe.Steps.Cast<WeightStep>()], 0, compressed);
+            CompressionPlan plan = PlanOf(recipe, compressed);
             CompressionReport report = new CompressionPipeline(recipe, pool) { Seed = Seed }.Run(compressed, calibration, journal?.Of(variants.Count, recipe, compressed, calibration, Seed), null, cancel);
-            variants.Add(new Variant(recipe, plan, report.Layers.ToDictionary(layer => layer.Name), compressed.Matrices().ToDictionary(matrix => matrix.Name, matrix => matrix.Layer.Weight), compressed));
+            variants.Add(new Variant(recipe, plan, report.Layers.ToDictionary(layer => layer.Name), compressed.Matrices().ToDictionary(matrix => matrix.Name, matrix => matrix.Layer.Weight),
+                compressed.Matrices().ToDictionary(matrix => matrix.Name, matrix => WrittenBytesOf(matrix.Layer.Weight)), compressed));
             Tell(recipe.Name);
         }
         double[] milliseconds = budget.Unit == BudgetUnit.MillisecondsPerToken ? Times(variants, slice[0]) : [];
@@ -69,7 +76,7 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
         {
             cancel.ThrowIfCancellationRequested();
             List<Option> options = [.. variants.Select((variant, v) => new Option(v, variant.Weights[name], variant.Layers[name].OutputError ?? variant.Layers[name].WeightError, Cost(variant, v, name)))];
-            Option smallest = options.MinBy(option => option.Weight.ByteCount)!;
+            Option smallest = options.MinBy(option => variants[option.Variant].Bytes[name])!;
             double kl = Kl($"{name} as {smallest.Variant}", () =>
             {
                 Weight before = layer.Weight;
@@ -97,7 +104,7 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
 
         double Cost(Variant variant, int v, string name) => budget.Unit == BudgetUnit.MillisecondsPerToken
             ? milliseconds[v] * variant.Weights[name].Shape.Length / matrices.Sum(matrix => (double)matrix.Layer.Weight.Shape.Length)
-            : variant.Weights[name].ByteCount;
+            : variant.Bytes[name];
 
         string Shown(double cost) => budget.Unit == BudgetUnit.MillisecondsPerToken ? $"{cost:0.###} ms a token" : $"{cost:N0} bytes of weights";
 
@@ -114,7 +121,7 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
                     matrices[i].Layer.Weight = before[i];
                 return found;
             });
-            long bytes = vectors + made.Sum(weight => weight.ByteCount);
+            long bytes = vectors + choice.Select((option, i) => variants[option].Bytes[matrices[i].Name]).Sum();
             Tell(name);
             return new BudgetPoint(name, bytes, 8.0 * bytes / model.ParameterCount, choice.Select((option, i) => items[i][option].Loss).Sum(), kl.Value, kl.StandardError,
                 budget.Unit == BudgetUnit.MillisecondsPerToken ? choice.Select((option, i) => items[i][option].Cost).Sum() : null);
@@ -135,9 +142,12 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
     {
         if (budget.Unit != BudgetUnit.Bytes || WrittenBytes is null)
             return budget.Unit == BudgetUnit.BitsPerWeight ? budget.Amount / 8 * model.ParameterCount : budget.Amount;
-        Model smallest = variants.MinBy(variant => variant.Model.ByteCount)!.Model;
-        return budget.Amount - (WrittenBytes(smallest) - smallest.ByteCount) - Alignment * smallest.Matrices().Count();
+        Variant smallest = variants.MinBy(variant => variant.Bytes.Values.Sum())!;
+        long vectors = smallest.Model.ByteCount - smallest.Weights.Values.Sum(weight => weight.ByteCount);
+        return budget.Amount - (WrittenBytes(smallest.Model) - vectors - smallest.Bytes.Values.Sum()) - Alignment * smallest.Bytes.Count;
     }
+
+    static CompressionPlan PlanOf(Recipe recipe, Model model) => new(recipe.Name, [.. recipe.Steps.Cast<WeightStep>()], 0, model);
 
     // Of a token, all of the model in one recipe's form. Turn by turn, so that all have to be in memory.
     double[] Times(List<Variant> variants, int[] prompt)
@@ -147,7 +157,7 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
         return [.. SpeedProbe.Measure([.. variants.Select(variant => variant.Model)], prompt.AsSpan(0, Math.Min(16, prompt.Length)), pool).Select(speed => 1000 / speed.TokensPerSecond)];
     }
 
-    sealed record Variant(Recipe Recipe, CompressionPlan Plan, Dictionary<string, LayerResult> Layers, Dictionary<string, Weight> Weights, Model Model);
+    sealed record Variant(Recipe Recipe, CompressionPlan Plan, Dictionary<string, LayerResult> Layers, Dictionary<string, Weight> Weights, Dictionary<string, long> Bytes, Model Model);
 
     sealed record Option(int Variant, Weight Weight, double Error, double Cost)
     {
