@@ -42,6 +42,8 @@ static class BitsAndBytes
                 if (entry.Weight is not null && entry.Name.EndsWith(QuantizedCheckpoint.WeightSuffix, StringComparison.Ordinal))
                     plain.Add((JsonNode)entry.Name[..^QuantizedCheckpoint.WeightSuffix.Length]);
             }
+        if (TiedHead.Of(entries) is { } head)
+            plain.Add((JsonNode)head);
         return (tensors.DrainToImmutable(), new JsonObject
         {
             ["bnb_4bit_compute_dtype"] = "float16",

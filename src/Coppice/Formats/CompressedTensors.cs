@@ -69,6 +69,8 @@ public static class CompressedTensors
                     plain.Add(IntegerMatrix.ModuleOf(entry, Method));
             }
         }
+        if (TiedHead.Of(entries) is { } head)
+            plain.Add(head);
         return (tensors.DrainToImmutable(), quantized.Count + sparse.Count == 0 ? null : Config(quantized, sparse, plain));
 
         void Add(CheckpointEntry entry, Func<Weight, IEnumerable<TensorSource>> parts) => tensors.AddRange(TensorSource.Parts(entry.Weight!, parts));

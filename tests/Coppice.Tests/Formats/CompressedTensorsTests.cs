@@ -124,6 +124,16 @@ public sealed class CompressedTensorsTests : IDisposable
     }
 
     [Fact]
+    public void A_head_that_is_the_table_of_tokens_is_no_target()
+    {
+        IntWeight weight = new(4, 32, 1, 32, new byte[32], new Half[1], []);
+        (_, CompressionConfig? tied) = CompressedTensors.Encode([new(Name, weight), new("model.embed_tokens.weight", HalfWeight.From(HalfFormat.Float16, 1, 2, [1, 2]))], DType.F16);
+        Assert.Equal(["model.embed_tokens", "lm_head"], tied!.Ignore.ToArray());
+        (_, CompressionConfig? own) = CompressedTensors.Encode([new(Name, weight), new("lm_head.weight", weight)], DType.F16);
+        Assert.Empty(own!.Ignore);
+    }
+
+    [Fact]
     public void A_model_of_many_kinds_comes_back_kind_by_kind()
     {
         float[] values = [.. Enumerable.Range(0, 64).Select(i => i / 8f)];

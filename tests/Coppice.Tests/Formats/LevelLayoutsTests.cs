@@ -65,6 +65,23 @@ public sealed class LevelLayoutsTests : IDisposable
         Assert.Equal(weight.ToDense(), back.ToDense());
     }
 
+    [Theory]
+    [InlineData("model.embed_tokens", """["model.embed_tokens","lm_head"]""")]
+    [InlineData("lm_head", """["lm_head"]""")]
+    public void Transformers_is_told_not_to_look_for_a_packed_head(string plain, string skipped)
+    {
+        CheckpointEntry[] entries = [new(Name, (LevelWeight)Levels(LevelTables.Nf4, 64, 3, 128)), new(plain + ".weight", ProductTests.Make("f16", 2, 8))];
+        (_, JsonObject? config) = QuantizationLayout.BitsAndBytes.Encode(entries, DType.F16);
+        Assert.Equal(skipped, config!["llm_int8_skip_modules"]!.ToJsonString());
+    }
+
+    [Fact]
+    public void A_packed_head_is_not_skipped()
+    {
+        (_, JsonObject? config) = QuantizationLayout.BitsAndBytes.Encode([new CheckpointEntry("lm_head.weight", Levels(LevelTables.Nf4, 64, 3, 128))], DType.F16);
+        Assert.Equal("[]", config!["llm_int8_skip_modules"]!.ToJsonString());
+    }
+
     public static TheoryData<string> Own => ["nf4-g32", "mxfp4-g32", "int16-channel", "ternary-channel", "binary-g32", "pow2_5-g32", "f8_e5m2-g16", "int4-g32-asym", "int4-g32-wide", "sparse-f16", "2:4-f16", "2:4-int4-g32", "f8_e4m3-channel", "haar8-int8-g32-asym"];
 
     [Theory]
