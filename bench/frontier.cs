@@ -2,7 +2,7 @@
 #:property PublishAot=false
 // GGUF files of the default model from here and from llama.cpp's own quantizer, both with the type of each tensor that llama.cpp chooses, so of the same size: docs/results/grove-frontier.md.
 //   LLAMA_CPP=FOLDER dotnet run -c Release bench/frontier.cs > docs/results/grove-frontier.md
-// FOLDER holds llama-quantize and llama-perplexity. Arguments leave only the types that they name.
+// FOLDER holds llama-quantize and llama-perplexity. Arguments leave only the types that they name; HEAD=TYPE gives the head, in both, another type than llama.cpp would.
 using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Globalization;
@@ -24,6 +24,7 @@ string[] types = ["IQ2_XS", "IQ2_M", "Q2_K_S", "IQ3_XXS", "Q2_K", "Q3_K_S", "IQ3
 string[] alike = ["IQ4_NL", "Q4_0", "Q4_1", "Q5_0", "Q5_1"];
 int[] seeds = [1, 2, 3];
 string tools = Environment.GetEnvironmentVariable("LLAMA_CPP") ?? throw new InvalidOperationException("LLAMA_CPP is not set: the folder of llama-quantize and llama-perplexity");
+string[] head = Environment.GetEnvironmentVariable("HEAD") is { } headType ? ["--token-embedding-type", headType, "--output-tensor-type", headType] : [];
 string folder = Directory.CreateTempSubdirectory("frontier-").FullName;
 using Grove grove = new(0);
 int context = grove.Base.Model.ContextLength;
@@ -53,7 +54,7 @@ foreach (string type in types.Where(type => args.Length == 0 || args.Contains(ty
     foreach ((int seed, string importance) in seeds.Zip(matrices))
     {
         string peer = At("peer.gguf"), own = At("own.gguf");
-        Tool("llama-quantize", "--imatrix", importance, plain, peer, type, "2");
+        Tool("llama-quantize", [.. head, "--imatrix", importance, plain, peer, type, "2"]);
         theirs.Add(Judge(peer));
         bytes = new FileInfo(peer).Length;
         CompressionReport report = grove.Compress(SameTypes(peer), grove.Calibration(CalibrationTokens, seed), seed);
