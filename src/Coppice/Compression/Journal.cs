@@ -77,11 +77,18 @@ public sealed class Journal
     {
         if (!File.Exists(PathOf(part)))
             return null;
-        using SafeTensors file = SafeTensors.Open(PathOf(part));
-        foreach ((string name, MatrixLayer layer) in matrices)
-            if (WeightParts.Read(file, name, layer.Weight.Rows, layer.Weight.Columns) is { } weight)
-                layer.Weight = weight;
-        return JsonSerializer.Deserialize(file.Metadata[ResultsKey], JournalJson.Default.ImmutableArrayLayerResult);
+        try
+        {
+            using SafeTensors file = SafeTensors.Open(PathOf(part));
+            foreach ((string name, MatrixLayer layer) in matrices)
+                if (WeightParts.Read(file, name, layer.Weight.Rows, layer.Weight.Columns) is { } weight)
+                    layer.Weight = weight;
+            return JsonSerializer.Deserialize(file.Metadata[ResultsKey], JournalJson.Default.ImmutableArrayLayerResult);
+        }
+        catch (CoppiceException error)
+        {
+            throw new CoppiceException($"{error.Message}; what an earlier run left is damaged, delete {folder} to begin anew", error);
+        }
     }
 
     /// <summary>Lets go of a finished part.</summary>
