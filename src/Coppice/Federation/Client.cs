@@ -51,6 +51,7 @@ public sealed class Client
 
     /// <summary>Does what the task says and returns the update. The same task a second time gets the same bytes, without training.</summary>
     /// <exception cref="CoppiceException">The task is damaged, is another client's, comes out of turn, does not fit the text, or the loss is not finite. The client's state is as before.</exception>
+    /// <exception cref="ClientStorageException">Its state could not be read or kept, and is as before.</exception>
     public ReadOnlyMemory<byte> Answer(ReadOnlyMemory<byte> message, CancellationToken cancel = default)
     {
         string name = $"task for client '{Id}'";
@@ -68,7 +69,7 @@ public sealed class Client
         if (task.Client != Id)
             throw FormatError.At(name, $"is for client '{task.Client}'");
         string hash = Convert.ToHexStringLower(SHA256.HashData(message.Span));
-        ClientState? state = Load();
+        ClientState? state = journal is null ? inMemory : Stored(() => File.Exists(journal) ? ClientState.Load(journal) : null);
         if (state is not null && state.Run != task.Run)
             state = null;
         if (state?.TaskHash == hash)
@@ -80,8 +81,24 @@ public sealed class Client
         if (journal is null)
             inMemory = next;
         else
-            next.Save(journal);
+            Stored(() =>
+            {
+                next.Save(journal);
+                return next;
+            });
         return next.Update;
+    }
+
+    T Stored<T>(Func<T> work)
+    {
+        try
+        {
+            return work();
+        }
+        catch (CoppiceException error)
+        {
+            throw new ClientStorageException(Id, error);
+        }
     }
 
     ClientState Train(string name, RoundTask task, string hash, ReadOnlyMemory<byte> tensors, ClientState? state, CancellationToken cancel)
@@ -222,8 +239,6 @@ public sealed class Client
     static ParameterSet Own(ParameterSet all, LocalRules rules) => all.Where(name => PersonalTensors.Contains(rules.Personal, name));
 
     static IEnumerable<(string, Tensor)> Pairs(ParameterSet set) => set.Tensors.Select(part => (part.Key, part.Value));
-
-    ClientState? Load() => journal is null ? inMemory : File.Exists(journal) ? ClientState.Load(journal) : null;
 
     void CheckVocabulary(string name, int size)
     {

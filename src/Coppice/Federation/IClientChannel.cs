@@ -21,6 +21,7 @@ public interface IClientChannel
 
     /// <summary>Sends a task and waits for the update.</summary>
     /// <exception cref="Tensors.CoppiceException">The client failed or could not be reached; the round goes on without it.</exception>
+    /// <exception cref="ClientStorageException">A client of this process could not keep its state; the run ends.</exception>
     ReadOnlyMemory<byte> Exchange(ReadOnlyMemory<byte> task, CancellationToken cancel);
 
     /// <summary>The same, for channels that wait no longer than an answer may take.</summary>

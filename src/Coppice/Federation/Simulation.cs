@@ -19,6 +19,7 @@ public static class Simulation
     /// <summary>Trains <paramref name="model"/> in place and returns what happened in every round, those of an earlier call that the journal holds included. Matrices that trained as integers are stored as those, pruned ones sparsely.</summary>
     /// <param name="journal">Where the run is kept; stopped at any moment and called again with the same arguments, it ends with the bytes of an undisturbed run. The clients must keep their state there as well.</param>
     /// <exception cref="CoppiceException">An option cannot be, two clients have one name, a round is left without any update, or the journal is of another run.</exception>
+    /// <exception cref="ClientStorageException">A client's state could not be kept; the journal has the last closed round, and the same call goes on from there.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; with a journal, at most the local training in hand is lost.</exception>
     public static ImmutableArray<RoundRecord> Run(DecoderModel model, IReadOnlyList<IClientChannel> clients, FederatedOptions options, RunJournal? journal = null,
         IProgress<RoundRecord>? progress = null, CancellationToken cancel = default) => Run(model, clients, options, null, journal, progress, cancel);

@@ -122,6 +122,17 @@ public sealed class LiveClientsTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_client_whose_disk_is_full_is_one_client_less()
+    {
+        Task<int>[] joined = [Join(0), Join(1), Join(2, new Client(Tiny.Name(2), Tiny.Text(2), new WorkerPool(1), journal: folder["nowhere/state.safetensors"]))];
+        RoundRecord record = (await Task.Run(() => Simulation.Run(Tiny.Model(), Channels, Tiny.Options with { Rounds = 1 })).WaitAsync(Patience))[0];
+        clients.End("done");
+        int[] answered = await Task.WhenAll(joined).WaitAsync(Patience);
+        Assert.Equal([1, 1, 0], answered);
+        Assert.Contains("could not be written", Assert.Single(record.Dropped).Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_failure_is_taken_once_and_an_answer_after_it_is_not()
     {
         Task<ReadOnlyMemory<byte>> asked = Task.Run(() => clients.Channel(Tiny.Name(0)).Exchange(new byte[10], default));

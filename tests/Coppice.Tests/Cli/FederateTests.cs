@@ -32,6 +32,16 @@ public class FederateTests
         Assert.False(Directory.Exists(tiny["out.federation"]));
     }
 
+    [SmallDiskFact]
+    public void A_disk_too_small_for_the_clients_states_is_one_line_and_no_model()
+    {
+        using TinyFolder tiny = new();
+        using SmallDisk disk = SmallDisk.Mount(tiny["disk"], kilobytes: 1200)!;
+        string line = CommandLine.Run([.. Command(tiny, tiny["disk/out"]), "--quiet"]).FailsInOneLine(1);
+        Assert.Matches("client 'client[012].txt', its state: .*could not be written: No space left", line);
+        Assert.False(Directory.Exists(tiny["disk/out"]));
+    }
+
     [Fact]
     public void The_same_command_writes_the_same_bytes()
     {

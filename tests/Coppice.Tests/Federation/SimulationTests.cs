@@ -203,6 +203,32 @@ public sealed class SimulationTests : IDisposable
     }
 
     [Fact]
+    public void A_client_s_state_that_cannot_be_kept_ends_the_run_which_goes_on_from_the_last_closed_round()
+    {
+        DecoderModel undisturbed = Tiny.Model(), resumed = Tiny.Model();
+        Simulation.Run(undisturbed, Tiny.Channels(pool, 3), Tiny.Options);
+
+        using TemporaryFolder folder = new();
+        RunJournal journal = new(folder.Path);
+        string inTheWay = journal.ClientFile(Tiny.Name(1)) + ".partial";
+        int asked = 0;
+        IClientChannel[] channels = [.. Tiny.Channels(pool, 3, journal).Select((channel, i) => new Tapped(channel, (_, exchange) =>
+        {
+            if (i == 1 && ++asked == 2)
+                Directory.CreateDirectory(inTheWay);
+            return exchange();
+        }))];
+        ClientStorageException error = Assert.Throws<ClientStorageException>(() => Simulation.Run(resumed, channels, Tiny.Options, journal));
+        Assert.Contains("client 'client-1', its state: ", error.Message, StringComparison.Ordinal);
+        Assert.Contains("could not be written", error.Message, StringComparison.Ordinal);
+        Assert.Single(RunJournal.ReadRecords(folder.Path)!);
+
+        Directory.Delete(inTheWay);
+        Simulation.Run(resumed, Tiny.Channels(pool, 3, journal), Tiny.Options, journal);
+        Assert.Equal(Tiny.Numbers(undisturbed), Tiny.Numbers(resumed));
+    }
+
+    [Fact]
     public void Killed_between_the_records_and_the_model_it_ends_with_the_same_bytes()
     {
         using TemporaryFolder folder = new();

@@ -128,7 +128,7 @@ public sealed class RemoteClient : IDisposable
         {
             return client.Exchange(task, cancel);
         }
-        catch (CoppiceException failed)
+        catch (Exception failed) when (failed is CoppiceException or ClientStorageException)
         {
             Failure = Wire.ReasonOf(failed.Message);
             return null;

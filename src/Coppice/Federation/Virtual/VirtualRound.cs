@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.ExceptionServices;
 using Coppice.Tensors;
 
 namespace Coppice.Federation.Virtual;
@@ -42,6 +43,7 @@ sealed class VirtualRound(Round round, int index, FederatedOptions options, Worl
     {
         ReadOnlyMemory<byte>[] answers = new ReadOnlyMemory<byte>[batch.Count];
         string?[] faults = new string?[batch.Count];
+        ClientStorageException? unkept = null;
         Parallel.For(0, batch.Count, new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancel }, i =>
         {
             try
@@ -52,7 +54,14 @@ sealed class VirtualRound(Round round, int index, FederatedOptions options, Worl
             {
                 faults[i] = error.Message;
             }
+            catch (ClientStorageException error)
+            {
+                // Thrown again where all have ended, as it is.
+                unkept = error;
+            }
         });
+        if (unkept is not null)
+            ExceptionDispatchInfo.Throw(unkept);
         for (int i = 0; i < batch.Count; i++)
         {
             string client = batch[i].Channel.Client;

@@ -14,6 +14,7 @@ public static class VirtualSimulation
     /// <param name="threads">How many clients train at once.</param>
     /// <param name="journal">Where the run is kept after each round; stopped and called again with the same arguments, it goes on.</param>
     /// <exception cref="CoppiceException">An option cannot be, two clients have one name, a round has too few updates twice, or the journal is of another run.</exception>
+    /// <exception cref="ClientStorageException">A client's state could not be kept; the journal has the last closed round.</exception>
     public static ImmutableArray<RoundRecord> Run(DecoderModel model, IReadOnlyList<IClientChannel> channels, FederatedOptions options, World world, int threads,
         RunJournal? journal = null, IProgress<RoundRecord>? progress = null, CancellationToken cancel = default)
     {

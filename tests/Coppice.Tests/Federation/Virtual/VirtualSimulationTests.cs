@@ -35,6 +35,14 @@ public sealed class VirtualSimulationTests
     }
 
     [Fact]
+    public void A_client_s_state_that_cannot_be_kept_ends_the_run()
+    {
+        using TemporaryFolder folder = new();
+        IClientChannel[] channels = [.. Enumerable.Range(0, 3).Select(i => new LocalChannel(new Client(Tiny.Name(i), Tiny.Text(i), new WorkerPool(1), journal: i == 1 ? folder["nowhere/state.safetensors"] : null)))];
+        Assert.Contains("client 'client-1', its state: ", Assert.Throws<ClientStorageException>(() => Run(Options, Even, threads: 2, channels: channels)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void How_many_train_at_once_changes_nothing()
     {
         World world = new() { Dropout = 0.2, Corruption = 0.2, OverSelection = 0.5, Deadline = 30 };
