@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Coppice.Formats;
 using Coppice.Server.Certificates;
 using Coppice.Server.Store;
 
@@ -32,7 +33,7 @@ static class FederateInitCommand
         bool made = !Authority.IsIn(folder);
         if (made && hosts.Length == 0)
             throw new MisuseException($"{folder}: holds no federated run yet; wanted --host with the name by which clients reach the server");
-        Directory.CreateDirectory(folder);
+        PrivateFolder.Create(folder);
         using IRunStore store = FederateStorage.OpenStore(parsed, folder);
         DateTimeOffset now = store.Clock.GetUtcNow();
         using Authority authority = made ? Authority.Create(folder, now) : Authority.Open(folder);

@@ -3,6 +3,7 @@ using Coppice.Federation;
 using Coppice.Federation.Privacy;
 using Coppice.Federation.Remote;
 using Coppice.Federation.Secure;
+using Coppice.Formats;
 using Coppice.Tensors;
 using Coppice.Text;
 using Coppice.Training;
@@ -45,6 +46,7 @@ static class FederateJoinCommand
         using RemoteClient remote = new(server, identity, options, progress: new Lines(session));
         try
         {
+            PrivateFolder.Create(state);
             string tokenizer = Path.Combine(state, "tokenizer");
             await remote.FetchTokenizer(tokenizer, cancel);
             Client client = Open(parsed, session, identity.Name, Tokenizer.Load(tokenizer), Path.Combine(state, "state.safetensors"), cancel);

@@ -31,7 +31,7 @@ sealed class Authority : IDisposable
     /// <summary>Makes an authority in a folder that has none.</summary>
     public static Authority Create(string folder, DateTimeOffset now)
     {
-        Directory.CreateDirectory(folder);
+        PrivateFolder.Create(folder);
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         CertificateRequest request = Request("Coppice federation", key);
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(certificateAuthority: true, hasPathLengthConstraint: true, pathLengthConstraint: 0, critical: true));
@@ -75,7 +75,7 @@ sealed class Authority : IDisposable
     {
         CheckName(client);
         string path = Path.Combine(folder, ClientFolder, client + ".pem");
-        Directory.CreateDirectory(Path.Combine(folder, ClientFolder));
+        PrivateFolder.Create(Path.Combine(folder, ClientFolder));
         (string pem, X509Certificate2 certificate) = Issue(client, ClientCertificates.Use, null, now, now + (validity ?? LeafValidity));
         using (certificate)
         {

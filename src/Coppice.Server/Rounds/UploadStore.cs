@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Security.Cryptography;
+using Coppice.Formats;
 using Coppice.Server.Store;
 
 namespace Coppice.Server.Rounds;
@@ -15,7 +16,7 @@ sealed class UploadStore
     readonly string folder;
 
     /// <summary>Uploads in a folder, which is made.</summary>
-    public UploadStore(string folder) => Directory.CreateDirectory(this.folder = folder);
+    public UploadStore(string folder) => PrivateFolder.Create(this.folder = folder);
 
     /// <summary>Where an assignment's bytes are.</summary>
     public string PathOf(long assignment) => Path.Combine(folder, assignment.ToString(CultureInfo.InvariantCulture));

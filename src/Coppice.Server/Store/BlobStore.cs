@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Security.Cryptography;
+using Coppice.Formats;
 using Coppice.Tensors;
 
 namespace Coppice.Server.Store;
@@ -16,7 +17,7 @@ sealed class BlobStore
     public BlobStore(string folder, Durability durability = Durability.Full)
     {
         (this.folder, this.durability) = (folder, durability);
-        Directory.CreateDirectory(folder);
+        PrivateFolder.Create(folder);
     }
 
     /// <summary>Where a blob lies.</summary>

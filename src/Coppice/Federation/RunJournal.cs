@@ -23,7 +23,8 @@ public sealed class RunJournal
             throw new CoppiceException($"{folder}: holds something else than a federated run; remove it, or name another output");
         try
         {
-            Directory.CreateDirectory(Path.Combine(folder, "clients"));
+            PrivateFolder.Create(folder);
+            PrivateFolder.Create(Path.Combine(folder, "clients"));
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

@@ -1,4 +1,6 @@
 using System.Text.Json;
+using Coppice.Federation;
+using Coppice.Server.Rounds;
 using Coppice.Server.Store;
 using Coppice.Tests.Cli;
 
@@ -24,6 +26,25 @@ public sealed class FederateCommandTests : IDisposable
         Assert.Matches("anna +.* in\n", status.Out);
         Assert.Matches("bert +.* revoked ", status.Out);
         Assert.Contains("'carl'", CommandLine.Run("federate", "init", run, "--revoke", "carl").FailsInOneLine(1), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_folder_of_a_run_is_its_owner_s_alone()
+    {
+        if (OperatingSystem.IsWindows())
+            return;
+        Assert.Equal(0, CommandLine.Run("federate", "init", tiny["runs/run"], "--host", "localhost", "--client", "anna").Code);
+        _ = new BlobStore(tiny["blobs"]);
+        _ = new UploadStore(tiny["uploads"]);
+        _ = new RunJournal(tiny["out.federation"]);
+        const UnixFileMode own = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        foreach (string name in new[] { "runs/run", "runs/run/clients", "blobs", "uploads", "out.federation", "out.federation/clients" })
+            Assert.Equal(own, File.GetUnixFileMode(tiny[name]));
+
+        Directory.CreateDirectory(tiny["open"]);
+        UnixFileMode before = File.GetUnixFileMode(tiny["open"]);
+        _ = new BlobStore(tiny["open"]);
+        Assert.Equal(before, File.GetUnixFileMode(tiny["open"]));
     }
 
     [Fact]

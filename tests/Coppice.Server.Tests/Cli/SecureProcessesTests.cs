@@ -37,6 +37,8 @@ public sealed class SecureProcessesTests : IDisposable
         Assert.All(explained.GetProperty("clients").EnumerateArray(), client => Assert.Equal((0, JsonValueKind.Null), (client.GetProperty("samples").GetInt32(), client.GetProperty("lossBefore").ValueKind)));
         Assert.Contains("their sum alone: keys of 3 clients, 3 or more to the end", CommandLine.Run("federate", "explain-round", run, "1").Out, StringComparison.Ordinal);
         Assert.True(File.Exists(tiny[names[2] + ".state/secure.json"]));
+        foreach (string folder in new[] { tiny[names[0] + ".state"], Path.Combine(run, "driven"), Path.Combine(run, "uploads") })
+            Assert.True(OperatingSystem.IsWindows() || File.GetUnixFileMode(folder) == (UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute));
         Assert.Contains("(strategy 'fedavg' with secure aggregation), which does not take it", CommandLine.Run([.. serve, "--minimum", "2"]).FailsInOneLine(2), StringComparison.Ordinal);
     }
 
