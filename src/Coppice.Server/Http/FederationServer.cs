@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
+using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 using Coppice.Federation.Remote;
@@ -73,10 +74,10 @@ sealed class FederationServer : IAsyncDisposable
             await server.app.StartAsync(cancel);
             return server;
         }
-        catch (IOException error)
+        catch (Exception error) when (error is IOException or SocketException)
         {
             await server.DisposeAsync();
-            throw new CoppiceException($"{options.Listen}: could not be listened on: {error.Message}", error);
+            throw new CoppiceException($"--listen {options.Listen}: could not be listened on: {error.Message}", error);
         }
     }
 

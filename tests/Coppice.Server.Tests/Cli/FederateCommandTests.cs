@@ -103,6 +103,14 @@ public sealed class FederateCommandTests : IDisposable
     }
 
     [Fact]
+    public void An_address_that_this_machine_does_not_have_is_one_line()
+    {
+        Assert.Equal(0, CommandLine.Run("federate", "init", tiny["run"], "--host", "localhost", "--client", "anna").Code);
+        foreach (string[] way in new string[][] { [], ["--robust", "median"] })
+            Assert.Contains("--listen 192.0.2.1:8443: could not be listened on: ", CommandLine.Run(["federate", "serve", tiny.Model, "--run", tiny["run"], "--listen", "192.0.2.1:8443", "--context", "16", "-o", tiny["out"], .. way]).FailsInOneLine(1), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Serving_without_enough_clients_is_one_line()
     {
         Assert.Equal(0, CommandLine.Run("federate", "init", tiny["run"], "--host", "localhost").Code);
