@@ -68,7 +68,7 @@ sealed class Coordinator : IAssignments
         string first = blobs.Put(SafeTensorsWriter.ToBytes(model.Sources(DType.F32))), signature = settings.Signature(config, first);
         RunRow found = store.FindRun() ?? store.OpenRun(signature, settings.ToJson(), first, Draw(1), now);
         if (found.Signature != signature)
-            throw new CoppiceException($"the folder holds another run (other model or options: {found.Options}); name another folder");
+            throw new CoppiceException($"{store.Place}: holds another run ({settings.Difference(found.Options) ?? "of another model"}); name another folder, or serve it as it was begun");
         if (found.State == RunState.Failed)
             store.ReopenRun(found.Id, now + settings.Deadline, now);
         queue.Publish(store.Rounds(found.Id)[^1].Id);

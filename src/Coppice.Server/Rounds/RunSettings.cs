@@ -80,6 +80,23 @@ sealed record RunSettings(FederatedOptions Federation)
         return new RunSettings(new FederatedOptions { Rounds = own.Rounds, ClientsPerRound = own.ClientsPerRound, LocalSteps = own.LocalSteps, Strategy = StrategyRegistry.Find(own.Strategy), Codec = CodecRegistry.Find(own.Codec), Download = own.Download, Seed = own.Seed });
     }
 
+    /// <summary>In what another run's JSON differs, each option with both values; null where it does not.</summary>
+    public string? Difference(string json)
+    {
+        Dictionary<string, string> there = Fields(json), here = Fields(ToJson());
+        string[] different = [.. there.Keys.Union(here.Keys).Where(name => there.GetValueOrDefault(name) != here.GetValueOrDefault(name))
+            .Select(name => $"{name} is {there.GetValueOrDefault(name, "unknown")} there and {here.GetValueOrDefault(name, "unknown")} here")];
+        return different.Length == 0 ? null : string.Join(", ", different);
+
+        static Dictionary<string, string> Fields(string json)
+        {
+            using JsonDocument document = JsonDocument.Parse(json);
+            return document.RootElement.EnumerateObject()
+                .SelectMany(field => field.Value.ValueKind == JsonValueKind.Object ? field.Value.EnumerateObject().Select(inner => (Name: $"{field.Name}.{inner.Name}", inner.Value)) : [(field.Name, field.Value)])
+                .ToDictionary(field => field.Name, field => field.Value.ToString(), StringComparer.Ordinal);
+        }
+    }
+
     /// <summary>Names the run: another model or another option is another run.</summary>
     public string Signature(DecoderConfig config, string model) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{config}|{model}|{ToJson()}")));
 }

@@ -30,6 +30,9 @@ interface IRunStore : IDisposable
     /// <summary>The time that all who share the store agree on.</summary>
     TimeProvider Clock { get; }
 
+    /// <summary>Where it is, for messages: a file, or a database's name and host.</summary>
+    string Place { get; }
+
     /// <summary>Enters a client and its certificate; one of that name gets the new certificate, and is no longer revoked.</summary>
     void Enrol(string client, string thumbprint, DateTimeOffset now);
 

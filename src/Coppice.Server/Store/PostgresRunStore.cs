@@ -42,6 +42,7 @@ sealed class PostgresRunStore : SqlRunStore
             NpgsqlConnectionStringBuilder builder = new(settings) { NoResetOnClose = true };
             if (durability == Durability.Process)
                 builder.Options = $"{builder.Options} -c synchronous_commit=off";
+            Place = $"database '{builder.Database}' on {builder.Host}";
             source = NpgsqlDataSource.Create(builder);
         }
         catch (ArgumentException error)
@@ -63,6 +64,9 @@ sealed class PostgresRunStore : SqlRunStore
 
     /// <summary>The database's clock.</summary>
     public override TimeProvider Clock { get; }
+
+    /// <inheritdoc/>
+    public override string Place { get; }
 
     /// <summary>How often a transaction was done again so far.</summary>
     public int Retries => retries;

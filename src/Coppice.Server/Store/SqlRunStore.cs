@@ -12,6 +12,9 @@ abstract partial class SqlRunStore : IRunStore
     /// <inheritdoc/>
     public abstract TimeProvider Clock { get; }
 
+    /// <inheritdoc/>
+    public abstract string Place { get; }
+
     /// <summary>A connection that is open.</summary>
     protected abstract DbConnection Connect();
 

@@ -27,7 +27,7 @@ sealed class SqliteRunStore : SqlRunStore
     /// <exception cref="CoppiceException">It cannot be, or is no database.</exception>
     public SqliteRunStore(string path, Durability durability = Durability.Full)
     {
-        this.durability = durability;
+        (Place, this.durability) = (path, durability);
         connections = new SqliteConnectionStringBuilder { DataSource = path, ForeignKeys = true, DefaultTimeout = 30 }.ToString();
         try
         {
@@ -43,6 +43,9 @@ sealed class SqliteRunStore : SqlRunStore
 
     /// <inheritdoc/>
     public override TimeProvider Clock => TimeProvider.System;
+
+    /// <inheritdoc/>
+    public override string Place { get; }
 
     /// <inheritdoc/>
     protected override DbConnection Connect()

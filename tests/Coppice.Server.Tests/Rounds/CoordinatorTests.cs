@@ -175,10 +175,10 @@ public sealed class CoordinatorTests : IDisposable
     {
         using RunFolder folder = new(Settings());
         folder.Open();
-        folder.Settings = new RunSettings(Tiny.Options with { Seed = 77 });
-        Assert.Contains("holds another run", Assert.Throws<CoppiceException>(() => folder.Open()).Message, StringComparison.Ordinal);
+        folder.Settings = new RunSettings(Tiny.Options with { Seed = 77, Training = Tiny.Training with { BatchSize = 3 } });
+        Assert.Contains($"{folder["federation.db"]}: holds another run (seed is 9 there and 77 here, training.batchSize is 2 there and 3 here); name another folder", Assert.Throws<CoppiceException>(() => folder.Open()).Message, StringComparison.Ordinal);
         folder.Settings = Settings();
-        Assert.Contains("holds another run", Assert.Throws<CoppiceException>(() => folder.Open(model: Tiny.Model(seed: 2))).Message, StringComparison.Ordinal);
+        Assert.Contains("holds another run (of another model);", Assert.Throws<CoppiceException>(() => folder.Open(model: Tiny.Model(seed: 2))).Message, StringComparison.Ordinal);
         folder.Settings = Settings() with { Deadline = TimeSpan.FromDays(2), OverSelection = 1 };
         Assert.Equal(RunState.Running, folder.Open().Run.State);
     }

@@ -13,6 +13,8 @@ sealed class FaultyStore(IRunStore inner, int deathAt, bool after) : IRunStore
 
     public TimeProvider Clock => inner.Clock;
 
+    public string Place => inner.Place;
+
     public void Enrol(string client, string thumbprint, DateTimeOffset now) => At(() => inner.Enrol(client, thumbprint, now));
 
     public void Revoke(string client, DateTimeOffset now) => At(() => inner.Revoke(client, now));
