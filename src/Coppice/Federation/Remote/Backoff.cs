@@ -32,9 +32,12 @@ sealed class Backoff(RemoteOptions options, Random random, TimeProvider time)
                 error = failed;
             }
             string reason = (error as HttpRequestException)?.InnerException?.Message ?? error.Message;
-            if (time.GetElapsedTime(began) > options.Patience)
+            TimeSpan left = options.Patience - time.GetElapsedTime(began);
+            if (left <= TimeSpan.Zero)
                 throw new CoppiceException($"the server was out of reach for {options.Patience.TotalSeconds:0} seconds: {reason}", error);
             TimeSpan wait = Jitter(asked ?? options.FirstWait * Math.Pow(2, Math.Min(failures, 20)));
+            // The last try is when patience ends, and no more than the millisecond later that delays count in.
+            wait = TimeSpan.FromMilliseconds(Math.Ceiling(Math.Min(wait.TotalMilliseconds, left.TotalMilliseconds)));
             waiting(reason, wait);
             await Task.Delay(wait, time, cancel);
         }
