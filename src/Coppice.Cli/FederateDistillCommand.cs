@@ -99,7 +99,7 @@ static class FederateDistillCommand
         [
             client.Client, client.Parameters.ToString("N0", CultureInfo.InvariantCulture), client.Before.ToString("0.000", CultureInfo.InvariantCulture), client.After.ToString("0.000", CultureInfo.InvariantCulture),
         ]));
-        session.Say(string.Create(CultureInfo.InvariantCulture, $"{records.Sum(record => record.BytesUp):N0} bytes up, {records.Sum(record => record.BytesDown):N0} bytes down in {records.Count} rounds; wrote {output}"));
+        session.Line(string.Create(CultureInfo.InvariantCulture, $"{records.Sum(record => record.BytesUp):N0} bytes up, {records.Sum(record => record.BytesDown):N0} bytes down in {records.Count} rounds; wrote {output}"));
         session.Document(json =>
         {
             json.Array("clients", clients, client =>

@@ -37,7 +37,7 @@ static class NarrowClients
         {
             string path = Path.Combine(folder, part.Width.ToString(CultureInfo.InvariantCulture));
             (language with { Model = part.Build((DecoderModel)language.Model) }).Save(path);
-            session.Say($"wrote {path}: {part.Config.HeadCount} of {((DecoderModel)language.Model).Config.HeadCount} heads, {part.Config.IntermediateSize} of {((DecoderModel)language.Model).Config.IntermediateSize} neurons a layer");
+            session.Line($"wrote {path}: {part.Config.HeadCount} of {((DecoderModel)language.Model).Config.HeadCount} heads, {part.Config.IntermediateSize} of {((DecoderModel)language.Model).Config.IntermediateSize} neurons a layer");
         }
     }
 

@@ -38,7 +38,7 @@ sealed class RoundLog(Session session, bool isVirtual = false) : IProgress<Round
     /// <summary>What a whole run sent, and where its model is, if here; as JSON, with what else a command has to say.</summary>
     public static void End(Session session, IReadOnlyList<RoundRecord> rounds, string? output, Action<Utf8JsonWriter>? more = null)
     {
-        session.Say(string.Create(CultureInfo.InvariantCulture, $"{rounds.Sum(round => round.BytesUp):N0} bytes up, {rounds.Sum(round => round.BytesDown):N0} bytes down in {rounds.Count} rounds{(output is null ? "" : $"; wrote {output}")}"));
+        session.Line(string.Create(CultureInfo.InvariantCulture, $"{rounds.Sum(round => round.BytesUp):N0} bytes up, {rounds.Sum(round => round.BytesDown):N0} bytes down in {rounds.Count} rounds{(output is null ? "" : $"; wrote {output}")}"));
         session.Document(json =>
         {
             json.Array("rounds", rounds, round =>

@@ -43,6 +43,15 @@ public class FederateTests
     }
 
     [Fact]
+    public void Quiet_leaves_the_line_of_the_result()
+    {
+        using TinyFolder tiny = new();
+        Outcome outcome = CommandLine.Run([.. Command(tiny, tiny["out"]), "--quiet"]);
+        Assert.Equal((0, ""), (outcome.Code, outcome.Error));
+        Assert.Matches($"bytes down in 3 rounds; wrote {tiny["out"]}\n$", outcome.Out);
+    }
+
+    [Fact]
     public void The_same_command_writes_the_same_bytes()
     {
         using TinyFolder tiny = new();
