@@ -31,7 +31,7 @@ static class FederateStatusCommand
         (RoundRow Round, IReadOnlyList<AnswerRow> Answers)[] rounds = [.. (run is null ? [] : store.Rounds(run.Id)).Select(round => (round, store.Answers(round.Id)))];
 
         IReadOnlyList<RoundRecord> driven = RunJournal.ReadRecords(Path.Combine(folder, FederateServeCommand.DrivenFolder)) ?? [];
-        session.Line(run is null ? driven.Count > 0 ? $"a run that one process drives: {driven.Count} rounds closed" : "no run was served yet" : $"run {Word(run.State)}{(run.Reason is { } reason ? $": {reason}" : "")}");
+        session.Line(run is null ? driven.Count > 0 ? $"a run that one process drives: {driven.Count} rounds closed" : clients.Any(client => client.Seen is not null) ? "a run that one process drives" : "no run was served yet" : $"run {Word(run.State)}{(run.Reason is { } reason ? $": {reason}" : "")}");
         session.Line();
         if (clients.Count > 0)
             session.Table(["client", "enrolled", "last seen", "state"], clients.Select(client => (string[])[client.Name, Time(client.Enrolled), Time(client.Seen), client.Revoked is null ? "in" : $"revoked {Time(client.Revoked)}"]));

@@ -42,8 +42,12 @@ sealed class LiveServer : IAsyncDisposable
             string[] names = [.. store.Clients().Where(client => client.Revoked is null).Select(client => client.Name)];
             if (names.Length == 0)
                 throw new CoppiceException($"{folder}: no client is enrolled; 'coppice federate init {folder} --client NAME' enrols one");
-            LiveClients clients = new(new UploadStore(Path.Combine(folder, "uploads")), new LiveSettings(Path.GetFileName(Path.GetFullPath(folder)), codec, context, LiveSettings.LimitFor((DecoderModel)language.Model), deadline) { PromptDeadline = promptDeadline }, TimeProvider.System);
+            LiveClients clients = new(new UploadStore(Path.Combine(folder, "uploads")), new LiveSettings(Path.GetFileName(Path.GetFullPath(folder)), codec, context, LiveSettings.LimitFor((DecoderModel)language.Model), deadline) { PromptDeadline = promptDeadline }, TimeProvider.System)
+            {
+                Seen = new Told<string>(client => store.See(client, TimeProvider.System.GetUtcNow())),
+            };
             FederationServer server = await FederationServer.Start(clients, store, authority, new ServeOptions { Listen = listen, Tokenizer = FederateServeCommand.TokenizerOf(language) }, TimeProvider.System, cancel);
+            store.Log("run", $"one process drives it, with {names.Length} clients", TimeProvider.System.GetUtcNow());
             return new LiveServer(authority, store, clients, server, [.. names.Select(clients.Channel)]);
         }
         catch
@@ -63,6 +67,7 @@ sealed class LiveServer : IAsyncDisposable
     /// <summary>Tells clients that the run is over, for a while.</summary>
     public async Task End(string reason, CancellationToken cancel)
     {
+        store.Log("run", reason, TimeProvider.System.GetUtcNow());
         clients.End(reason);
         await server.Farewell(FarewellTime, TimeProvider.System, cancel);
     }

@@ -37,6 +37,9 @@ sealed class LiveClients : IAssignments
         last = time.GetUtcNow().ToUnixTimeMilliseconds() * 1000;
     }
 
+    /// <summary>Told of every client that asks for work.</summary>
+    public IProgress<string>? Seen { get; init; }
+
     /// <summary>A channel to a client.</summary>
     public IClientChannel Channel(string client) => new LiveChannel(this, client);
 
@@ -61,6 +64,7 @@ sealed class LiveClients : IAssignments
     public AssignmentInfo? Take(string client)
     {
         seen[client] = time.GetUtcNow();
+        Seen?.Report(client);
         if (end is { } reason)
             throw new RefusedException(RefusedException.Gone, reason);
         return open.TryGetValue(client, out Question? question) ? new AssignmentInfo(question.Id, question.Step, question.Task.Length, question.Deadline) : null;

@@ -70,7 +70,10 @@ interface IRunStore : IDisposable
     /// <summary>All rounds of a run, in order.</summary>
     IReadOnlyList<RoundRow> Rounds(long run);
 
-    /// <summary>The assignment that waits for a client's answer, if there is one. That the client was seen is noted to within 15 seconds.</summary>
+    /// <summary>Notes, to within 15 seconds, that a client was seen.</summary>
+    void See(string client, DateTimeOffset now);
+
+    /// <summary>The assignment that waits for a client's answer, if there is one; notes that the client was seen, too.</summary>
     AssignmentRow? Take(long run, string client, DateTimeOffset now);
 
     /// <summary>An assignment by its id.</summary>

@@ -17,10 +17,16 @@ abstract partial class SqlRunStore
     public IReadOnlyList<RoundRow> Rounds(long run) => Read(connection => connection.Query($"SELECT {RoundColumns} FROM rounds WHERE run = @run ORDER BY number", ReadRound, ("@run", run)));
 
     /// <inheritdoc/>
+    public void See(string client, DateTimeOffset now) => Change(connection => See(connection, client, now));
+
+    // Clients ask every second or so: most times this changes nothing, and costs no write.
+    static int See(DbConnection connection, string client, DateTimeOffset now) =>
+        connection.Execute("UPDATE clients SET seen = @now WHERE name = @name AND (seen IS NULL OR seen <= @before)", ("@now", now), ("@name", client), ("@before", now - SeenWithin));
+
+    /// <inheritdoc/>
     public AssignmentRow? Take(long run, string client, DateTimeOffset now) => Change(connection =>
     {
-        // Clients ask every second or so: most times this changes nothing, and costs no write.
-        connection.Execute("UPDATE clients SET seen = @now WHERE name = @name AND (seen IS NULL OR seen <= @before)", ("@now", now), ("@name", client), ("@before", now - SeenWithin));
+        See(connection, client, now);
         AssignmentRow? waiting = connection.First($"SELECT {AssignmentColumns} FROM assignments a JOIN rounds r ON r.id = a.round WHERE a.run = @run AND a.client = @client AND a.state = 'waiting' AND r.state = 'open'",
             ReadAssignment, ("@run", run), ("@client", client));
         if (waiting is null)

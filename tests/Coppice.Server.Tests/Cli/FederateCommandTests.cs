@@ -29,6 +29,18 @@ public sealed class FederateCommandTests : IDisposable
     }
 
     [Fact]
+    public void Of_a_run_that_one_process_drives_status_says_who_was_there()
+    {
+        string run = tiny["run"];
+        Assert.Equal(0, CommandLine.Run("federate", "init", run, "--host", "localhost", "--client", "anna", "bert").Code);
+        using (SqliteRunStore store = new(Path.Combine(run, SqliteRunStore.FileName)))
+            store.See("anna", new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero));
+        Outcome status = CommandLine.Run("federate", "status", run);
+        Assert.StartsWith("a run that one process drives\n", status.Out, StringComparison.Ordinal);
+        Assert.Matches("anna +.* 2026-01-02 03:04:05Z +in\n", status.Out);
+    }
+
+    [Fact]
     public void The_folder_of_a_run_is_its_owner_s_alone()
     {
         if (OperatingSystem.IsWindows())

@@ -32,6 +32,9 @@ public sealed class SecureProcessesTests : IDisposable
         await processes.Done(all);
         Assert.Equal(TinyFolder.Bytes(tiny["simulated"]), TinyFolder.Bytes(tiny["served"]));
 
+        string status = CommandLine.Run("federate", "status", run).Out;
+        Assert.All(names, name => Assert.Matches($@"{name}  +\S+ \S+Z  +\S+ \S+Z  +in\n", status));
+        Assert.Matches("  run  one process drives it, with 3 clients\n(.*\n)*.*  run  the run is done\n", status);
         JsonElement explained = CommandLine.Json("federate", "explain-round", run, "2");
         Assert.Equal("closed", explained.GetProperty("state").GetString());
         Assert.All(explained.GetProperty("clients").EnumerateArray(), client => Assert.Equal((0, JsonValueKind.Null), (client.GetProperty("samples").GetInt32(), client.GetProperty("lossBefore").ValueKind)));

@@ -39,6 +39,8 @@ sealed class FaultyStore(IRunStore inner, int deathAt, bool after) : IRunStore
 
     public IReadOnlyList<RoundRow> Rounds(long run) => At(() => inner.Rounds(run));
 
+    public void See(string client, DateTimeOffset now) => At(() => inner.See(client, now));
+
     public AssignmentRow? Take(long run, string client, DateTimeOffset now) => At(() => inner.Take(run, client, now));
 
     public AssignmentRow? FindAssignment(long assignment) => At(() => inner.FindAssignment(assignment));
