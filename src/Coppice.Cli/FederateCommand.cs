@@ -96,6 +96,8 @@ static class FederateCommand
         LanguageModel language = ModelArgument.LoadDecoder(parsed.GetRequiredValue(ModelArgument.Model));
         DecoderModel model = (DecoderModel)language.Model;
         IReadOnlyList<ClientText> texts = ClientText.Open(session, language, parsed, options.Training.ContextLength, cancel);
+        options.Validate(model.Config);
+        IReadOnlyList<SubModel> parts = NarrowClients.Parts(parsed, output, options, model, texts.Select(text => text.Name));
 
         string folder = output + ".federation";
         // What is under way in a run without rounds is not kept.
@@ -117,7 +119,6 @@ static class FederateCommand
         }
         // All clients end with this process, and with them their attempts: nothing has to be kept of those.
         IReadOnlyList<IClientChannel> channels = options.Secure is null ? [.. clients.Select(client => new LocalChannel(client))] : SecureChannel.ForAll(clients);
-        IReadOnlyList<SubModel> parts = NarrowClients.Parts(options, model, texts.Select(text => text.Name));
         IReadOnlyList<RoundRecord> rounds = Simulate(session, model, channels, scenario, journal, folder, cancel);
         language.Save(output);
         NarrowClients.Save(session, parsed, language, parts);

@@ -61,6 +61,7 @@ static class FederateCompressCommand
         if (parsed.GetValue(Listen) is not null)
             throw new MisuseException("--listen goes with --run DIR");
         IReadOnlyList<ClientText> texts = ClientText.Open(session, language, parsed, parsed.GetValue(Context), cancel);
+        CheckEach(parsed, work, texts.Select(text => text.Name));
         Compress(session, parsed, work, clients => [.. texts.Select(text => new LocalChannel(new Client(text.Name, text.Tokens, session.Pool, text.HeldOut, clients?.ClientFile(text.Name))))],
             OptionsOf(parsed, session), $"text {TextHash(texts)}", cancel);
         return ExitCode.Done;
@@ -81,6 +82,7 @@ static class FederateCompressCommand
             stop.Cancel();
         });
         await using LiveServer server = await LiveServer.Start(folder, listen, work.Language, options.Training.Codec.Name, options.ContextLength, TimeSpan.FromSeconds(parsed.GetValue(Deadline)), TimeSpan.FromSeconds(parsed.GetValue(Deadline)), stop.Token);
+        CheckEach(parsed, work, server.Channels.Select(channel => channel.Client));
         session.Say($"asking {server.Channels.Count} clients on {listen.Address}:{server.Port}");
         await Task.Run(() => Compress(session, parsed, work, _ => server.Channels, options, "on a network", stop.Token), stop.Token);
         await server.End("the model is compressed", stop.Token);
@@ -96,6 +98,8 @@ static class FederateCompressCommand
         output.CheckBlocks(recipe.Steps.OfType<GgufBlock>().Count(), "steps");
         if (language.Model is not DecoderModel model)
             throw new CoppiceException($"{name}: clients compress decoders, and this is a {language.Model.Family} model");
+        if (parsed.GetValue(Context) > model.Config.ContextLength)
+            throw new CoppiceException($"{Context.Name} is {parsed.GetValue(Context)}, the model's context holds {model.Config.ContextLength}");
         return new RecipePlan(recipe, model).NeedsText ? (recipe, output) : throw new MisuseException($"recipe '{recipe.Name}' looks at no text, so that no client has a part in it; use coppice compress");
     }
 
@@ -157,13 +161,25 @@ static class FederateCompressCommand
         }
     }
 
+    // Models of clients have places of their own, which is known before any work.
+    static void CheckEach(ParseResult parsed, Work work, IEnumerable<string> clients)
+    {
+        foreach (string client in parsed.GetValue(Each) is null ? [] : clients)
+            ModelArgument.CheckApart(Each.Name, OutputFor(parsed, work, client).Path, work.Output.Path);
+    }
+
+    static CompressedOutput OutputFor(ParseResult parsed, Work work, string client)
+    {
+        CompressedOutput output = new(Path.Combine(parsed.GetValue(Each)!, Uri.EscapeDataString(client) + (work.Output.IsGguf ? ".gguf" : "")), parsed.GetValue(CompressCommand.AllowRequantize));
+        output.CheckTarget(work.Name);
+        return output;
+    }
+
     // The same recipe over the base again, by what one client says of its own text.
     static OwnResult MakeFor(Session session, ParseResult parsed, Work work, IReadOnlyList<IClientChannel> channels, FleetOptions options, ClientComparison before, string? folder, string texts, CancellationToken cancel)
     {
-        string place = Path.Combine(parsed.GetValue(Each)!, Uri.EscapeDataString(before.Client) + (work.Output.IsGguf ? ".gguf" : ""));
         Directory.CreateDirectory(parsed.GetValue(Each)!);
-        CompressedOutput output = new(place, parsed.GetValue(CompressCommand.AllowRequantize));
-        output.CheckTarget(work.Name);
+        CompressedOutput output = OutputFor(parsed, work, before.Client);
         ClientTexts holders = new(channels, options, session.Pool, folder is null ? null : Path.Combine(folder, "own", Uri.EscapeDataString(before.Client)), cancel);
         IReadOnlyList<ClientComparison> after = Make(session, parsed, work with { Language = ModelArgument.LoadDecoder(work.Name), Output = output }, holders, texts, $" for {before.Client}", cancel).Comparisons;
         return new OwnResult(output.Path, output.Bytes, after.FirstOrDefault(client => client.Client == before.Client) ?? throw new CoppiceException($"client '{before.Client}' did not compare the model that is for it"), holders.Traffic);

@@ -61,7 +61,11 @@ static class FederateDistillCommand
             ModelArgument.CheckTarget(parsed.GetRequiredValue(ModelArgument.Model), PlaceOf(output, text.Name));
         int[] known = TokenWindows.Tokenize(language.Tokenizer, Corpus.Open(parsed.GetValue(Public) ?? "sdk:train", TextArgument.Options(parsed), cancel).Documents);
         IReadOnlyDictionary<string, SubModel> parts = parsed.GetValue(Widths)?.Deal((DecoderModel)language.Model, texts.Select(text => text.Name), session.Seed) ?? ImmutableDictionary<string, SubModel>.Empty;
+        if (parsed.GetValue(Models) is { } folder)
+            CheckModels(session, folder, [.. texts.Select(text => text.Name)]);
         List<(ClientText Text, DecoderModel Model)> clients = [.. texts.Select(text => (text, ModelOf(parsed, language, parts, text.Name)))];
+        if (clients.Find(client => client.Model.Config.ContextLength < options.Training.ContextLength) is { Text.Name: var name, Model.Config.ContextLength: var context })
+            throw new CoppiceException($"{Context.Name} is {options.Training.ContextLength}, the context of client {name}'s model holds {context}");
         try
         {
             IReadOnlyList<DistillationRecord> records = FederatedDistillation.Run(
@@ -78,6 +82,16 @@ static class FederateDistillCommand
     }
 
     static string PlaceOf(string folder, string client) => Path.Combine(folder, Uri.EscapeDataString(client));
+
+    // A folder in which nobody has a model is another than was meant.
+    static void CheckModels(Session session, string folder, string[] clients)
+    {
+        string[] without = [.. clients.Where(client => !Directory.Exists(PlaceOf(folder, client)))];
+        if (without.Length == clients.Length)
+            throw new CoppiceException($"{Models.Name} {folder}: has a model of no client; wanted {PlaceOf(folder, clients[0])} or another client's");
+        if (without.Length > 0)
+            session.Say($"without a model in {folder}: {string.Join(", ", without)}");
+    }
 
     static DecoderModel ModelOf(ParseResult parsed, LanguageModel language, IReadOnlyDictionary<string, SubModel> parts, string client)
     {

@@ -150,6 +150,7 @@ static class FederateServeCommand
         string output = Path.TrimEndingDirectorySeparator(parsed.GetValue(Output)!);
         ModelArgument.CheckTarget(parsed.GetRequiredValue(ModelArgument.Model), output);
         LanguageModel language = ModelArgument.LoadDecoder(parsed.GetRequiredValue(ModelArgument.Model));
+        options.Validate(((DecoderModel)language.Model).Config);
         RunJournal journal = new(Path.Combine(folder, DrivenFolder));
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         using PosixSignalRegistration terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal =>
@@ -162,7 +163,7 @@ static class FederateServeCommand
         try
         {
             DecoderModel model = (DecoderModel)language.Model;
-            IReadOnlyList<SubModel> parts = NarrowClients.Parts(options, model, server.Channels.Select(channel => channel.Client));
+            IReadOnlyList<SubModel> parts = NarrowClients.Parts(parsed, output, options, model, server.Channels.Select(channel => channel.Client));
             RoundLog log = new(session);
             IReadOnlyList<RoundRecord> rounds = await Task.Run(() => Simulation.Run(model, server.Channels, options, options.Secure is null ? null : server.Hosting, journal, log, stop.Token), stop.Token);
             language.Save(output);

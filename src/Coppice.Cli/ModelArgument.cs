@@ -34,4 +34,13 @@ static class ModelArgument
             throw new MisuseException($"{output}: is the model itself; name another output");
         AtomicFolder.CheckTarget(output, ExistingFolder.ReplaceOurs);
     }
+
+    /// <summary>Throws if a further result would lie in the output, or the output in it: each is replaced as a whole.</summary>
+    public static void CheckApart(string option, string path, string output)
+    {
+        if (Whole(path).StartsWith(Whole(output), StringComparison.Ordinal) || Whole(output).StartsWith(Whole(path), StringComparison.Ordinal))
+            throw new MisuseException($"{option}: {path} and the output {output} would be one in the other; name a folder beside the output");
+
+        static string Whole(string path) => Path.TrimEndingDirectorySeparator(Path.GetFullPath(path)) + Path.DirectorySeparatorChar;
+    }
 }

@@ -24,8 +24,19 @@ static class NarrowClients
     }
 
     /// <summary>The parts that clients will have, each once; the model is as the run begins.</summary>
-    public static IReadOnlyList<SubModel> Parts(FederatedOptions options, DecoderModel model, IEnumerable<string> clients) =>
-        options.Widths is null ? [] : [.. options.Widths.Deal(model, clients, options.Seed).Values.Distinct().OrderBy(part => part.Width)];
+    /// <exception cref="Tensors.CoppiceException">They are to be written, and cannot be.</exception>
+    public static IReadOnlyList<SubModel> Parts(ParseResult parsed, string output, FederatedOptions options, DecoderModel model, IEnumerable<string> clients)
+    {
+        SubModel[] parts = options.Widths is null ? [] : [.. options.Widths.Deal(model, clients, options.Seed).Values.Distinct().OrderBy(part => part.Width)];
+        foreach (string place in parsed.GetValue(Folder) is { } folder ? parts.Select(part => PlaceOf(folder, part)) : [])
+        {
+            ModelArgument.CheckApart(Folder.Name, place, output);
+            ModelArgument.CheckTarget(parsed.GetRequiredValue(ModelArgument.Model), place);
+        }
+        return parts;
+    }
+
+    static string PlaceOf(string folder, SubModel part) => Path.Combine(folder, part.Width.ToString(CultureInfo.InvariantCulture));
 
     /// <summary>Writes the parts, where they are asked for.</summary>
     public static void Save(Session session, ParseResult parsed, LanguageModel language, IReadOnlyList<SubModel> parts)
@@ -35,7 +46,7 @@ static class NarrowClients
         Directory.CreateDirectory(folder);
         foreach (SubModel part in parts)
         {
-            string path = Path.Combine(folder, part.Width.ToString(CultureInfo.InvariantCulture));
+            string path = PlaceOf(folder, part);
             (language with { Model = part.Build((DecoderModel)language.Model) }).Save(path);
             session.Line($"wrote {path}: {part.Config.HeadCount} of {((DecoderModel)language.Model).Config.HeadCount} heads, {part.Config.IntermediateSize} of {((DecoderModel)language.Model).Config.IntermediateSize} neurons a layer");
         }

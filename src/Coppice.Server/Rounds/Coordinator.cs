@@ -32,6 +32,7 @@ sealed class Coordinator : IAssignments
     public Coordinator(IRunStore store, BlobStore blobs, UploadStore uploads, IWorkQueue queue, RunSettings settings, DecoderConfig config, ParameterSet model, TimeProvider time, int place = 0)
     {
         settings.Validate();
+        settings.Federation.Validate(config);
         this.place = place;
         (this.store, this.blobs, this.uploads, this.queue, this.settings, this.config, this.time) = (store, blobs, uploads, queue, settings, config, time);
         taskConfig = RoundTask.WriteConfig(config, settings.Federation.DownloadType);

@@ -45,7 +45,7 @@ static class AsyncSimulation
                 step.Take(pending, place.Client);
             }
             if (step.Buffer.Count == 0)
-                throw new CoppiceException($"Round {index}: no update from any client: {string.Join("; ", step.Dropped.Select(part => $"'{part.Client}' {part.Reason}"))}");
+                throw new CoppiceException($"Round {index}: no update from any client: {DroppedClient.Reasons(step.Dropped)}");
             ParameterSet next = strategy.Aggregate(PersonalTensors.Shared(options.Personal, current), UpdateKind.Delta, step.Buffer, new AggregationContext(channels.Count, step.Buffer.Count, options.RateSum(index), null));
             current = Round.Merged(index, current, next);
             records = records.Add(step.Record(current.Count));

@@ -49,12 +49,15 @@ public sealed class Client
     /// <summary>Makes the 32 secret bytes that its own noise comes from, where a task asks for some.</summary>
     public Func<byte[]> NewKey { get; init; } = () => RandomNumberGenerator.GetBytes(32);
 
+    /// <summary>How errors call a client's task.</summary>
+    internal static string TaskName(string client) => $"task for client '{client}'";
+
     /// <summary>Does what the task says and returns the update. The same task a second time gets the same bytes, without training.</summary>
     /// <exception cref="CoppiceException">The task is damaged, is another client's, comes out of turn, does not fit the text, or the loss is not finite. The client's state is as before.</exception>
     /// <exception cref="ClientStorageException">Its state could not be read or kept, and is as before.</exception>
     public ReadOnlyMemory<byte> Answer(ReadOnlyMemory<byte> message, CancellationToken cancel = default)
     {
-        string name = $"task for client '{Id}'";
+        string name = TaskName(Id);
         switch (Message.FormatOf(name, message))
         {
             case InputsTask.CurrentFormat:

@@ -106,6 +106,14 @@ public sealed record FederatedOptions
         }
     }
 
+    /// <summary>The same, and for a model of these sizes.</summary>
+    public void Validate(DecoderConfig config)
+    {
+        Validate();
+        if (Training.ContextLength > config.ContextLength)
+            throw new CoppiceException($"Federation: context length is {Training.ContextLength}, the model's context holds {config.ContextLength}");
+    }
+
     // Parts that are sound alone and not together.
     void ValidateMix()
     {

@@ -188,7 +188,7 @@ public sealed class Round
         }
         bool isNoisy = options.Privacy is { Place: PrivacyPlace.Central };
         if (answered.Count == 0 && !isNoisy && (asked.Count > 0 || options.Participation == 0))
-            throw new CoppiceException($"Round {index}: no update from any of its {asked.Count} clients{(dropped.Count == 0 ? "" : ": ")}{string.Join("; ", dropped.Select(part => $"'{part.Key}' {part.Value}"))}");
+            throw new CoppiceException($"Round {index}: no update from any of its {asked.Count} clients{(dropped.Count == 0 ? "" : ": ")}{DroppedClient.Reasons(dropped.Select(part => new DroppedClient(part.Key, part.Value)))}");
         double? epsilon = Charge();
         if ((options.Strategy.UsesControl || isNoisy && options.Participation > 0) && ClientCount < Math.Max(1, answered.Count))
             throw new CoppiceException($"Round {index}: its result depends on the number of clients in the run, which is given as {ClientCount}");

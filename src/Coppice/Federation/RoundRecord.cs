@@ -18,7 +18,13 @@ public sealed record ClientRecord(string Client, int Samples, [property: JsonNum
     [property: JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)] double Norm, long BytesUp, double Width = 1);
 
 /// <summary>A client that was asked and has no part in the result, and why.</summary>
-public sealed record DroppedClient(string Client, string Reason);
+public sealed record DroppedClient(string Client, string Reason)
+{
+    /// <summary>Why all of them are gone, in one line: those with the same reason together.</summary>
+    internal static string Reasons(IEnumerable<DroppedClient> dropped) => string.Join("; ", dropped
+        .GroupBy(part => part.Reason.Replace($"{Federation.Client.TaskName(part.Client)}: ", "", StringComparison.Ordinal), part => $"'{part.Client}'", StringComparer.Ordinal)
+        .Select(same => $"{string.Join(", ", same)} {same.Key}"));
+}
 
 /// <summary>What became of masks that clients vote on.</summary>
 /// <param name="Sparsity">The share of the masked matrices' numbers that is 0 after the round.</param>

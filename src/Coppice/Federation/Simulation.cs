@@ -44,6 +44,7 @@ public static class Simulation
     internal static (ImmutableArray<RoundRecord> Records, ParameterSet Numbers) RunToEnd(DecoderModel model, IReadOnlyList<IClientChannel> clients, FederatedOptions options, SecureHosting? hosting, RunJournal? journal,
         IProgress<RoundRecord>? progress, CancellationToken cancel)
     {
+        options.Validate(model.Config);
         Dictionary<string, IClientChannel> channels = Channels(clients, options);
         if (options.Strategy is FedBuff)
             return (AsyncSimulation.Run(model, channels, options, journal, progress, cancel), ParameterSet.Copy(model));

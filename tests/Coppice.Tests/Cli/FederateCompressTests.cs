@@ -33,6 +33,9 @@ public sealed class FederateCompressTests : IDisposable
     {
         Assert.Contains("use coppice compress", CommandLine.Run(Command(tiny["out"], "--to", "int8")).FailsInOneLine(2), StringComparison.Ordinal);
         Assert.Contains("neither --recipe", CommandLine.Run(Command(tiny["out"])).FailsInOneLine(2), StringComparison.Ordinal);
+        Assert.Contains("--context is 65, the model's context holds 64", CommandLine.Run(Command(tiny["out"], "--to", "int4-gptq").Select(word => word == "32" ? "65" : word).ToArray()).FailsInOneLine(1), StringComparison.Ordinal);
+        foreach ((string output, string own) in new[] { ("out", "out"), ("out", "out/own"), ("out/anna.txt", "out"), ("out/anna.txt.gguf", "out") })
+            Assert.Contains("--for-each: ", CommandLine.Run(Command(tiny[output], "--to", "int4-gptq", "--allow-requantize", "--for-each", tiny[own])).FailsInOneLine(2), StringComparison.Ordinal);
         Assert.Contains("dropout is 1.5", CommandLine.Run(Command(tiny["out"], "--to", "int4-gptq", "--dropout", "1.5")).FailsInOneLine(1), StringComparison.Ordinal);
         Assert.DoesNotContain("out", tiny.Others);
     }

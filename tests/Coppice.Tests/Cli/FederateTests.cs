@@ -43,6 +43,16 @@ public class FederateTests
     }
 
     [Fact]
+    public void What_no_client_can_do_is_said_once_and_before_any_round_where_it_is_known()
+    {
+        using TinyFolder tiny = new();
+        Assert.Equal("coppice: Federation: context length is 65, the model's context holds 64", CommandLine.Run([.. Command(tiny, tiny["out"]).Select(word => word == "16" ? "65" : word)]).FailsInOneLine(1));
+        Assert.False(Directory.Exists(tiny["out.federation"]));
+        string line = CommandLine.Run([.. Command(tiny, tiny["out"]), "--rate", "1e39", "--quiet"]).FailsInOneLine(1);
+        Assert.EndsWith("'client0.txt', 'client1.txt', 'client2.txt' Training: step 2 has loss NaN and gradient norm NaN; lower the learning rate 1E+39 or check the weights for NaN", line, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Quiet_leaves_the_line_of_the_result()
     {
         using TinyFolder tiny = new();
@@ -161,6 +171,8 @@ public class FederateTests
         JsonElement small = CommandLine.Json("inspect", Path.Combine(tiny["parts"], "0.5")), whole = CommandLine.Json("inspect", tiny["out"]);
         Assert.True(small.GetProperty("parameters").GetInt64() < whole.GetProperty("parameters").GetInt64());
         Assert.Contains("--sub-models goes with --widths", CommandLine.Run([.. Command(tiny, tiny["no"]), "--sub-models", tiny["parts"]]).FailsInOneLine(2));
+        Assert.Contains("beside the output", CommandLine.Run([.. Command(tiny, tiny["no"]), "--widths", "0.5", "--sub-models", tiny["no"], "--quiet"]).FailsInOneLine(2));
+        Assert.False(Directory.Exists(tiny["no.federation"]));
         Assert.Contains("'2' in '2'", CommandLine.Run([.. Command(tiny, tiny["no"]), "--widths", "2"]).FailsInOneLine(2));
     }
 
@@ -189,6 +201,10 @@ public class FederateTests
         JsonElement again = CommandLine.Json([.. command[..^4], "--models", tiny["out"], "-o", tiny["again"]]);
         Assert.Equal(clients.Select(client => client.GetProperty("parameters").GetInt64()), again.GetProperty("clients").EnumerateArray().Select(client => client.GetProperty("parameters").GetInt64()));
         Assert.True(again.GetProperty("bytesUp").GetInt64() > 0);
+        Assert.Contains($"--models {tiny["clients"]}: has a model of no client; wanted {tiny["clients/client0.txt"]}", CommandLine.Run([.. command, "--models", tiny["clients"]]).FailsInOneLine(1), StringComparison.Ordinal);
+        Assert.Contains("client client0.txt's model holds 64", CommandLine.Run([.. command.Select(word => word == "16" ? "65" : word)]).FailsInOneLine(1), StringComparison.Ordinal);
+        Directory.Delete(tiny["out/client1.txt"], recursive: true);
+        Assert.Contains($"without a model in {tiny["out"]}: client1.txt\n", CommandLine.Run([.. command[..^4], "--models", tiny["out"], "-o", tiny["again"]]).Error, StringComparison.Ordinal);
         Assert.Contains("wanted 9,999", CommandLine.Run([.. command.Select(word => word == "4" ? "9999" : word)]).FailsInOneLine(1), StringComparison.Ordinal);
     }
 }

@@ -92,7 +92,7 @@ public static class FederatedDistillation
                 dropped.Add(new DroppedClient(channel.Client, error.Message));
             }
         if (answered.Count == 0)
-            throw new CoppiceException($"Round {index}: no logits from any of {clients.Length} clients: {string.Join("; ", dropped.Select(part => $"'{part.Client}' {part.Reason}"))}");
+            throw new CoppiceException($"Round {index}: no logits from any of {clients.Length} clients: {DroppedClient.Reasons(dropped)}");
         return (new DistillationRecord(index, [.. answered], [.. dropped], up, down), logits.Count == 0 ? null : Mean(logits));
 
         DistillTask Of(string client) => new(DistillTask.CurrentFormat, run, index, client, vocabulary, agreed is null ? 0 : options.DigestSteps, options.Temperature, text.Length == 0 ? 0 : options.LocalSteps, options.EvaluationWindows,

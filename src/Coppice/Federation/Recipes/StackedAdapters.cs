@@ -47,6 +47,7 @@ static class StackedAdapters
         options = options with { FreshClients = true };
         if (options.Strategy is not (FedAvg or FedProx) || options.Robust is not null || options.Privacy is not null || options.Secure is not null || options.Widths is not null || options.Participation > 0 || !options.Personal.IsEmpty)
             throw new CoppiceException("Federation: changes that are stacked are a plain mean of all; wanted strategy fedavg or fedprox, and neither robust rules, privacy, secure aggregation, widths, participation by chance nor personal tensors");
+        options.Validate(model.Config);
         Dictionary<string, IClientChannel> channels = Simulation.Channels(clients, options);
         (string Name, Linear Layer)[] adapted = [.. Lora.Adapted(model)];
         LowRankAdapter first = adapted[0].Layer.Adapter!;
@@ -115,7 +116,7 @@ sealed class StackedRound(string run, int index, DecoderConfig config, Parameter
                 dropped.Add(new DroppedClient(channel.Client, error.Message));
             }
         if (answered.Count == 0)
-            throw new CoppiceException($"Round {index}: no update from any of its {channels.Count} clients: {string.Join("; ", dropped.Select(part => $"'{part.Client}' {part.Reason}"))}");
+            throw new CoppiceException($"Round {index}: no update from any of its {channels.Count} clients: {DroppedClient.Reasons(dropped)}");
         double samples = answered.Sum(part => (double)part.Record.Samples);
         foreach ((string name, _) in adapted)
             StackedAdapters.Fold([.. answered.OrderBy(part => part.Record.Client, StringComparer.Ordinal).Select(part => (part.Record.Samples / samples, part.Factors.Tensors[name + Inputs], part.Factors.Tensors[name + Outputs]))],

@@ -19,6 +19,7 @@ public static class VirtualSimulation
         RunJournal? journal = null, IProgress<RoundRecord>? progress = null, CancellationToken cancel = default)
     {
         world.Validate();
+        options.Validate(model.Config);
         Dictionary<string, IClientChannel> clients = Simulation.Channels(channels, options);
         if (options.Strategy is FedBuff || options.Privacy is not null || options.Secure is not null || options.Participation > 0 || options.Dropout > 0 || options.Training.Pruning is not null || options.Training.Quantization is not null)
             throw new CoppiceException("Federation: a world of its own goes with neither fedbuff, privacy, secure aggregation, participation by chance, masks that clients vote on, integers in training nor dropout beside its own");
