@@ -83,7 +83,7 @@ public sealed record RecipeForecast(double Seconds, long PeakBytes, long OutputB
     static IEnumerable<string> RuntimesOf(Model model, IEnumerable<string> kinds)
     {
         yield return "Coppice";
-        if (ModelGguf.Knows(model))
+        if (ModelGguf.Knows(model) && kinds.All(kind => IsInGguf(model, kind)))
             yield return "llama.cpp (.gguf)";
         if (kinds.Any(kind => LevelWeight.IsKind(kind) || kind.StartsWith("haar", StringComparison.Ordinal) || kind == "int16-channel"))
         {
@@ -93,6 +93,10 @@ public sealed record RecipeForecast(double Seconds, long PeakBytes, long OutputB
         else if (!kinds.Any(kind => BlockFormat.Find(kind) is not null))
             yield return kinds.All(kind => kind is "f16" or "bf16") ? "vLLM and Transformers (folder)" : "vLLM and Transformers (folder, compressed-tensors)";
     }
+
+    // What else there is would be rounded again.
+    static bool IsInGguf(Model model, string kind) => kind is "f16" or "bf16" or "sparse-f16" or "2:4-f16" or "mxfp4-g32" || BlockFormat.Find(kind) is not null
+        || IntegerForm.Parse(kind) is { } form && model.Matrices().All(matrix => form.IsInGguf(matrix.Layer.Weight.Columns));
 
     // Bytes a second of a matrix that is read, made float32 and hashed.
     static double ReadingRate(Weight largest)

@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
 using Coppice.Coding;
 using Coppice.Tensors;
 
@@ -57,4 +59,16 @@ internal readonly record struct IntegerForm(int Bits, int GroupSize, bool IsSymm
 {
     /// <summary>The storage by its short name: <c>int4-g32</c>, <c>int8-channel</c>, <c>int4-g128-asym</c>.</summary>
     public string Kind => $"int{Bits}-{(GroupSize == IntWeight.WholeRow ? "channel" : $"g{GroupSize}")}{(IsSymmetric ? "" : "-asym")}";
+
+    /// <summary>Whether GGUF has the same grid, rows being of so many numbers: blocks of 32 of up to 8 bits, with any zero point up to 7.</summary>
+    public bool IsInGguf(int columns) => columns % 32 == 0 && (GroupSize == IntWeight.WholeRow || GroupSize % 32 == 0) && (IsSymmetric || Bits < 8);
+
+    /// <summary>The form of a short name, 2 of 4 or not; null where it is of no integers.</summary>
+    public static IntegerForm? Parse(string kind)
+    {
+        Match name = Regex.Match(kind, "^(2:4-)?int([2-8])-(g([0-9]+)|channel)(-asym)?$");
+        return name.Success
+            ? new IntegerForm(int.Parse(name.Groups[2].Value, CultureInfo.InvariantCulture), name.Groups[4].Success ? int.Parse(name.Groups[4].Value, CultureInfo.InvariantCulture) : IntWeight.WholeRow, !name.Groups[5].Success)
+            : null;
+    }
 }

@@ -120,6 +120,18 @@ public sealed class CompressTests : IDisposable
         Assert.True(plan.GetProperty("seconds").GetDouble() > 0);
         Assert.Contains("llama.cpp (.gguf)", plan.GetProperty("runtimes").EnumerateArray().Select(runtime => runtime.GetString()));
         Assert.Equal(["out"], tiny.Others);
+        // Groups of 16 have no counterpart among GGUF's blocks, nor has an arbitrary zero point of 8 bits.
+        foreach ((string options, bool isInGguf) in new[] { ("bits: 4, groupSize: 16", false), ("bits: 8, groupSize: 32, symmetric: false", false), ("bits: 4, groupSize: 32, symmetric: false", true), ("bits: 8, groupSize: -1", true) })
+        {
+            File.WriteAllText(tiny["recipe.yaml"], $"name: r\nsteps:\n- roundToNearest: {{ {options} }}\n");
+            Assert.Equal(isInGguf, CommandLine.Json("plan", tiny.Model, "--recipe", tiny["recipe.yaml"]).GetProperty("runtimes").EnumerateArray().Any(runtime => runtime.GetString() == "llama.cpp (.gguf)"));
+            Assert.Equal(isInGguf ? 0 : 1, CommandLine.Run("compress", tiny.Model, "--recipe", tiny["recipe.yaml"], "-o", tiny["out.gguf"]).Code);
+            foreach (string left in tiny.Others.Where(name => name.StartsWith("out.gguf", StringComparison.Ordinal)).ToArray())
+                if (Directory.Exists(tiny[left]))
+                    Directory.Delete(tiny[left], recursive: true);
+                else
+                    File.Delete(tiny[left]);
+        }
         Assert.Contains("neither --recipe FILE nor --to PRESET is given", CommandLine.Run("plan", tiny.Model).FailsInOneLine(2), StringComparison.Ordinal);
     }
 
