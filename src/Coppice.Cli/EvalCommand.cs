@@ -55,7 +55,7 @@ static class EvalCommand
             throw new CoppiceException($"{language.Source} and {against.Source} have different tokenizers: only models that read the same tokens compare");
 
         EvaluationText text = Cut(parsed, spec, language, against, cancel);
-        session.Say($"text: {spec}, {text.Documents.Count:N0} document{(text.Documents.Count == 1 ? "" : "s")} in {text.Windows.Count:N0} window{(text.Windows.Count == 1 ? "" : "s")}, {text.ScoredTokens:N0} tokens to score");
+        session.Say($"text: {spec}, {text.Documents.Count:N0} document{(text.Documents.Count == 1 ? "" : "s")} in {text.Windows.Count:N0} window{(text.Windows.Count == 1 ? "" : "s")}, {text.ScoredTokens:N0} tokens to score{(parsed.GetValue(MaxTokens) is null ? " (fewer with --max-tokens)" : "")}");
         EvaluationOptions options = new() { Activations = ActivationArgument.Of(parsed.GetValue(Activations), ActivationFormat.Float32) };
         ActivationArgument.Prepare(session, parsed, name, language, options.Activations, cancel);
         if (against is not null)
