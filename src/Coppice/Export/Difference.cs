@@ -7,11 +7,11 @@ namespace Coppice.Export;
 
 /// <summary>How two sets of numbers differ.</summary>
 /// <param name="Changed">How many are not equal.</param>
-/// <param name="Largest">The largest |a - b|.</param>
+/// <param name="Largest">The largest |a - b|, in float32.</param>
 readonly record struct Difference(long Changed, double Largest)
 {
     // Numbers that a thread compares at a time: enough that what is stored the other way round is read in pieces worth reading.
-    const int BandNumbers = 1 << 20;
+    const int BandNumbers = 1 << 16;
 
     /// <summary>Of two matrices of one shape, some rows at a time.</summary>
     public static Difference Of(Weight a, Weight b, WorkerPool pool)
@@ -31,31 +31,24 @@ readonly record struct Difference(long Changed, double Largest)
     {
         if (a.SequenceEqual(b))
             return default;
-        long changed = 0;
-        double largest = 0;
+        long equal = 0;
+        Vector256<float> most = default;
         int i = 0;
-        Vector512<double> most = default;
-        for (; i <= a.Length - Vector512<double>.Count; i += Vector512<double>.Count)
+        for (; i <= a.Length - Vector256<float>.Count; i += Vector256<float>.Count)
         {
-            Vector512<double> x = Widen(a[i..]), y = Widen(b[i..]), isEqual = Vector512.Equals(x, y);
-            changed += Vector512<double>.Count - Vector512.CountWhereAllBitsSet(isEqual);
-            most = Vector512.Max(most, Vector512.ConditionalSelect(isEqual, default, Vector512.Abs(x - y)));
+            Vector256<float> x = Vector256.Create(a[i..]), y = Vector256.Create(b[i..]), isEqual = Vector256.Equals(x, y);
+            equal += Vector256.CountWhereAllBitsSet(isEqual);
+            most = Vector256.Max(most, Vector256.AndNot(Vector256.Abs(x - y), isEqual));
         }
-        for (int lane = 0; lane < Vector512<double>.Count; lane++)
+        float largest = 0;
+        for (int lane = 0; lane < Vector256<float>.Count; lane++)
             largest = Math.Max(largest, most[lane]);
         for (; i < a.Length; i++)
-            if (a[i] != b[i])
-            {
-                changed++;
-                largest = Math.Max(largest, Math.Abs((double)a[i] - b[i]));
-            }
-        return new Difference(changed, largest);
-
-        static Vector512<double> Widen(ReadOnlySpan<float> numbers)
-        {
-            (Vector256<double> lower, Vector256<double> upper) = Vector256.Widen(Vector256.Create(numbers));
-            return Vector512.Create(lower, upper);
-        }
+            if (a[i] == b[i])
+                equal++;
+            else
+                largest = Math.Max(largest, Math.Abs(a[i] - b[i]));
+        return new Difference(a.Length - equal, largest);
     }
 
     /// <summary>Of two parts together.</summary>

@@ -14,47 +14,47 @@ static class AffineSearch
     {
         Vector256<float> least = signed ? Vector256.Create(float.PositiveInfinity) : default, largest = Vector256.Create(float.NegativeInfinity);
         foreach (Vector256<float> numbers in x.Numbers)
-            (least, largest) = (Vector256.Min(least, numbers), Vector256.Max(largest, numbers));
+            (least, largest) = (Vector256.MinNative(least, numbers), Vector256.MaxNative(largest, numbers));
         return ((largest - least) / Vector256.Create((float)most), -least);
     }
 
     /// <summary>The best of many around the <paramref name="plain"/> ones: with the codes that a scale gives, scale and minimum are those of linear regression. Minima are 0 or more unless <paramref name="signed"/>.</summary>
     [SkipLocalsInit]
-    public static (Vector256<float> Scale, Vector256<float> Min) Best<TW>(GroupLanes x, (Vector256<float> Scale, Vector256<float> Min) plain, int most, bool signed = false) where TW : struct, IErrorWeights
+    public static AffineFit Best<TW>(GroupLanes x, (Vector256<float> Scale, Vector256<float> Min) plain, int most, bool signed = false) where TW : struct, IErrorWeights
     {
         (Vector256<float> scale, Vector256<float> min) = plain;
-        Search<TW> search = new(x, most, signed) { Scale = scale, Min = min, Least = Vector256.Create(float.PositiveInfinity) };
+        Search<TW> search = new(x, most, signed) { Scale = scale, Min = min, Most = Vector256.Create(float.NegativeInfinity) };
         Span<Vector256<float>> raised = stackalloc Vector256<float>[x.Numbers.Length];
         for (int i = 0; i < raised.Length; i++)
             raised[i] = x.Numbers[i] + min;
+        Vector256<float> inverse = Vector256<float>.One / scale, step = inverse * (0.2f / most);
         for (int i = -Tries; i < Tries; i += 2)
-            search.TryRaised(raised, Vector256.Create((most + 0.2f * i) / most) / scale, Vector256.Create((most + 0.2f * (i + 1)) / most) / scale);
-        search.Try(Vector256.Create((most + 0.2f * Tries) / most) / scale, min, Vector256<float>.One / search.Scale, search.Min);
-        return (search.Scale, search.Min);
+            search.TryRaised(raised, inverse + step * i, inverse + step * (i + 1));
+        search.Try(inverse + step * Tries, min, Vector256<float>.One / search.Scale, search.Min);
+        return search.Found;
     }
 
     ref struct Search<TW> where TW : struct, IErrorWeights
     {
         readonly GroupLanes x;
-        readonly Vector256<float> end, n, sumX, sumXX, atLeast;
+        readonly Vector256<float> end, n, inverseN, sumX, atLeast;
+        Vector256<float> codes, squares;
 
         public Search(GroupLanes x, int most, bool signed)
         {
             (end, atLeast) = (Vector256.Create((float)most), Vector256.Create(signed ? float.NegativeInfinity : 0));
             this.x = x;
-            Vector256<float> n = default, sumX = default, sumXX = default;
+            Vector256<float> n = default, sumX = default;
             ReadOnlySpan<Vector256<float>> numbers = x.Numbers, weights = x.Weights;
             for (int i = 0; i < numbers.Length; i++)
             {
-                Vector256<float> own = TW.Weigh(numbers[i], weights, i);
                 n += TW.Weigh(Vector256<float>.One, weights, i);
-                sumX += own;
-                sumXX += own * numbers[i];
+                sumX += TW.Weigh(numbers[i], weights, i);
             }
-            (this.n, this.sumX, this.sumXX) = (n, sumX, sumXX);
+            (this.n, inverseN, this.sumX) = (n, Vector256<float>.One / n, sumX);
         }
 
-        public Vector256<float> Scale, Min, Least;
+        public Vector256<float> Scale, Min, Most;
 
         // Two at a time, for each sum waits on its last addition. A lane whose scale is 0, or its inverse infinite, has no numbers below and keeps what it had.
         public void Try(Vector256<float> inverseA, Vector256<float> minA, Vector256<float> inverseB, Vector256<float> minB)
@@ -95,19 +95,25 @@ static class AffineSearch
             Take(codesB, squaresB, productsB);
         }
 
+        /// <summary>The best that was tried.</summary>
+        public readonly AffineFit Found => new(Scale, Min, codes, squares);
+
+        // Divided last, and once: where the minimum of linear regression is out of bounds it is 0, and the scale that of regression without one.
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         void Take(Vector256<float> codes, Vector256<float> squares, Vector256<float> products)
         {
-            Vector256<float> determinant = n * squares - codes * codes, scale = (n * products - sumX * codes) / determinant, m = (scale * codes - sumX) / n;
-            Vector256<float> isBelow = Vector256.LessThan(m, atLeast);
-            scale = Vector256.ConditionalSelect(isBelow, products / squares, scale);
-            m = Vector256.ConditionalSelect(isBelow, default, m);
-            // sum (s q - m - x)^2.
-            Vector256<float> error = scale * scale * squares + n * m * m + sumXX + (m * sumX - scale * m * codes - scale * products) * 2;
-            Vector256<float> isBetter = Vector256.LessThan(error, Least) & Vector256.GreaterThan(scale, default) & Vector256.GreaterThan(determinant, default);
+            Vector256<float> determinant = n * squares - codes * codes, numerator = n * products - sumX * codes, minNumerator = numerator * codes - sumX * determinant;
+            Vector256<float> isBelow = Vector256.LessThan(minNumerator, atLeast);
+            Vector256<float> scale = Vector256.ConditionalSelect(isBelow, products, numerator) / Vector256.ConditionalSelect(isBelow, squares, determinant);
+            Vector256<float> m = Vector256.AndNot((scale * codes - sumX) * inverseN, isBelow);
+            // What sum (s q - m - x)^2 is less than sum x^2.
+            Vector256<float> taken = scale * products - m * sumX;
+            Vector256<float> isBetter = Vector256.GreaterThan(taken, Most) & Vector256.GreaterThan(scale, default) & Vector256.GreaterThan(determinant, default);
             Scale = Vector256.ConditionalSelect(isBetter, scale, Scale);
             Min = Vector256.ConditionalSelect(isBetter, m, Min);
-            Least = Vector256.ConditionalSelect(isBetter, error, Least);
+            Most = Vector256.ConditionalSelect(isBetter, taken, Most);
+            this.codes = Vector256.ConditionalSelect(isBetter, codes, this.codes);
+            this.squares = Vector256.ConditionalSelect(isBetter, squares, this.squares);
         }
     }
 
@@ -124,15 +130,16 @@ static class AffineSearch
         return errors;
     }
 
-    /// <summary>The same with three scales at a time.</summary>
-    public static (Vector256<float> A, Vector256<float> B, Vector256<float> C) Errors<TW>(GroupLanes x, (Vector256<float> A, Vector256<float> B, Vector256<float> C) scale, Vector256<float> min, int most) where TW : struct, IErrorWeights
+    /// <summary>The same with three scales and minima at a time.</summary>
+    public static (Vector256<float> A, Vector256<float> B, Vector256<float> C) Errors<TW>(GroupLanes x, (Vector256<float> Scale, Vector256<float> Min) a, (Vector256<float> Scale, Vector256<float> Min) b, (Vector256<float> Scale, Vector256<float> Min) c, int most) where TW : struct, IErrorWeights
     {
-        Vector256<float> a = scale.A, b = scale.B, c = scale.C, inverseA = GroupLanes.Inverse(a), inverseB = GroupLanes.Inverse(b), inverseC = GroupLanes.Inverse(c), end = Vector256.Create((float)most), errorsA = default, errorsB = default, errorsC = default;
+        Vector256<float> inverseA = GroupLanes.Inverse(a.Scale), inverseB = GroupLanes.Inverse(b.Scale), inverseC = GroupLanes.Inverse(c.Scale), lessA = -a.Scale, lessB = -b.Scale, lessC = -c.Scale;
+        Vector256<float> end = Vector256.Create((float)most), errorsA = default, errorsB = default, errorsC = default;
         ReadOnlySpan<Vector256<float>> numbers = x.Numbers, weights = x.Weights;
         for (int i = 0; i < numbers.Length; i++)
         {
-            Vector256<float> raised = numbers[i] + min;
-            Vector256<float> errorA = Vector256.FusedMultiplyAdd(Within(raised * inverseA, end), a, -raised), errorB = Vector256.FusedMultiplyAdd(Within(raised * inverseB, end), b, -raised), errorC = Vector256.FusedMultiplyAdd(Within(raised * inverseC, end), c, -raised);
+            Vector256<float> raisedA = numbers[i] + a.Min, raisedB = numbers[i] + b.Min, raisedC = numbers[i] + c.Min;
+            Vector256<float> errorA = Vector256.FusedMultiplyAdd(Within(raisedA * inverseA, end), lessA, raisedA), errorB = Vector256.FusedMultiplyAdd(Within(raisedB * inverseB, end), lessB, raisedB), errorC = Vector256.FusedMultiplyAdd(Within(raisedC * inverseC, end), lessC, raisedC);
             errorsA = Vector256.FusedMultiplyAdd(TW.Weigh(errorA, weights, i), errorA, errorsA);
             errorsB = Vector256.FusedMultiplyAdd(TW.Weigh(errorB, weights, i), errorB, errorsB);
             errorsC = Vector256.FusedMultiplyAdd(TW.Weigh(errorC, weights, i), errorC, errorsC);
@@ -182,7 +189,8 @@ static class AffineSearch
         GroupLanes.Deal(importance, importance.Length, weights);
         GroupLanes x = new(numbers, weights);
         (Vector256<float>, Vector256<float>) covering = Plain(x, most, signed: true);
-        (Half Scale, Half Min) plain = First(covering), best = First(Best<TW>(x, covering, most, signed: true));
+        AffineFit fit = Best<TW>(x, covering, most, signed: true);
+        (Half Scale, Half Min) plain = First(covering), best = First((fit.Scale, fit.Min));
         if (ErrorOfFirst<TW>(x, plain, most) < ErrorOfFirst<TW>(x, best, most))
             best = plain;
         parts.FillOneGroup(best.Scale, -best.Min, -1);
@@ -201,6 +209,17 @@ static class AffineSearch
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector256<float> Within(Vector256<float> code, Vector256<float> most) => Vector256.MinNative(Vector256.MaxNative(Vector256.Round(code), default), most);
+}
+
+/// <summary>Scales s and minima m of groups of numbers, and sums over their codes q, all of them weighed.</summary>
+/// <param name="Scale">s.</param>
+/// <param name="Min">m.</param>
+/// <param name="Codes">sum q.</param>
+/// <param name="Squares">sum q^2.</param>
+readonly record struct AffineFit(Vector256<float> Scale, Vector256<float> Min, Vector256<float> Codes, Vector256<float> Squares)
+{
+    /// <summary>The scale that goes best with a minimum.</summary>
+    public Vector256<float> ScaleWith(Vector256<float> min) => Scale + Vector256.ConditionalSelect(Vector256.GreaterThan(Squares, default), (min - Min) * Codes / Squares, default);
 }
 
 /// <summary>Sums over the numbers x of each of eight groups and their codes q, all of them weighed.</summary>

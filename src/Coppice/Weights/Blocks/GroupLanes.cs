@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Coppice.Tensors.Simd;
@@ -20,6 +21,21 @@ readonly ref struct GroupLanes(ReadOnlySpan<Vector256<float>> numbers, ReadOnlyS
 
     /// <summary>The eight groups from <paramref name="first"/> on.</summary>
     public GroupLanes Of(int first, int groupSize) => new(Numbers.Slice(first / Count * groupSize, groupSize), Weights.IsEmpty ? default : Weights.Slice(first / Count * groupSize, groupSize));
+
+    /// <summary>The eight groups of a round of so many: the numbers' <paramref name="round"/>-th part of <paramref name="rounds"/>.</summary>
+    public GroupLanes Round(int round, int rounds)
+    {
+        int size = Numbers.Length / rounds;
+        return Of(round * Count, size);
+    }
+
+    /// <summary>Small whole numbers as bytes.</summary>
+    public static void ToBytes(Vector256<float> numbers, Span<sbyte> bytes)
+    {
+        Vector256<int> whole = Whole(numbers);
+        Vector128<short> eight = Vector128.NarrowWithSaturation(whole.GetLower(), whole.GetUpper());
+        Vector128.NarrowWithSaturation(eight, eight).GetLower().CopyTo(bytes);
+    }
 
     /// <summary>1 over each lane's scale, and 0 where that is not finite.</summary>
     public static Vector256<float> Inverse(Vector256<float> scale)
@@ -49,20 +65,18 @@ readonly ref struct GroupLanes(ReadOnlySpan<Vector256<float>> numbers, ReadOnlyS
         }
     }
 
-    // Eight groups, four numbers of each at a time.
+    // Four numbers of each of eight groups at a time.
     static void DealFull(ReadOnlySpan<float> values, int groupSize, Span<Vector256<float>> lanes)
     {
+        ref float first = ref MemoryMarshal.GetReference(values[..(Count * groupSize)]);
         for (int i = 0; i < groupSize; i += 4)
         {
-            var (a, b, c, d) = Transposing.FourByFour(Of(values, 0), Of(values, 1), Of(values, 2), Of(values, 3));
-            var (e, f, g, h) = Transposing.FourByFour(Of(values, 4), Of(values, 5), Of(values, 6), Of(values, 7));
-            lanes[i] = Vector256.Create(a, e);
-            lanes[i + 1] = Vector256.Create(b, f);
-            lanes[i + 2] = Vector256.Create(c, g);
-            lanes[i + 3] = Vector256.Create(d, h);
-
-            Vector128<float> Of(ReadOnlySpan<float> all, int group) => Vector128.Create(all.Slice(group * groupSize + i, 4));
+            Span<Vector256<float>> four = lanes.Slice(i, 4);
+            (four[0], four[1], four[2], four[3]) = Transposing.FourByFour(Pair(ref first, i), Pair(ref first, i + groupSize), Pair(ref first, i + 2 * groupSize), Pair(ref first, i + 3 * groupSize));
         }
+
+        // Of a group and of the fourth after it.
+        Vector256<float> Pair(ref float first, int at) => Vector256.Create(Vector128.LoadUnsafe(ref first, (nuint)at), Vector128.LoadUnsafe(ref first, (nuint)(at + 4 * groupSize)));
     }
 
     /// <summary>Gives codes, eight groups after eight side by side, back to their groups.</summary>
@@ -86,20 +100,26 @@ readonly ref struct GroupLanes(ReadOnlySpan<Vector256<float>> numbers, ReadOnlyS
 
     static void GatherFull(ReadOnlySpan<Vector256<float>> lanes, int groupSize, Span<byte> codes)
     {
+        ref byte first = ref MemoryMarshal.GetReference(codes[..(Count * groupSize)]);
         for (int i = 0; i < groupSize; i += 4)
         {
-            Vector256<float> r0 = lanes[i], r1 = lanes[i + 1], r2 = lanes[i + 2], r3 = lanes[i + 3];
-            var (a, b, c, d) = Transposing.FourByFour(r0.GetLower(), r1.GetLower(), r2.GetLower(), r3.GetLower());
-            var (e, f, g, h) = Transposing.FourByFour(r0.GetUpper(), r1.GetUpper(), r2.GetUpper(), r3.GetUpper());
-            (Vector128<byte> low, Vector128<byte> high) = (Narrow(a, b, c, d), Narrow(e, f, g, h));
+            ReadOnlySpan<Vector256<float>> four = lanes.Slice(i, 4);
+            Vector256<int> a = Whole(four[0]), b = Whole(four[1]), c = Whole(four[2]), d = Whole(four[3]);
+            Vector128<uint> low = Bytes(a.GetLower(), b.GetLower(), c.GetLower(), d.GetLower()), high = Bytes(a.GetUpper(), b.GetUpper(), c.GetUpper(), d.GetUpper());
             for (int group = 0; group < 4; group++)
             {
-                MemoryMarshal.Write(codes[(group * groupSize + i)..], low.AsUInt32()[group]);
-                MemoryMarshal.Write(codes[((group + 4) * groupSize + i)..], high.AsUInt32()[group]);
+                Unsafe.WriteUnaligned(ref Unsafe.Add(ref first, group * groupSize + i), low[group]);
+                Unsafe.WriteUnaligned(ref Unsafe.Add(ref first, (group + 4) * groupSize + i), high[group]);
             }
         }
     }
 
-    static Vector128<byte> Narrow(Vector128<float> a, Vector128<float> b, Vector128<float> c, Vector128<float> d) =>
-        Vector128.Narrow(Vector128.Narrow(Vector128.ConvertToInt32(a), Vector128.ConvertToInt32(b)).AsUInt16(), Vector128.Narrow(Vector128.ConvertToInt32(c), Vector128.ConvertToInt32(d)).AsUInt16());
+    // Numbers are small, so that no conversion has to look for what is out of range.
+    static Vector256<int> Whole(Vector256<float> numbers) => Vector256.ConvertToInt32Native(numbers);
+
+    // Four codes of each of four groups, from four times one of each.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector128<uint> Bytes(Vector128<int> a, Vector128<int> b, Vector128<int> c, Vector128<int> d) => Vector128.Shuffle(
+        Vector128.NarrowWithSaturation(Vector128.NarrowWithSaturation(a, b), Vector128.NarrowWithSaturation(c, d)),
+        Vector128.Create(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)).AsUInt32();
 }

@@ -56,12 +56,7 @@ public struct IQ4_NL : IBlock<IQ4_NL>
     }
 
     /// <inheritdoc/>
-    public readonly void Unpack(Span<float> values)
-    {
-        float scale = (float)Scale;
-        for (int i = 0; i < Size; i++)
-            values[i] = Level(i) * scale;
-    }
+    public readonly void Unpack(Span<float> values) => BlockUnpacking.Unpack(this, values);
 
     static PanelProduct IBlock<IQ4_NL>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<IQ4_NL> blocks) => BlockPanelPacking.Pack(pool, rows, columns, blocks);
 

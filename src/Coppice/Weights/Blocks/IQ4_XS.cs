@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Coppice.Tensors;
 
@@ -18,8 +19,15 @@ public struct IQ4_XS : IBlock<IQ4_XS>
     /// <summary>The low four bits of s: bits 4 g to 4 g + 3 are group g's.</summary>
     public uint ScalesLow;
 
-    /// <summary>q: byte 16 g + i holds weight 32 g + i in its low nibble and weight 32 g + 16 + i in its high one.</summary>
-    public Q4_K.Nibbles Values;
+    /// <summary>q of each group.</summary>
+    public Codes Values;
+
+    /// <summary>Eight times 32 codes.</summary>
+    [InlineArray(Groups)]
+    public struct Codes
+    {
+        Q4_0.Nibbles first;
+    }
 
     /// <inheritdoc/>
     public static int Size => 256;
@@ -49,8 +57,8 @@ public struct IQ4_XS : IBlock<IQ4_XS>
             block.ScalesLow |= (scale & 15) << 4 * group;
             block.ScalesHigh |= (ushort)(scale >> 4 << 2 * group);
         }
-        for (int i = 0; i < Size; i++)
-            block.Values[i / 32 * 16 + i % 16] |= (byte)(parts.Codes[i] << i / 16 % 2 * 4);
+        for (int group = 0; group < Groups; group++)
+            block.Values[group] = Q4_0.Nibbles.Join(parts.Codes.Slice(GroupSize * group, GroupSize));
         return block;
     }
 
@@ -59,20 +67,17 @@ public struct IQ4_XS : IBlock<IQ4_XS>
     {
         parts.Units[0] = Scale;
         for (int group = 0; group < Groups; group++)
+        {
             parts.Scales[group] = (sbyte)GroupScale(group);
-        for (int i = 0; i < Size; i++)
-            parts.Codes[i] = (byte)Code(i);
+            Values[group].Split(parts.Codes[(GroupSize * group)..]);
+        }
     }
 
     /// <summary>s - 32 of a group.</summary>
     public readonly int GroupScale(int group) => (int)(ScalesLow >> 4 * group & 15 | (uint)(ScalesHigh >> 2 * group & 3) << 4) - 32;
 
     /// <inheritdoc/>
-    public readonly void Unpack(Span<float> values)
-    {
-        for (int i = 0; i < Size; i++)
-            values[i] = (float)Scale * GroupScale(i / GroupSize) * Level(i);
-    }
+    public readonly void Unpack(Span<float> values) => BlockUnpacking.Unpack(this, values);
 
     static PanelProduct IBlock<IQ4_XS>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<IQ4_XS> blocks) => SuperBlockPacking.Pack(pool, rows, columns, blocks);
 
@@ -93,5 +98,5 @@ public struct IQ4_XS : IBlock<IQ4_XS>
     /// <summary>t[q] of weight <paramref name="i"/>.</summary>
     internal readonly sbyte Level(int i) => NonLinearLevels.Table[Code(i)];
 
-    readonly int Code(int i) => Values[i / 32 * 16 + i % 16] >> i / 16 % 2 * 4 & 15;
+    readonly int Code(int i) => Values[i / GroupSize][i % 16] >> i / 16 % 2 * 4 & 15;
 }

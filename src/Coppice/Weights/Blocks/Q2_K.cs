@@ -70,7 +70,7 @@ public struct Q2_K : IBlock<Q2_K>
     }
 
     /// <inheritdoc/>
-    public readonly void Unpack(Span<float> values) => SuperBlock.Unpack(this, values);
+    public readonly void Unpack(Span<float> values) => BlockUnpacking.Unpack(this, values);
 
     static PanelProduct IBlock<Q2_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q2_K> blocks) => SuperBlockPacking.Pack(pool, rows, columns, blocks);
 

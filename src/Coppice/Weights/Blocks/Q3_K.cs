@@ -87,7 +87,7 @@ public struct Q3_K : IBlock<Q3_K>
     public readonly int GroupScale(int group) => (GroupScales[group % 8] >> group / 8 * 4 & 15 | (GroupScales[8 + group % 4] >> group / 4 * 2 & 3) << 4) - 32;
 
     /// <inheritdoc/>
-    public readonly void Unpack(Span<float> values) => SuperBlock.Unpack(this, values);
+    public readonly void Unpack(Span<float> values) => BlockUnpacking.Unpack(this, values);
 
     static PanelProduct IBlock<Q3_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q3_K> blocks) => SuperBlockPacking.Pack(pool, rows, columns, blocks);
 

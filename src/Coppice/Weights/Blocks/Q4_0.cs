@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Coppice.Tensors;
 
 namespace Coppice.Weights.Blocks;
@@ -23,16 +24,16 @@ public struct Q4_0 : IBlock<Q4_0>
         /// <summary>The 32 codes.</summary>
         public readonly void Split(Span<byte> codes)
         {
-            for (int i = 0; i < 16; i++)
-                (codes[i], codes[i + 16]) = ((byte)(this[i] & 15), (byte)(this[i] >> 4));
+            Vector128<byte> pairs = Vector128.Create((ReadOnlySpan<byte>)this);
+            (pairs & Vector128.Create((byte)15)).CopyTo(codes);
+            (pairs >> 4).CopyTo(codes[16..]);
         }
 
         /// <summary>Bytes of the codes' low four bits.</summary>
         public static Nibbles Join(ReadOnlySpan<byte> codes)
         {
             Nibbles joined = default;
-            for (int i = 0; i < 16; i++)
-                joined[i] = (byte)(codes[i] & 15 | codes[i + 16] << 4);
+            (Vector128.Create(codes[..16]) & Vector128.Create((byte)15) | Vector128.Create(codes.Slice(16, 16)) << 4).CopyTo(joined);
             return joined;
         }
     }

@@ -52,12 +52,7 @@ public struct Q4_1 : IBlock<Q4_1>
     }
 
     /// <inheritdoc/>
-    public readonly void Unpack(Span<float> values)
-    {
-        (float scale, float min) = ((float)Scale, (float)Min);
-        for (int i = 0; i < Size; i++)
-            values[i] = Code(i) * scale + min;
-    }
+    public readonly void Unpack(Span<float> values) => BlockUnpacking.Unpack(this, values);
 
     static PanelProduct IBlock<Q4_1>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q4_1> blocks) => BlockPanelPacking.Pack(pool, rows, columns, blocks);
 

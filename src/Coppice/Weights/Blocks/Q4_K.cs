@@ -100,7 +100,7 @@ public struct Q4_K : IBlock<Q4_K>
     }
 
     /// <inheritdoc/>
-    public readonly void Unpack(Span<float> values) => SuperBlock.Unpack(this, values);
+    public readonly void Unpack(Span<float> values) => BlockUnpacking.Unpack(this, values);
 
     static PanelProduct IBlock<Q4_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q4_K> blocks) => BlockDealing.Pack<Q4_K, Q4KPanels, Q4KDealer>(pool, rows, columns, blocks);
 

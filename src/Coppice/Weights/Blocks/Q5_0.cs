@@ -63,12 +63,7 @@ public struct Q5_0 : IBlock<Q5_0>
     }
 
     /// <inheritdoc/>
-    public readonly void Unpack(Span<float> values)
-    {
-        float scale = (float)Scale;
-        for (int i = 0; i < Size; i++)
-            values[i] = (Code(i) - 16) * scale;
-    }
+    public readonly void Unpack(Span<float> values) => BlockUnpacking.Unpack(this, values);
 
     static PanelProduct IBlock<Q5_0>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q5_0> blocks) => BlockPanelPacking.Pack(pool, rows, columns, blocks);
 

@@ -60,12 +60,7 @@ public struct Q5_1 : IBlock<Q5_1>
     }
 
     /// <inheritdoc/>
-    public readonly void Unpack(Span<float> values)
-    {
-        (float scale, float min) = ((float)Scale, (float)Min);
-        for (int i = 0; i < Size; i++)
-            values[i] = Code(i) * scale + min;
-    }
+    public readonly void Unpack(Span<float> values) => BlockUnpacking.Unpack(this, values);
 
     static PanelProduct IBlock<Q5_1>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q5_1> blocks) => BlockPanelPacking.Pack(pool, rows, columns, blocks);
 

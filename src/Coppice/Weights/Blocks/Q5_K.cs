@@ -66,7 +66,7 @@ public struct Q5_K : IBlock<Q5_K>
     }
 
     /// <inheritdoc/>
-    public readonly void Unpack(Span<float> values) => SuperBlock.Unpack(this, values);
+    public readonly void Unpack(Span<float> values) => BlockUnpacking.Unpack(this, values);
 
     static PanelProduct IBlock<Q5_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q5_K> blocks) => SuperBlockPacking.Pack(pool, rows, columns, blocks);
 

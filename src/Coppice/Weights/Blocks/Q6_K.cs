@@ -90,7 +90,7 @@ public struct Q6_K : IBlock<Q6_K>
     }
 
     /// <inheritdoc/>
-    public readonly void Unpack(Span<float> values) => SuperBlock.Unpack(this, values);
+    public readonly void Unpack(Span<float> values) => BlockUnpacking.Unpack(this, values);
 
     static PanelProduct IBlock<Q6_K>.Panels(WorkerPool pool, int rows, int columns, ReadOnlyMemory<Q6_K> blocks) => BlockDealing.Pack<Q6_K, Q6KPanels, Q6KDealer>(pool, rows, columns, blocks);
 

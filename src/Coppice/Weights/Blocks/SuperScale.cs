@@ -50,8 +50,7 @@ static class SuperScale
         for (int i = 0; i < rounds; i++)
         {
             ScaleSearch.RoundToCodes<TL>(all.Of(i * GroupLanes.Count, size), Vector256.Create((float)best) * s[i], numbers.Slice(i * size, size));
-            for (int lane = 0; lane < GroupLanes.Count; lane++)
-                parts.Scales[i * GroupLanes.Count + lane] = (sbyte)s[i][lane];
+            GroupLanes.ToBytes(s[i], parts.Scales[(i * GroupLanes.Count)..]);
         }
         GroupLanes.Gather(numbers, size, parts.Codes);
     }

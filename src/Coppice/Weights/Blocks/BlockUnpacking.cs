@@ -1,12 +1,13 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 
 namespace Coppice.Weights.Blocks;
 
-/// <summary>The numbers of k-quants' blocks, from their parts.</summary>
-static class SuperBlock
+/// <summary>The numbers of blocks, from their parts.</summary>
+static class BlockUnpacking
 {
-    /// <summary>w = d s l - dmin m, level l being a code and the least level together; each product and the difference rounded as in a loop over single weights.</summary>
+    /// <summary>w = d s l - dmin m, the level l of a code looked up, or a code and the least level together; each product and the difference rounded as in a loop over single weights.</summary>
     [SkipLocalsInit]
     public static void Unpack<TBlock>(TBlock block, Span<float> values) where TBlock : unmanaged, IBlock<TBlock>
     {
@@ -18,20 +19,24 @@ static class SuperBlock
         parts.Mins.Clear();
         block.Split(parts);
         Vector512<float> least = Vector512.Create((float)shape.Levels[0]);
+        Vector128<byte> levels = shape.IsUniform ? default : Vector128.Create(MemoryMarshal.AsBytes(shape.Levels.AsSpan()));
         (float unit, float minUnit) = ((float)parts.Units[0], (float)parts.Units[1]);
         for (int group = 0; group < groups; group++)
         {
             Vector512<float> scale = Vector512.Create(unit * parts.Scales[group]), offset = Vector512.Create(minUnit * parts.Mins[group]);
             for (int i = group * size; i < (group + 1) * size; i += Vector512<float>.Count)
-                (scale * (Widen(parts.Codes[i..]) + least) - offset).CopyTo(values[i..]);
+            {
+                Vector128<byte> codes = Vector128.Create((ReadOnlySpan<byte>)parts.Codes.Slice(i, 16));
+                Vector512<float> own = shape.IsUniform ? Widen(codes.AsSByte()) + least : Widen(Vector128.ShuffleNative(levels, codes).AsSByte());
+                (scale * own - offset).CopyTo(values[i..]);
+            }
         }
     }
 
-    // Sixteen codes as numbers.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static Vector512<float> Widen(ReadOnlySpan<byte> codes)
+    static Vector512<float> Widen(Vector128<sbyte> numbers)
     {
-        Vector256<ushort> half = Vector256.WidenLower(Vector128.Create(codes[..16]).ToVector256Unsafe());
-        return Vector512.ConvertToSingle(Vector512.WidenLower(half.ToVector512Unsafe()).AsInt32());
+        Vector256<short> half = Vector256.WidenLower(numbers.ToVector256Unsafe());
+        return Vector512.ConvertToSingle(Vector512.WidenLower(half.ToVector512Unsafe()));
     }
 }
