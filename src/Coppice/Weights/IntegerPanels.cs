@@ -230,4 +230,9 @@ static unsafe class Nibbles
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TI Codes<TB, TI, TV>(byte* codes, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct =>
         TB.And(TB.ShiftRight(TB.Load(codes + four * IntegerPacking.VectorBytes + 4 * lane), shift), TB.Fill(15));
+
+    /// <summary>The levels of one step's codes, as floats.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TV LoadLevel<TL, TV>(sbyte* levels, byte* codes, int step, int lane) where TL : struct, ILanes<TV> where TV : struct =>
+        TL.LoadLevel(levels, (int*)codes + step % 32 / 4 * IntegerPacking.Lanes + lane, step % 4 * 8 + step / 32 * 4);
 }

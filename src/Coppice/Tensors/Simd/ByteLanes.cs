@@ -65,6 +65,9 @@ internal unsafe interface IByteLanes<TI, TV> where TI : struct where TV : struct
     /// <summary>In every lane, the four of eight bytes at <paramref name="eight"/> whose numbers, 0 to 7, stand in the lane of <paramref name="which"/>.</summary>
     static abstract TI Select(void* eight, TI which);
 
+    /// <summary>In every lane, the four of sixteen bytes at <paramref name="sixteen"/> whose numbers, 0 to 15, stand in the lane of <paramref name="which"/>.</summary>
+    static abstract TI Lookup(void* sixteen, TI which);
+
     static abstract TI Xor(TI a, TI b);
 
     /// <summary>Every lane shifted right by two bits.</summary>
@@ -110,6 +113,8 @@ internal readonly unsafe struct ByteLanes512 : IByteLanes<Vector512<int>, Vector
     public static Vector512<int> DotWide(Vector512<int> sum, Vector512<int> a, Vector512<int> b) => sum + Avx512BW.MultiplyAddAdjacent(a.AsInt16(), b.AsInt16());
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<int> Select(void* eight, Vector512<int> which) => Avx512BW.Shuffle(Vector512.Create(*(ulong*)eight).AsByte(), which.AsByte()).AsInt32();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<int> Lookup(void* sixteen, Vector512<int> which) => Avx512BW.Shuffle(Vector512.Create(Vector128.Load((byte*)sixteen)), which.AsByte()).AsInt32();
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<int> Xor(Vector512<int> a, Vector512<int> b) => a ^ b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<int> ShiftRight2(Vector512<int> value) => value >>> 2;
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -153,6 +158,8 @@ internal readonly unsafe struct ByteLanes256 : IByteLanes<Vector256<int>, Vector
         : sum + Avx2.MultiplyAddAdjacent(a.AsInt16(), b.AsInt16());
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<int> Select(void* eight, Vector256<int> which) => Avx2.Shuffle(Vector256.Create(*(ulong*)eight).AsByte(), which.AsByte()).AsInt32();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<int> Lookup(void* sixteen, Vector256<int> which) => Avx2.Shuffle(Vector256.Create(Vector128.Load((byte*)sixteen)), which.AsByte()).AsInt32();
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<int> Xor(Vector256<int> a, Vector256<int> b) => a ^ b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<int> ShiftRight2(Vector256<int> value) => value >>> 2;
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -198,6 +205,8 @@ internal readonly unsafe struct ByteLanes128 : IByteLanes<Vector128<int>, Vector
         : sum + ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<int> Select(void* eight, Vector128<int> which) => Vector128.Shuffle(Vector128.Create(*(ulong*)eight).AsByte(), which.AsByte()).AsInt32();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<int> Lookup(void* sixteen, Vector128<int> which) => Vector128.Shuffle(Vector128.Load((byte*)sixteen), which.AsByte()).AsInt32();
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<int> Xor(Vector128<int> a, Vector128<int> b) => a ^ b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<int> ShiftRight2(Vector128<int> value) => value >>> 2;
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -243,6 +252,13 @@ internal readonly unsafe struct ByteLanes1 : IByteLanes<int, float>
         int result = 0;
         for (int i = 0; i < 32; i += 8)
             result |= ((byte*)eight)[which >> i & 7] << i;
+        return result;
+    }
+    public static int Lookup(void* sixteen, int which)
+    {
+        int result = 0;
+        for (int i = 0; i < 32; i += 8)
+            result |= ((byte*)sixteen)[which >> i & 15] << i;
         return result;
     }
     public static int Xor(int a, int b) => a ^ b;

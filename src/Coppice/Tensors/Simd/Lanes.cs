@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Coppice.Tensors.Simd;
 
@@ -38,6 +39,9 @@ internal unsafe interface ILanes<TV> where TV : struct
 
     /// <summary>Of each 32-bit number: the signed byte of that index, 0 being the lowest.</summary>
     static abstract TV LoadByte(int* source, int index);
+
+    /// <summary>Of each 32-bit number: the one of <paramref name="sixteen"/> signed bytes whose number its four bits from <paramref name="shift"/> on are.</summary>
+    static abstract TV LoadLevel(sbyte* sixteen, int* source, int shift);
 
     static abstract TV Broadcast(float value);
     static abstract TV Add(TV a, TV b);
@@ -100,6 +104,9 @@ internal unsafe readonly struct Lanes512 : ILanes<Vector512<float>>
     public static Vector512<float> LoadBits(int* source, int shift, int mask) => Vector512.ConvertToSingle((Vector512.Load(source) >>> shift) & Vector512.Create(mask));
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> LoadByte(int* source, int index) => Vector512.ConvertToSingle((Vector512.Load(source) << 24 - 8 * index) >> 24);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadLevel(sbyte* sixteen, int* source, int shift) =>
+        Vector512.ConvertToSingle((Avx512BW.Shuffle(Vector512.Create(Vector128.Load(sixteen)), ((Vector512.Load(source) >>> shift) & Vector512.Create(15)).AsSByte()).AsInt32() << 24) >> 24);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> Broadcast(float value) => Vector512.Create(value);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> Add(Vector512<float> a, Vector512<float> b) => a + b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<float> Subtract(Vector512<float> a, Vector512<float> b) => a - b;
@@ -154,6 +161,9 @@ internal unsafe readonly struct Lanes256 : ILanes<Vector256<float>>
     public static Vector256<float> LoadBits(int* source, int shift, int mask) => Vector256.ConvertToSingle((Vector256.Load(source) >>> shift) & Vector256.Create(mask));
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> LoadByte(int* source, int index) => Vector256.ConvertToSingle((Vector256.Load(source) << 24 - 8 * index) >> 24);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> LoadLevel(sbyte* sixteen, int* source, int shift) =>
+        Vector256.ConvertToSingle((Avx2.Shuffle(Vector256.Create(Vector128.Load(sixteen)), ((Vector256.Load(source) >>> shift) & Vector256.Create(15)).AsSByte()).AsInt32() << 24) >> 24);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> Broadcast(float value) => Vector256.Create(value);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> Add(Vector256<float> a, Vector256<float> b) => a + b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> Subtract(Vector256<float> a, Vector256<float> b) => a - b;
@@ -208,6 +218,9 @@ internal unsafe readonly struct Lanes128 : ILanes<Vector128<float>>
     public static Vector128<float> LoadBits(int* source, int shift, int mask) => Vector128.ConvertToSingle((Vector128.Load(source) >>> shift) & Vector128.Create(mask));
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> LoadByte(int* source, int index) => Vector128.ConvertToSingle((Vector128.Load(source) << 24 - 8 * index) >> 24);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadLevel(sbyte* sixteen, int* source, int shift) =>
+        Vector128.ConvertToSingle((Vector128.Shuffle(Vector128.Load(sixteen), ((Vector128.Load(source) >>> shift) & Vector128.Create(15)).AsSByte()).AsInt32() << 24) >> 24);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<float> Broadcast(float value) => Vector128.Create(value);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<float> Add(Vector128<float> a, Vector128<float> b) => a + b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<float> Subtract(Vector128<float> a, Vector128<float> b) => a - b;
@@ -244,6 +257,7 @@ internal unsafe readonly struct Lanes1 : ILanes<float>
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float LoadUInt4(byte* source, int shift) => (*source >>> shift) & 15;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float LoadBits(int* source, int shift, int mask) => (*source >>> shift) & mask;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float LoadByte(int* source, int index) => (sbyte)(*source >> 8 * index);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float LoadLevel(sbyte* sixteen, int* source, int shift) => sixteen[(*source >>> shift) & 15];
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float Broadcast(float value) => value;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float Add(float a, float b) => a + b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float Subtract(float a, float b) => a - b;

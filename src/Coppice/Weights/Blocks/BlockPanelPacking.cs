@@ -40,27 +40,22 @@ static class BlockPanelPacking
             PutPair(first.Low, second.Low, block[Int5OffsetPanels.CodesAt..], lane);
         })));
 
-    /// <summary>Rows of IQ4_NL blocks, as the bytes that its table gives.</summary>
+    /// <summary>Rows of IQ4_NL blocks.</summary>
     public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<IQ4_NL> blocks) =>
-        Levels(pool, rows, columns, blocks, static (in block, i) => block.Level(i), static (in block) => block.Scale);
-
-    /// <summary>Rows of MXFP4 blocks, likewise.</summary>
-    public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<MXFP4> blocks) =>
-        Levels(pool, rows, columns, blocks, static (in block, i) => block.Level(i), static (in block) => block.Scale);
-
-    delegate sbyte LevelOf<TBlock>(in TBlock block, int i);
-
-    delegate Half ScaleOf<TBlock>(in TBlock block);
-
-    static PanelProduct Levels<TBlock>(WorkerPool pool, int rows, int columns, ReadOnlyMemory<TBlock> blocks, LevelOf<TBlock> level, ScaleOf<TBlock> scale) where TBlock : unmanaged, IBlock<TBlock> =>
-        PanelProduct.OfIntegers(Fill<Int8Panels<Each32>>(pool, rows, columns, Pairs(columns, blocks, (in first, in second, block, lane) =>
+        PanelProduct.OfIntegers(Fill<LevelPanels<NonLinearTable>>(pool, rows, columns, Pairs(columns, blocks, (in first, in second, block, lane) =>
         {
-            Span<sbyte> levels = stackalloc sbyte[2 * Steps];
-            for (int i = 0; i < Steps; i++)
-                (levels[i], levels[Steps + i]) = (level(first, i), level(second, i));
-            PutScale(block, 0, lane, scale(first));
-            PutScale(block, 1, lane, scale(second));
-            PutVectors(MemoryMarshal.Cast<sbyte, uint>(levels), block[Int8Panels<Each32>.CodesAt..], lane);
+            PutScale(block, 0, lane, first.Scale);
+            PutScale(block, 1, lane, second.Scale);
+            PutPair(first.Values, second.Values, block[LevelPanels<NonLinearTable>.CodesAt..], lane);
+        })));
+
+    /// <summary>Rows of MXFP4 blocks.</summary>
+    public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<MXFP4> blocks) =>
+        PanelProduct.OfIntegers(Fill<LevelPanels<Float4Table>>(pool, rows, columns, Pairs(columns, blocks, (in first, in second, block, lane) =>
+        {
+            PutScale(block, 0, lane, first.Scale);
+            PutScale(block, 1, lane, second.Scale);
+            PutPair(first.Values, second.Values, block[LevelPanels<Float4Table>.CodesAt..], lane);
         })));
 
     /// <summary>Puts two neighbouring blocks of an output into its lane; the second is zeros where a row ends before it.</summary>

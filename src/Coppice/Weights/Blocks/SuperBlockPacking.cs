@@ -67,19 +67,17 @@ static class SuperBlockPacking
     public static PanelProduct Pack(WorkerPool pool, int rows, int columns, ReadOnlyMemory<IQ4_XS> blocks)
     {
         int blocksPerRow = columns / IQ4_XS.Size;
-        return PanelProduct.OfIntegers(IntegerPacking.Fill<ScaledInt8Panels<Whole32>>(pool, rows, columns, (row, at) =>
+        return PanelProduct.OfIntegers(IntegerPacking.Fill<ScaledLevelPanels>(pool, rows, columns, (row, at) =>
         {
             ReadOnlySpan<IQ4_XS> from = blocks.Span.Slice(row * blocksPerRow, blocksPerRow);
-            Span<byte> levels = stackalloc byte[IQ4_XS.Size];
             for (int i = 0; i < from.Length; i++)
             {
                 Span<byte> block = at[i];
                 IntegerPacking.PutScale(block, 0, at.Lane, from[i].Scale);
                 for (int group = 0; group < 8; group++)
-                    block[ScaledInt8Panels<Whole32>.ScalesAt + group * Lanes + at.Lane] = (byte)from[i].GroupScale(group);
-                for (int j = 0; j < levels.Length; j++)
-                    levels[j] = (byte)from[i].Level(j);
-                Deal(levels, block[ScaledInt8Panels<Whole32>.CodesAt..], at.Lane);
+                    block[ScaledLevelPanels.ScalesAt + group * Lanes + at.Lane] = (byte)from[i].GroupScale(group);
+                for (int pair = 0; pair < 4; pair++)
+                    IntegerPacking.PutPair(from[i].Values[2 * pair], from[i].Values[2 * pair + 1], block[(ScaledLevelPanels.CodesAt + pair * Nibbles.Bytes)..], at.Lane);
             }
         }));
     }

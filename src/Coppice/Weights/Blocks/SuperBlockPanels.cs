@@ -274,7 +274,7 @@ readonly unsafe struct Q2KPanels : IIntegerPanels
 }
 
 /// <summary>
-/// Signed bytes, w = d share scale q, 256 steps a block: what IQ4_XS's table gives for its codes, or a codebook for its points.
+/// Signed bytes, w = d share scale q, 256 steps a block: what a codebook gives for its points.
 /// <code>
 /// 0     d of 64 outputs                        halves, then 128 bytes unused
 /// 256   scales [groups][64]                     signed bytes
