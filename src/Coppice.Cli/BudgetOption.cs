@@ -13,7 +13,7 @@ namespace Coppice.Cli;
 /// <summary>--budget: the recipe is searched for.</summary>
 static class BudgetOption
 {
-    public static readonly Option<string?> Budget = Options.Text("--budget", "B", "In place of a recipe: choose for each matrix among several so that the result fits 3.5bpw, 60MB or 30ms/token and loses least");
+    public static readonly Option<SizeBudget?> Budget = Options.Named("--budget", "B", "In place of a recipe: choose for each matrix among several so that the result fits 3.5bpw, 60MB or 30ms/token and loses least", SizeBudget.Parse);
     public static readonly Option<string?> Among = Options.Text("--among", "LIST", "What --budget chooses among: presets and recipe files, with commas between them");
     public static readonly Option<int> Tokens = Options.Integer("--budget-tokens", "Tokens that --budget measures KL on", value: 2048, least: 2);
 
@@ -37,7 +37,7 @@ static class BudgetOption
             return parsed.GetValue(Among) is null ? null : throw new MisuseException("--among is for --budget, which is missing");
         if (parsed.GetValue(CompressCommand.RecipePath) is not null || parsed.GetValue(CompressCommand.Preset) is not null)
             throw new MisuseException("--budget is given beside --recipe or --to; wanted one of them");
-        return SizeBudget.Parse(budget);
+        return budget;
     }
 
     /// <summary>The recipe that fits; null where no budget is given.</summary>

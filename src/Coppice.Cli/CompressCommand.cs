@@ -13,7 +13,7 @@ static class CompressCommand
     const int DefaultCalibrationTokens = 16_384;
 
     public static readonly Option<string?> RecipePath = Options.Text("--recipe", "FILE", "The recipe, in YAML");
-    public static readonly Option<string?> Preset = Options.Text("--to", "PRESET", $"A recipe by name: {string.Join(", ", Presets.Names)}");
+    public static readonly Option<Recipe?> Preset = Options.Named("--to", "PRESET", $"A recipe by name: {string.Join(", ", Presets.Names)}", Presets.Get);
     public static readonly Option<string[]> Calibrate = new("--calibrate") { Description = $"Text that methods look at activations on, or several, each with its own --calibrate, for multiTask: {TextArgument.Specs}; sdk:train for grove", HelpName = "TEXT" };
     public static readonly Option<int> CalibrationTokens = Options.Integer("--calibration-tokens", "Tokens of each, drawn with --seed", value: DefaultCalibrationTokens, least: 1);
     static readonly Option<string?> Importance = Options.Text("--imatrix", "FILE", "An importance matrix in place of --calibrate, for methods that look at no more than inputs' mean squares: ours or llama.cpp's, .gguf or .dat");
@@ -144,7 +144,7 @@ static class CompressCommand
     public static Recipe ReadRecipe(ParseResult parsed) => (parsed.GetValue(RecipePath), parsed.GetValue(Preset)) switch
     {
         ({ } path, null) => RecipeReader.ReadFile(path),
-        (null, { } preset) => Presets.Get(preset),
+        (null, { } preset) => preset,
         (null, null) => throw new MisuseException("neither --recipe FILE nor --to PRESET is given; wanted one"),
         _ => throw new MisuseException("--recipe and --to are both given; wanted one"),
     };

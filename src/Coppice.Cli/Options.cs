@@ -32,6 +32,17 @@ static class Options
         CustomParser = result => ParseNumber(name, least, result) ?? value,
     };
 
+    /// <summary>A part of a whole: more than 0, at most 1.</summary>
+    public static Option<double> Share(string name, string description, double value) => new(name)
+    {
+        Description = description,
+        HelpName = "X",
+        DefaultValueFactory = _ => value,
+        CustomParser = result => ParseNumber(name, 0, result) is not { } share ? value
+            : share is > 0 and <= 1 ? share
+            : Refuse<double>(result, $"{name} is '{Word(result)}', wanted more than 0 and at most 1"),
+    };
+
     /// <summary>A number that may be absent.</summary>
     public static Option<double?> OptionalNumber(string name, string description, double least = 0) => new(name)
     {

@@ -18,7 +18,7 @@ static class RunCommand
     static readonly Option<int> MaxTokens = Options.Integer("--max-tokens", "The most tokens to generate", value: 128, least: 1);
     static readonly Option<double> Temperature = Options.Number("--temperature", "0 takes the likeliest token always; higher is more varied", value: 0);
     static readonly Option<int> TopK = Options.Integer("--top-k", "Draw from this many of the likeliest tokens; 0: from all", value: 0);
-    static readonly Option<double> TopP = Options.Number("--top-p", "Draw from the fewest likeliest tokens that reach this probability; 1: from all", value: 1);
+    static readonly Option<double> TopP = Options.Share("--top-p", "Draw from the fewest likeliest tokens that reach this probability; 1: from all", value: 1);
 
     static readonly Option<string?> Cache = KeyValueArgument.Create();
     static readonly Option<string?> Draft = Options.Text("--draft", "MODEL", "A faster model of the same tokenizer that guesses ahead; the text stays the model's own");

@@ -6,7 +6,7 @@ namespace Coppice.Compression.Budget;
 /// <summary>What a compressed model may cost.</summary>
 /// <param name="Amount">Bits a weight, bytes on disk, or milliseconds a token.</param>
 /// <param name="Unit">Which of these.</param>
-public readonly record struct SizeBudget(double Amount, BudgetUnit Unit)
+public sealed record SizeBudget(double Amount, BudgetUnit Unit)
 {
     static readonly (string Suffix, BudgetUnit Unit, double Factor)[] units =
     [
