@@ -45,7 +45,21 @@ internal static unsafe class IntegerRow
                 else
                 {
                     sbyte* q = x.Codes + step;
-                    if (TP.SumFours * 4 >= TP.GroupSteps)
+                    if (TP.IsParted(group))
+                    {
+                        for (int four = 0; four < fours; four++, q += 4)
+                        {
+                            if (l0 == 0)
+                                Prefetching.Piece(p + group * slice, four, fours, slice, TP.Ahead);
+                            TI v = TB.Broadcast(q);
+                            s0 = TB.Dot(s0, TP.PartedCodes<TB, TI, TV>(p, group, four, l0, shift), v);
+                            s1 = TB.Dot(s1, TP.PartedCodes<TB, TI, TV>(p, group, four, l1, shift), v);
+                            s2 = TB.Dot(s2, TP.PartedCodes<TB, TI, TV>(p, group, four, l2, shift), v);
+                            s3 = TB.Dot(s3, TP.PartedCodes<TB, TI, TV>(p, group, four, l3, shift), v);
+                        }
+                        (s0, s1, s2, s3) = (TB.Total(s0), TB.Total(s1), TB.Total(s2), TB.Total(s3));
+                    }
+                    else if (TP.SumFours * 4 >= TP.GroupSteps)
                     {
                         for (int four = 0; four < fours; four++, q += 4)
                         {

@@ -96,10 +96,10 @@ internal unsafe readonly struct Lanes512 : ILanes<Vector512<float>>
         Vector256.Narrow(rounded.GetLower(), rounded.GetUpper()).Store(destination);
     }
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> LoadInt8(sbyte* source) => Vector512.ConvertToSingle(Vector512.WidenLower(Vector512.WidenLower(Vector128.Load(source).ToVector256Unsafe().ToVector512Unsafe())));
+    public static Vector512<float> LoadInt8(sbyte* source) => Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load(source)));
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> LoadUInt4(byte* source, int shift) =>
-        Vector512.ConvertToSingle(((Vector512.WidenLower(Vector512.WidenLower(Vector128.Load(source).ToVector256Unsafe().ToVector512Unsafe())) >>> shift) & Vector512.Create(15u)).AsInt32());
+        Vector512.ConvertToSingle((Avx512F.ConvertToVector512Int32(Vector128.Load(source)) >>> shift) & Vector512.Create(15));
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> LoadBits(int* source, int shift, int mask) => Vector512.ConvertToSingle((Vector512.Load(source) >>> shift) & Vector512.Create(mask));
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -153,10 +153,10 @@ internal unsafe readonly struct Lanes256 : ILanes<Vector256<float>>
         Vector128.Narrow(rounded.GetLower(), rounded.GetUpper()).Store(destination);
     }
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> LoadInt8(sbyte* source) => Vector256.ConvertToSingle(Vector256.WidenLower(Vector256.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsSByte().ToVector256Unsafe())));
+    public static Vector256<float> LoadInt8(sbyte* source) => Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(source));
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> LoadUInt4(byte* source, int shift) =>
-        Vector256.ConvertToSingle(((Vector256.WidenLower(Vector256.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsByte().ToVector256Unsafe())) >>> shift) & Vector256.Create(15u)).AsInt32());
+        Vector256.ConvertToSingle((Avx2.ConvertToVector256Int32(source) >>> shift) & Vector256.Create(15));
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> LoadBits(int* source, int shift, int mask) => Vector256.ConvertToSingle((Vector256.Load(source) >>> shift) & Vector256.Create(mask));
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

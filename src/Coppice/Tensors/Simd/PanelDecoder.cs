@@ -73,6 +73,12 @@ internal unsafe interface IIntegerPanels : IPanelDecoder
 
     /// <summary>Codes of the steps 4 <paramref name="four"/> to 4 <paramref name="four"/> + 3 of a group; <paramref name="shift"/> is <see cref="Shift"/> in every lane.</summary>
     static abstract TI Codes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct;
+
+    /// <summary>Whether a group's codes are read by <see cref="PartedCodes"/>.</summary>
+    static virtual bool IsParted(int group) => false;
+
+    /// <summary>As <see cref="Codes"/>, for groups whose codes lie otherwise than those of most: to be told apart before a loop, not in it.</summary>
+    static virtual TI PartedCodes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct => default;
 }
 
 /// <summary>Weights as float32: the panels that the micro-kernel reads.</summary>

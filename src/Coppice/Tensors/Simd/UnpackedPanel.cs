@@ -52,7 +52,7 @@ internal readonly unsafe struct UnpackedPanel<TP> where TP : struct, IIntegerPan
                 for (int four = 0; four < TP.GroupSteps / 4; four++)
                     for (int lane = 0; lane < Lanes; lane += TL.Count)
                     {
-                        TI codes = TP.Codes<TB, TI, TV>(block, group, four, lane, shift);
+                        TI codes = TP.IsParted(group) ? TP.PartedCodes<TB, TI, TV>(block, group, four, lane, shift) : TP.Codes<TB, TI, TV>(block, group, four, lane, shift);
                         TB.Store(TP.Zero == 0 ? codes : TB.SubtractBytes(codes, zero), (byte*)Codes + ((first / 4 + four) * Lanes + lane) * 4);
                     }
                 for (int lane = 0; lane < Lanes; lane += TL.Count)

@@ -34,14 +34,15 @@ static class SuperBlockPacking
         return PanelProduct.OfIntegers(IntegerPacking.Fill<Q3KPanels>(pool, rows, columns, (row, at) =>
         {
             ReadOnlySpan<Q3_K> from = blocks.Span.Slice(row * blocksPerRow, blocksPerRow);
+            BlockParts parts = new(stackalloc Half[2], stackalloc sbyte[16], stackalloc sbyte[16], stackalloc byte[Q3_K.Size]);
             for (int i = 0; i < from.Length; i++)
             {
                 Span<byte> block = at[i];
-                IntegerPacking.PutScale(block, 0, at.Lane, from[i].Scale);
+                from[i].Split(parts);
+                IntegerPacking.PutScale(block, 0, at.Lane, parts.Units[0]);
                 for (int group = 0; group < 16; group++)
-                    block[Q3KPanels.ScalesAt + group * Lanes + at.Lane] = (byte)from[i].GroupScale(group);
-                Deal(from[i].Low, block[Q3KPanels.LowAt..], at.Lane);
-                Deal(from[i].High, block[Q3KPanels.HighAt..], at.Lane);
+                    block[Q3KPanels.ScalesAt + group * Lanes + at.Lane] = (byte)parts.Scales[group];
+                DealThrees(parts.Codes, MemoryMarshal.Cast<byte, uint>(block[Q3KPanels.CodesAt..]), at.Lane);
             }
         }));
     }
@@ -92,6 +93,20 @@ static class SuperBlockPacking
             (int own, int min) = groups.Of(group);
             block[Q4KPanels.ScalesAt + group * Lanes + lane] = (byte)own;
             block[Q4KPanels.MinsAt + group * Lanes + lane] = (byte)min;
+        }
+    }
+
+    // Codes of 0 to 7, where Q3KPanels has them.
+    static void DealThrees(ReadOnlySpan<byte> codes, Span<uint> rows, int lane)
+    {
+        const uint LowBits = 0x03030303, HighBits = 0x01010101;
+        ReadOnlySpan<uint> fours = MemoryMarshal.Cast<byte, uint>(codes);
+        for (int i = 0; i < fours.Length; i++)
+        {
+            int group = i / 4, row = Q3KPanels.Row(group) + i % 4;
+            rows[row * Lanes + lane] |= (Q3KPanels.IsParted(group) ? fours[i] & LowBits : fours[i]) << Q3KPanels.Shift(group);
+            if (Q3KPanels.IsParted(group))
+                rows[(Q3KPanels.High(group).Row + i % 4) * Lanes + lane] |= (fours[i] >> 2 & HighBits) << Q3KPanels.High(group).Bit;
         }
     }
 

@@ -165,24 +165,26 @@ readonly unsafe struct Q5KPanels : IIntegerPanels
 }
 
 /// <summary>
-/// llama.cpp's Q3_K, w = d scale (q - 4), 256 steps a block: its own bytes, four of each output side by side. Of each 128 steps the two low bits of steps 32 i to
-/// 32 i + 31 lie in bits 2 i of eight rows; the high bits of all steps are those of <see cref="Q5KPanels"/>.
+/// llama.cpp's Q3_K, w = d scale (q - 4), 256 steps a block: four codes of each output side by side, in bits where most of them are whole.
 /// <code>
 /// 0     d of 64 outputs                        halves, then 128 bytes unused
 /// 256   scales [16 groups of 16 steps][64]     signed bytes
-/// 1280  low bits [2][8] rows of 64 lanes
-/// 5376  high bits [8] rows
+/// 1280  codes [24] rows of 64 lanes
+///       bits 0 to 2 of rows 4 g to 4 g + 3             group g, 0 to 5
+///       bits 3 to 5                                    group 8 + g
+///       bits 6 and 7 of rows 4 i to 4 i + 3            the low two bits of groups 6, 7, 14 and 15, i from 0 to 3
+///       bits 6 and 7 of rows 16 to 19, of 20 to 23     the high bits of groups 6 and 7, of 14 and 15
 /// </code>
 /// </summary>
 readonly unsafe struct Q3KPanels : IIntegerPanels
 {
-    public const int ScalesAt = 4 * IntegerPacking.Lanes, LowAt = ScalesAt + 16 * IntegerPacking.Lanes, HighAt = LowAt + 2 * 8 * VectorBytes, VectorBytes = 4 * IntegerPacking.Lanes;
+    public const int ScalesAt = 4 * IntegerPacking.Lanes, CodesAt = ScalesAt + 16 * IntegerPacking.Lanes, VectorBytes = 4 * IntegerPacking.Lanes;
 
     const int Middle = 4;
 
     public static int BlockSteps => 256;
 
-    public static int BlockBytes => HighAt + 8 * VectorBytes;
+    public static int BlockBytes => CodesAt + 24 * VectorBytes;
 
     public static int GroupSteps => 16;
 
@@ -192,7 +194,18 @@ readonly unsafe struct Q3KPanels : IIntegerPanels
 
     public static int Zero => Middle;
 
-    public static int Shift(int group) => group % 8 / 2 * 2;
+    public static int Shift(int group) => IsParted(group) ? 6 : 3 * (group / 8);
+
+    public static bool IsParted(int group) => (group & 6) == 6;
+
+    /// <summary>The first of the four rows that hold a group's codes, or their low two bits.</summary>
+    public static int Row(int group) => IsParted(group) ? 4 * Parted(group) : 4 * (group & 7);
+
+    /// <summary>The first of the four rows that hold the high bits of a group that is parted, and which bits.</summary>
+    public static (int Row, int Bit) High(int group) => (16 + 4 * (group >> 3), 6 + (group & 1));
+
+    // Which one of those that are parted.
+    static int Parted(int group) => group >> 3 << 1 | group & 1;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV BlockScale<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct => TL.LoadFiniteHalf((ushort*)block + lane);
@@ -204,24 +217,28 @@ readonly unsafe struct Q3KPanels : IIntegerPanels
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV Load<TL, TV>(byte* block, int step, int lane, TV scale, TV offset) where TL : struct, ILanes<TV> where TV : struct
     {
-        int four = step % 32 / 4, bits = step % 4 * 8;
-        TV low = TL.LoadBits((int*)(block + LowAt + (step / 128 * 8 + four) * VectorBytes) + lane, bits + step % 128 / 32 * 2, 3);
-        TV high = TL.LoadBits((int*)(block + HighAt + four * VectorBytes) + lane, bits + step / 32, 1);
-        return TL.Multiply(scale, TL.Subtract(TL.MultiplyAdd(high, TL.Broadcast(4), low), TL.Broadcast(Middle)));
+        int group = step / 16, four = step % 16 / 4, bits = step % 4 * 8;
+        TV code = TL.LoadBits((int*)(block + CodesAt + (Row(group) + four) * VectorBytes) + lane, bits + Shift(group), IsParted(group) ? 3 : 7);
+        if (IsParted(group))
+            code = TL.MultiplyAdd(TL.LoadBits((int*)(block + CodesAt + (High(group).Row + four) * VectorBytes) + lane, bits + High(group).Bit, 1), TL.Broadcast(4), code);
+        return TL.Multiply(scale, TL.Subtract(code, TL.Broadcast(Middle)));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TI Codes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct
+    public static TI Codes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct =>
+        TB.And(TB.ShiftRight(TB.Load(block + CodesAt + ((group & 7) * 4 + four) * VectorBytes + 4 * lane), shift), TB.Fill(7));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TI PartedCodes<TB, TI, TV>(byte* block, int group, int four, int lane, TI shift) where TB : struct, IByteLanes<TI, TV> where TI : struct where TV : struct
     {
-        int vector = group % 2 * 4 + four;
-        TI low = TB.And(TB.ShiftRight(TB.Load(block + LowAt + (group / 8 * 8 + vector) * VectorBytes + 4 * lane), shift), TB.Fill(3));
-        TI high = TB.And(TB.ShiftRight(TB.Load(block + HighAt + vector * VectorBytes + 4 * lane), TB.Fill32(group / 2)), TB.Fill(1));
-        return TB.Or(low, TB.ShiftLeft(high, 2));
+        TI low = TB.ShiftRight(TB.Load(block + CodesAt + (4 * Parted(group) + four) * VectorBytes + 4 * lane), shift);
+        TI high = TB.ShiftRight(TB.Load(block + CodesAt + (High(group).Row + four) * VectorBytes + 4 * lane), TB.Fill32(High(group).Bit));
+        return TB.Or(TB.And(low, TB.Fill(3)), TB.ShiftLeft(TB.And(high, TB.Fill(1)), 2));
     }
 }
 
 /// <summary>
-/// llama.cpp's Q2_K, w = d scale q - dmin min, 256 steps a block: its own bytes, four of each output side by side; codes lie as <see cref="Q3KPanels"/>' low bits do.
+/// llama.cpp's Q2_K, w = d scale q - dmin min, 256 steps a block: its own bytes, four of each output side by side; of each 128 steps the codes of steps 32 i to 32 i + 31 lie in bits 2 i of eight rows.
 /// <code>
 /// 0     d of 64 outputs, dmin of 64 outputs    halves
 /// 256   [16 groups of 16 steps][64]            scale in the low, min in the high four bits of a byte
@@ -244,7 +261,7 @@ readonly unsafe struct Q2KPanels : IIntegerPanels
 
     public static bool HasOffsets => true;
 
-    public static int Shift(int group) => Q3KPanels.Shift(group);
+    public static int Shift(int group) => group % 8 / 2 * 2;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TV BlockScale<TL, TV>(byte* block, int lane) where TL : struct, ILanes<TV> where TV : struct => TL.LoadFiniteHalf((ushort*)block + lane);
