@@ -54,6 +54,7 @@ static class CompressCommand
         if (importance is not null && (plan.NeedsMoreThanNorms || !plan.NeedsText))
             throw new MisuseException(plan.NeedsText ? $"recipe '{recipe.Name}' looks at more than inputs' mean squares, which are all that --imatrix tells; give --calibrate: {TextArgument.Specs}"
                 : $"recipe '{recipe.Name}' looks at no inputs: --imatrix would do nothing");
+        ModelStorage.Check(language.Model, output.Path, output.IsGguf, plan.Packed);
         bool rounds = output.IsGguf ? StreamedRounding.Rounds(recipe) : StreamedIntegers.Rounds(recipe);
         if (rounds && !isGiven && (output.IsGguf ? StreamedRounding.Streams(language.Model) : StreamedIntegers.Streams(language.Model)))
             return RunStreamed(session, recipe, language, output, gates, parsed, cancel);

@@ -1,4 +1,5 @@
 using Coppice.Compression.Prune;
+using Coppice.Compression.Quantize;
 using Coppice.Formats;
 using Coppice.Models;
 using Coppice.Tensors;
@@ -31,6 +32,18 @@ public sealed class CompressionPlan
             foreach ((string name, MatrixLayer layer) in chosen)
                 Add(place, name, layer.Weight, step.For(name));
         }
+        foreach (IReadOnlyList<string> together in ModelStorage.Together(model, inGguf: true))
+            Unite(together, matrices.First(matrix => matrix.Name == together[0]).Layer.Weight.Columns);
+    }
+
+    // Matrices that a .gguf stores as one have one type there: of several the one of most bits.
+    void Unite(IReadOnlyList<string> together, int columns)
+    {
+        if (!together.All(name => For(name) is [.., GgufBlock]))
+            return;
+        WeightStep widest = together.Select(name => steps[name][^1]).MaxBy(step => ((GgufBlock)step).For(columns)!.BitsPerWeight)!;
+        foreach (string name in together)
+            steps[name][^1] = widest;
     }
 
     /// <summary>The recipe's name.</summary>
@@ -61,6 +74,9 @@ public sealed class CompressionPlan
     /// <summary>A matrix's step with the share that it takes of it; null where that is none.</summary>
     internal WeightStep? AsSpread(string name, WeightStep step) => step is not PruneStep { Allocation: not SparsityAllocation.Uniform } prune || !shares.TryGetValue(name, out double share) ? step
         : share == 0 ? null : prune with { Sparsity = Math.Min(share, 1 - 1e-12) };
+
+    /// <summary>Matrices that a step leaves on a grid other than that of 16-bit floating point.</summary>
+    internal IEnumerable<string> Quantized => steps.Where(own => own.Value.Any(step => step.Effect == StepEffect.Quantize && step is not Cast { Type: not CastType.Int16 })).Select(own => own.Key);
 
     /// <summary>How many matrices have at least one step.</summary>
     public int Count => steps.Count;

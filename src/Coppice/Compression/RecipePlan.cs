@@ -26,7 +26,7 @@ public sealed class RecipePlan
             i += Math.Max(1, phase.Steps.Length);
         }
         Phases = phases.DrainToImmutable();
-        HashSet<string> onGrid = [];
+        HashSet<string> onGrid = [], packed = [];
         foreach (RecipePhase phase in Phases)
             if (phase.Model is { } step)
             {
@@ -34,7 +34,9 @@ public sealed class RecipePlan
                 NeedsMoreThanNorms |= step.NeedsCalibration || step.NeedsText;
                 if (step.NeedsCalibration || step.NeedsText && step is not TrainingStep)
                     NeedsTextItself ??= step.Key;
-                onGrid.UnionWith(step.Quantizes(model, $"recipe '{recipe.Name}', step {phase.FirstStep + 1} ({step.Key})"));
+                IReadOnlyList<string> quantized = step.Quantizes(model, $"recipe '{recipe.Name}', step {phase.FirstStep + 1} ({step.Key})");
+                onGrid.UnionWith(quantized);
+                packed.UnionWith(quantized);
             }
             else
             {
@@ -43,9 +45,11 @@ public sealed class RecipePlan
                 WeightStep? whole = plan.Distinct.FirstOrDefault(own => own is PreparedPruneStep or PruneStep { Allocation: not SparsityAllocation.Uniform });
                 NeedsMoreThanNorms |= plan.MostNeeded > Statistics.ColumnNorms || whole is not null;
                 NeedsTextItself ??= whole?.Key;
+                packed.UnionWith(plan.Quantized);
                 if (onGrid.FirstOrDefault(name => plan.For(name).Count > 0) is { } kept)
                     throw new CoppiceException($"recipe '{recipe.Name}': {plan.For(kept)[0].Key} is for {kept} too, which a step before it has put on a grid; leave it out of one of them");
             }
+        Packed = packed;
     }
 
     // What only exact codes say; a step after it would have to round again.
@@ -53,6 +57,9 @@ public sealed class RecipePlan
 
     /// <summary>What is done one after the other.</summary>
     public ImmutableArray<RecipePhase> Phases { get; }
+
+    /// <summary>Matrices that the recipe leaves on a grid.</summary>
+    public IReadOnlySet<string> Packed { get; }
 
     /// <summary>Whether a step looks at calibration text.</summary>
     public bool NeedsText { get; }

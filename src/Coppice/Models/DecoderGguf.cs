@@ -38,8 +38,8 @@ static class DecoderGguf
     // llama.cpp knows Mistral as Llama, without a window: within one it computes the same.
     static Family FamilyOf(DecoderConfig config) => Family.Of(config.Family == "mistral" ? config with { Family = "llama" } : config);
 
-    /// <summary>Writes a file with each matrix, told by our name, in the type that <paramref name="typeOf"/> says; <paramref name="told"/> hears what that did to its numbers.</summary>
-    public static void Save(DecoderModel model, Tokenizer tokenizer, string path, string name, WritingOptions? options, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null)
+    /// <summary>Throws if llama.cpp has no architecture for a model, or computes it otherwise.</summary>
+    public static (DecoderConfig Config, Family Family, string Architecture) Check(DecoderModel model, string path)
     {
         DecoderConfig config = model.Config;
         Family family = FamilyOf(config);
@@ -47,6 +47,13 @@ static class DecoderGguf
             throw new CoppiceException($"{path}: llama.cpp has no architecture for {config.Family} models");
         if (!family.GgufStoresHeadWidth && config.HeadCount * config.HeadWidth != config.HiddenSize)
             throw new CoppiceException($"{path}: in llama.cpp's {architecture} models all heads make up the width, in this one {config.HeadCount} of {config.HeadWidth} numbers stand beside a width of {config.HiddenSize}; write it as a folder");
+        return (config, family, architecture);
+    }
+
+    /// <summary>Writes a file with each matrix, told by our name, in the type that <paramref name="typeOf"/> says; <paramref name="told"/> hears what that did to its numbers.</summary>
+    public static void Save(DecoderModel model, Tokenizer tokenizer, string path, string name, WritingOptions? options, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null)
+    {
+        (DecoderConfig config, Family family, string architecture) = Check(model, path);
         bool forgetsWindow = config.Window is not null && config.WindowPattern == 0;
         List<GgufWriter.Source> sources = [];
         foreach ((CheckpointEntry entry, IReadOnlyList<string> ours) in ModelCheckpoint.Stored(model, matrix => family.InGguf(matrix, config), GgufGrids.ToBlocks))

@@ -59,12 +59,15 @@ static class ModelFolder
     }
 
     /// <summary>Every tensor as a folder of the model's family stores it, and which of ours it holds; <paramref name="exact"/> may give a matrix a form of the folder's own first.</summary>
-    public static IReadOnlyList<(CheckpointEntry Entry, IReadOnlyList<string> Ours)> Stored(Model model, Func<Weight, Weight> exact) => ModelCheckpoint.Stored(model, model switch
+    public static IReadOnlyList<(CheckpointEntry Entry, IReadOnlyList<string> Ours)> Stored(Model model, Func<Weight, Weight> exact) => ModelCheckpoint.Stored(model, Places(model), exact);
+
+    /// <summary>Where a folder of the model's family has each tensor of ours.</summary>
+    public static Func<string, TensorPlace> Places(Model model) => model switch
     {
         EncoderModel encoder => EncoderFolder.Places(encoder.Config),
         TranslationModel translation => name => Marian.InFolder(name, translation.Config),
         _ => DecoderFolder.Places(((DecoderModel)model).Config),
-    }, exact);
+    };
 
     /// <summary>What config.json says; <paramref name="dtype"/> names the type of what is not quantized.</summary>
     public static JsonObject Config(Model model, DType dtype, int? bos, int? eos) => Finish(model switch

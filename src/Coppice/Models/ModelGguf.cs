@@ -1,5 +1,6 @@
 using System.Globalization;
 using Coppice.Formats;
+using Coppice.Models.Families;
 using Coppice.Tensors;
 using Coppice.Text;
 using Coppice.Weights;
@@ -50,11 +51,23 @@ static class ModelGguf
     /// <summary>Whether llama.cpp has an architecture for a model.</summary>
     public static bool Knows(Model model) => model is EncoderModel || model is DecoderModel decoder && DecoderGguf.Knows(decoder);
 
-    /// <summary>llama.cpp's name for the tensor that holds a matrix of ours.</summary>
-    public static string NameOf(Model model, string matrix) => model switch
+    /// <summary>Throws if llama.cpp has no architecture for a model, or computes it otherwise.</summary>
+    public static void Check(Model model, string path)
     {
-        EncoderModel => EncoderGguf.NameOf(matrix),
-        DecoderModel decoder => DecoderGguf.PlaceOf(decoder, matrix).Name,
+        if (model is EncoderModel encoder)
+            EncoderGguf.Check(encoder.Config, path);
+        else
+            DecoderGguf.Check(model as DecoderModel ?? throw new CoppiceException($"{path}: llama.cpp has no architecture for {model.Family} models"), path);
+    }
+
+    /// <summary>llama.cpp's name for the tensor that holds a matrix of ours.</summary>
+    public static string NameOf(Model model, string matrix) => PlaceOf(model, matrix).Name;
+
+    /// <summary>The tensor of llama.cpp's that holds a matrix of ours.</summary>
+    public static TensorPlace PlaceOf(Model model, string matrix) => model switch
+    {
+        EncoderModel => new TensorPlace(EncoderGguf.NameOf(matrix)),
+        DecoderModel decoder => DecoderGguf.PlaceOf(decoder, matrix),
         _ => throw new CoppiceException($"{matrix}: llama.cpp has no architecture for {model.Family} models"),
     };
 
