@@ -47,6 +47,9 @@ static class BudgetOption
             return null;
         if (texts.Length == 0)
             throw new MisuseException($"--budget measures on text; --calibrate is missing: {TextArgument.Specs}");
+        IReadOnlyList<Recipe> recipes = Recipes(parsed.GetValue(Among), output.IsGguf, language.Model, budget);
+        foreach (Recipe recipe in recipes)
+            output.Check(language.Model, recipe);
         int tokens = parsed.GetValue(CompressCommand.CalibrationTokens);
         IReadOnlyList<int[]> calibration = [.. texts.SelectMany(spec => CompressCommand.Draw(spec, tokens, language, session, parsed, cancel))];
         // Other documents than those that recipes calibrate on, as far as the text has them.
@@ -58,7 +61,8 @@ static class BudgetOption
             Tokens = parsed.GetValue(Tokens),
             Folder = FolderOf(output),
             WrittenBytes = model => output.Measure(language with { Model = model }),
-            WrittenBytesOf = output.BytesOf,
+            WrittenBytesOf = (matrix, weight) => ModelStorage.BytesOf(language.Model, matrix, weight, output.IsGguf),
+            Together = ModelStorage.Together(language.Model, output.IsGguf),
             Open = () =>
             {
                 open.Add(OpenModel.Open(ModelArgument.PathOf(name)));
@@ -67,7 +71,7 @@ static class BudgetOption
         };
         try
         {
-            BudgetResult found = session.Track("searching", ticks => search.Run(Recipes(parsed.GetValue(Among), output.IsGguf, language.Model, budget), budget, calibration, slice,
+            BudgetResult found = session.Track("searching", ticks => search.Run(recipes, budget, calibration, slice,
                 new Told<CompressionProgress>(progress => ticks.Report(new Tick((double)progress.Done / progress.Total, progress.Layer))), cancel));
             Print(session, found);
             return found;
@@ -94,11 +98,18 @@ static class BudgetOption
     static IReadOnlyList<Recipe> Recipes(string? among, bool isGguf, Model model, SizeBudget budget)
     {
         if (among is not null)
-            return [.. among.Split(',').Select(name => File.Exists(name) ? RecipeReader.ReadFile(name) : Presets.Get(name))];
+        {
+            string[] names = among.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+            return names.Length > 1 ? [.. names.Select(Named)] : throw new MisuseException($"--among names {(names.Length == 0 ? "nothing" : $"'{names[0]}' alone")}, wanted two or more presets or recipe files, with commas between them");
+        }
         double bits = budget.Unit switch { BudgetUnit.BitsPerWeight => budget.Amount, BudgetUnit.Bytes => 8 * budget.Amount / model.ParameterCount, _ => FewBits };
         return [.. isGguf
             ? codebooks.Where(_ => bits < FewBits).Select(type => (Type: type, Otherwise: "iq4_nl")).Concat(blocks).Select(block => Read(block.Type, $"ggufBlock: {{ type: {block.Type}, otherwise: {block.Otherwise}, rounding: gptq, targets: \"*\" }}"))
             : integers.Where(options => Fits(options, model)).Select(options => Read(options, $"gptq: {options} }}"))];
+
+        static Recipe Named(string name) => File.Exists(name) ? RecipeReader.ReadFile(name)
+            : Presets.Names.Contains(name.ToLowerInvariant()) ? Presets.Get(name)
+            : throw new MisuseException($"--among names '{name}', which is neither a file nor a preset; the nearest is '{NearestName.Of(name, Presets.Names)}'");
 
         static Recipe Read(string name, string step) => RecipeReader.Parse($"name: \"{name.Trim('{', ' ')}\"\nsteps:\n- {step}", "budget");
     }

@@ -38,7 +38,6 @@ static class CompressCommand
         CompressedOutput output = new(parsed.GetRequiredValue(Output), parsed.GetValue(AllowRequantize));
         Recipe? given = BudgetOption.Wanted(parsed) is null ? ReadRecipe(parsed) : null;
         output.CheckTarget(name);
-        output.CheckBlocks(given?.Steps.OfType<GgufBlock>().Count() ?? 0, "steps");
         ImportanceMatrix? importance = parsed.GetValue(Importance) is { } file ? ImportanceMatrix.Read(file) : null;
         bool isGiven = parsed.GetValue(Calibrate) is { Length: > 0 };
         if (importance is not null && (isGiven || given is null))
@@ -48,13 +47,13 @@ static class CompressCommand
 
         using OpenModel model = OpenModel.Open(ModelArgument.PathOf(name));
         LanguageModel language = model.Language;
+        gates.CheckText(language, parsed, cancel);
         BudgetResult? budget = BudgetOption.Search(session, language, name, texts, output, parsed, cancel);
         Recipe recipe = given is null ? budget!.Recipe : importance is null ? given : Weighing(given);
-        RecipePlan plan = new(recipe, language.Model);
+        RecipePlan plan = output.Check(language.Model, recipe);
         if (importance is not null && (plan.NeedsMoreThanNorms || !plan.NeedsText))
             throw new MisuseException(plan.NeedsText ? $"recipe '{recipe.Name}' looks at more than inputs' mean squares, which are all that --imatrix tells; give --calibrate: {TextArgument.Specs}"
                 : $"recipe '{recipe.Name}' looks at no inputs: --imatrix would do nothing");
-        ModelStorage.Check(language.Model, output.Path, output.IsGguf, plan.Packed);
         bool rounds = output.IsGguf ? StreamedRounding.Rounds(recipe) : StreamedIntegers.Rounds(recipe);
         if (rounds && !isGiven && (output.IsGguf ? StreamedRounding.Streams(language.Model) : StreamedIntegers.Streams(language.Model)))
             return RunStreamed(session, recipe, language, output, gates, parsed, cancel);

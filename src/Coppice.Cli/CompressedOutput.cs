@@ -1,4 +1,5 @@
 using Coppice.Compression;
+using Coppice.Compression.Quantize;
 using Coppice.Evaluation;
 using Coppice.Formats;
 using Coppice.Models;
@@ -33,13 +34,23 @@ sealed class CompressedOutput(string path, bool allowRequantize)
             AtomicFolder.CheckTarget(Path, ExistingFolder.ReplaceOurs);
         else if (Directory.Exists(Path))
             throw new CoppiceException($"{Path}: is a folder, wanted a .gguf file to write");
+        else if (File.Exists(Path) && !Gguf.Is(Path))
+            throw new CoppiceException($"{Path}: is there and is no GGUF file; move it away, or name another output");
     }
 
     /// <summary>Throws if safetensors would have to round GGUF's blocks, which were rounded before.</summary>
-    public void CheckBlocks(int blocks, string what)
+    void CheckBlocks(int blocks, string what)
     {
         if (blocks > 0 && !IsGguf && !allowRequantize)
             throw new CoppiceException($"{Path}: {blocks} {what} give GGUF blocks, which a Hugging Face folder cannot hold exactly; write NAME.gguf, or round them to f16 with --allow-requantize");
+    }
+
+    /// <summary>Throws before any work if what a recipe makes of the model could not be written.</summary>
+    public RecipePlan Check(Model model, Recipe recipe)
+    {
+        CheckBlocks(recipe.Steps.OfType<GgufBlock>().Count(), "steps");
+        RecipePlan plan = new(recipe, model);
+        return ModelStorage.Refuses(model, IsGguf, plan.Packed) is { } reason ? throw new CoppiceException($"{Path}: {reason}") : plan;
     }
 
     /// <summary>The bytes that a model takes as it is written: it is, beside its place, and taken away again.</summary>
@@ -99,9 +110,6 @@ sealed class CompressedOutput(string path, bool allowRequantize)
         using OpenModel written = OpenModel.Open(Built!);
         return report.As(written.Language.Model);
     }
-
-    /// <summary>Bytes of a matrix as it is written.</summary>
-    public long BytesOf(Weight weight) => IsGguf ? WrittenBytes.InGguf(weight) : WrittenBytes.InFolder(weight);
 
     public void Publish()
     {

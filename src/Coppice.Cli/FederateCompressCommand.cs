@@ -95,12 +95,11 @@ static class FederateCompressCommand
         CompressedOutput output = new(path, parsed.GetValue(CompressCommand.AllowRequantize));
         Recipe recipe = CompressCommand.ReadRecipe(parsed);
         output.CheckTarget(name);
-        output.CheckBlocks(recipe.Steps.OfType<GgufBlock>().Count(), "steps");
         if (language.Model is not DecoderModel model)
             throw new CoppiceException($"{name}: clients compress decoders, and this is a {language.Model.Family} model");
         if (parsed.GetValue(Context) > model.Config.ContextLength)
             throw new CoppiceException($"{Context.Name} is {parsed.GetValue(Context)}, the model's context holds {model.Config.ContextLength}");
-        return new RecipePlan(recipe, model).NeedsText ? (recipe, output) : throw new MisuseException($"recipe '{recipe.Name}' looks at no text, so that no client has a part in it; use coppice compress");
+        return output.Check(model, recipe).NeedsText ? (recipe, output) : throw new MisuseException($"recipe '{recipe.Name}' looks at no text, so that no client has a part in it; use coppice compress");
     }
 
     /// <summary>What is compressed, by what, into what.</summary>

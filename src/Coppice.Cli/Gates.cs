@@ -32,18 +32,33 @@ sealed class Gates
         spec = calibration is ["sdk" or "sdk:train"] ? "sdk:valid" : throw new MisuseException($"--max-kl needs text to measure on; --measure is missing: {TextArgument.Specs}");
     }
 
+    /// <summary>Throws before any work if there is no text to measure on.</summary>
+    public void CheckText(LanguageModel original, ParseResult parsed, CancellationToken cancel)
+    {
+        if (spec is not null)
+            _ = Text(original, parsed, cancel);
+    }
+
+    EvaluationText Text(LanguageModel original, ParseResult parsed, CancellationToken cancel)
+    {
+        Corpus corpus = Corpus(original, parsed, cancel);
+        return EvaluationText.Create(corpus, original.Tokenizer, Protocol.For(corpus, original.Tokenizer, Math.Min(original.Model.ContextLength, 512)), cancel);
+    }
+
+    Corpus Corpus(LanguageModel original, ParseResult parsed, CancellationToken cancel) => TextArgument.First(TextArgument.Open(spec!, parsed, cancel), original.Tokenizer, parsed.GetValue(MeasureTokens));
+
     /// <summary>The written output against its base, token by token; null where nobody asked.</summary>
     public Comparison? Measured(Session session, string written, string baseName, ParseResult parsed, CancellationToken cancel)
     {
         if (spec is null)
             return null;
         LanguageModel compressed = LanguageModel.Load(written), original = ModelArgument.Load(baseName);
-        Corpus corpus = TextArgument.First(TextArgument.Open(spec, parsed, cancel), original.Tokenizer, parsed.GetValue(MeasureTokens));
+        Corpus corpus = Corpus(original, parsed, cancel);
         // The SDK's parts share no document by construction, and lines of documentation repeat.
         foreach (string seen in calibration.Where(seen => !(seen is "sdk" or "sdk:train" && spec is "sdk:valid" or "sdk:test")))
             if (TextOverlap.Share(TextArgument.Open(seen, parsed, cancel), corpus) is > 0 and double share)
                 session.Say(string.Create(CultureInfo.InvariantCulture, $"warning: {share:P1} of the lines of {spec} are in {seen} too, which the model was calibrated on: what is measured on them flatters it"));
-        EvaluationText text = EvaluationText.Create(corpus, original.Tokenizer, Protocol.For(corpus, original.Tokenizer, Math.Min(original.Model.ContextLength, 512)), cancel);
+        EvaluationText text = Text(original, parsed, cancel);
         return session.Track("measuring", ticks =>
             Comparison.Measure(original.Model, compressed.Model, text, session.Pool, null, new Told<double>(share => ticks.Report(new Tick(share))), cancel));
     }

@@ -29,7 +29,8 @@ public sealed class CompressionPlan
             string place = $"recipe '{recipe}', step {firstStep + i + 1} ({step.Key})";
             MatrixTargets.Check(matrices, step.Overrides.SelectMany(change => change.Targets), place);
             IReadOnlyList<(string Name, MatrixLayer Layer)> chosen = MatrixTargets.Chosen(model, step.Targets, step.Ignore, place);
-            foreach ((string name, MatrixLayer layer) in chosen)
+            // A type of GGUF's would be lost on what GGUF has in float32.
+            foreach ((string name, MatrixLayer layer) in chosen.Where(matrix => step is not GgufBlock || !ModelStorage.IsFloat32(model, matrix.Name)))
                 Add(place, name, layer.Weight, step.For(name));
         }
         foreach (IReadOnlyList<string> together in ModelStorage.Together(model, inGguf: true))

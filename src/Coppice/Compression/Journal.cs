@@ -15,7 +15,10 @@ namespace Coppice.Compression;
 /// <summary>The blocks that a run has finished, kept in the folder <c>OUT.journal</c> until the run's output is written, so that an interrupted run goes on after the last whole one.</summary>
 public sealed class Journal
 {
-    const string SignatureName = "signature.txt", NotesName = "notes.txt", ResultsKey = "layers";
+    const string LockName = "lock", SignatureName = "signature.txt", NotesName = "notes.txt", ResultsKey = "layers";
+
+    // Of this process.
+    static readonly Dictionary<string, FileStream> held = [];
 
     readonly string folder;
     readonly List<ICheckpoint> models = [];
@@ -31,8 +34,9 @@ public sealed class Journal
         try
         {
             Directory.CreateDirectory(folder);
-            if (File.Exists(file) ? File.ReadAllText(file) != signature : Directory.EnumerateFileSystemEntries(folder).Any(path => !path.EndsWith(".partial", StringComparison.Ordinal)))
+            if (File.Exists(file) ? File.ReadAllText(file) != signature : Directory.EnumerateFileSystemEntries(folder).Any(path => Path.GetFileName(path) != LockName && !path.EndsWith(".partial", StringComparison.Ordinal)))
                 throw new CoppiceException($"{folder}: holds the work of another run (model, recipe, a checkpoint that it reads, calibration text, seed or machine differ); delete it, or name another output");
+            Hold(folder);
             AtomicFile.WriteText(file, signature);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
@@ -40,6 +44,29 @@ public sealed class Journal
             throw new CoppiceException($"{folder}: could not be used as a journal: {error.Message}", error);
         }
         return new Journal(folder);
+    }
+
+    // Two runs at once would take each other's parts away. A process that ends in whatever way lets go.
+    static void Hold(string folder)
+    {
+        string path = Path.Combine(folder, LockName);
+        lock (held)
+            if (!held.ContainsKey(folder))
+                try
+                {
+                    held[folder] = new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.None);
+                }
+                catch (IOException error) when (File.Exists(path))
+                {
+                    throw new CoppiceException($"{folder}: another run is at work there; wait for its end, or name another output", error);
+                }
+    }
+
+    static void LetGo(string folder)
+    {
+        lock (held)
+            if (held.Remove(folder, out FileStream? own))
+                own.Dispose();
     }
 
     /// <summary>A journal of nobody's run, in a folder that goes with it.</summary>
@@ -57,6 +84,7 @@ public sealed class Journal
     {
         foreach (ICheckpoint model in models)
             model.Dispose();
+        LetGo(folder);
         Directory.Delete(folder, recursive: true);
     }
 
@@ -65,6 +93,7 @@ public sealed class Journal
     {
         if (Directory.Exists(folder) && !Directory.EnumerateFileSystemEntries(folder, "part-*").Any(path => !path.EndsWith(".partial", StringComparison.Ordinal)))
             Delete();
+        LetGo(folder);
     }
 
     /// <summary>Keeps a finished part of the work: its matrices that changed, and what is to be reported.</summary>

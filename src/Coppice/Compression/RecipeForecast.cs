@@ -43,7 +43,7 @@ public sealed record RecipeForecast(double Seconds, long PeakBytes, long OutputB
         {
             foreach (RecipePhase phase in plan.Phases)
                 model = phase.Model is null ? work.Pass(phase, model) : work.Step(phase, model);
-            return Counted(model, work, tokens, sampled);
+            return Counted(model, plan.Packed, work, tokens, sampled);
         }
         finally
         {
@@ -51,7 +51,7 @@ public sealed record RecipeForecast(double Seconds, long PeakBytes, long OutputB
         }
     }
 
-    static RecipeForecast Counted(Model model, ForecastWork work, int tokens, int sampled)
+    static RecipeForecast Counted(Model model, IReadOnlySet<string> packed, ForecastWork work, int tokens, int sampled)
     {
         List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
         Dictionary<string, LayerResult> byRole = work.Done.Values.GroupBy(result => RoleOf(result.Name)).ToDictionary(group => group.Key, group => group.First());
@@ -73,18 +73,20 @@ public sealed record RecipeForecast(double Seconds, long PeakBytes, long OutputB
         long peak = MemoryProbe.PeakBytes() + (long)Math.Max(0, tokens - sampled) * model.Width * 4;
         return new RecipeForecast(seconds, peak, output, work.JournalBytes, 8.0 * output / model.ParameterCount, kinds.ToImmutableSortedDictionary(StringComparer.Ordinal))
         {
-            Runtimes = [.. RuntimesOf(model, kinds.Values)],
+            Runtimes = [.. RuntimesOf(model, packed, kinds.Values)],
         };
     }
 
     /// <summary>Programs that can load what is written: GGUF's blocks in a .gguf, the rest in a folder too.</summary>
     public ImmutableArray<string> Runtimes { get; private init; } = [];
 
-    static IEnumerable<string> RuntimesOf(Model model, IEnumerable<string> kinds)
+    static IEnumerable<string> RuntimesOf(Model model, IReadOnlySet<string> packed, IEnumerable<string> kinds)
     {
         yield return "Coppice";
-        if (ModelGguf.Knows(model) && kinds.All(kind => IsInGguf(model, kind)))
+        if (ModelStorage.Refuses(model, inGguf: true, packed) is null && kinds.All(kind => IsInGguf(model, kind)))
             yield return "llama.cpp (.gguf)";
+        if (ModelStorage.Refuses(model, inGguf: false, packed) is not null)
+            yield break;
         if (kinds.Any(kind => LevelWeight.IsKind(kind) || kind.StartsWith("haar", StringComparison.Ordinal) || kind == "int16-channel"))
         {
             if (kinds.All(kind => kind is "f16" or "bf16" || kind.StartsWith("nf4-", StringComparison.Ordinal)))

@@ -67,12 +67,18 @@ public sealed record IntegratedGradients
             return start;
         if (Baseline == PathBaseline.MeanEmbedding)
         {
-            float[] table = logit.Embed([.. Enumerable.Range(0, model.VocabularySize)]);
-            Span<float> mean = start.AsSpan(0, model.Width);
+            // Of all ids in the first place; the others differ from it by what any one id does there.
+            int width = model.Width;
+            float[] table = logit.EmbedFirst([.. Enumerable.Range(0, model.VocabularySize)]), same = logit.Embed(new int[length]);
+            float[] mean = new float[width];
             for (int id = 0; id < model.VocabularySize; id++)
-                TensorPrimitives.MultiplyAdd(table.AsSpan(id * model.Width, model.Width), 1f / model.VocabularySize, mean, mean);
-            for (int t = 1; t < length; t++)
-                mean.CopyTo(start.AsSpan(t * model.Width));
+                TensorPrimitives.MultiplyAdd(table.AsSpan(id * width, width), 1f / model.VocabularySize, mean, mean);
+            for (int t = 0; t < length; t++)
+            {
+                Span<float> own = start.AsSpan(t * width, width);
+                TensorPrimitives.Subtract(same.AsSpan(t * width, width), same.AsSpan(0, width), own);
+                TensorPrimitives.Add(own, mean, own);
+            }
             return start;
         }
         Random random = new(Seed);

@@ -31,6 +31,16 @@ internal sealed class TargetLogit
         return model.Embed(new Batch(ids), plain).Data.ToArray();
     }
 
+    /// <summary>The embeddings of these ids, each as the first of a text.</summary>
+    public float[] EmbedFirst(ReadOnlySpan<int> ids)
+    {
+        Batch texts = new();
+        foreach (int id in ids)
+            texts.Add([id]);
+        plain.Reset();
+        return model.Embed(texts, plain).Data.ToArray();
+    }
+
     /// <summary>F at one point.</summary>
     public double Value(ReadOnlySpan<float> point)
     {

@@ -15,7 +15,7 @@ public enum ExistingFolder
 /// <summary>Folders that appear whole or not at all: filled as <c>NAME.partial</c>, flushed to disk, then renamed.</summary>
 public static class AtomicFolder
 {
-    /// <summary>The empty file that marks a folder as written by Coppice, which alone may be replaced.</summary>
+    /// <summary>The file that marks a folder as written by Coppice, which alone may be replaced, and names what it wrote there.</summary>
     public const string Marker = ".coppice";
 
     /// <summary>Fills a new folder through <paramref name="fill"/>, which gets the path to write below.</summary>
@@ -66,6 +66,7 @@ public static class AtomicFolder
     {
         string old = path + ".old";
         DeleteOurs(old);
+        File.WriteAllLines(Path.Combine(finished, Marker), Entries(finished));
         bool replaces = Directory.Exists(path);
         if (replaces)
             Directory.Move(path, old);
@@ -90,9 +91,14 @@ public static class AtomicFolder
             return;
         if (!File.Exists(Path.Combine(path, Marker)))
             throw new CoppiceException($"{path}: the folder is not empty and was not written by Coppice; name another or remove it");
+        string[] written = File.ReadAllLines(Path.Combine(path, Marker));
+        if (written.Length > 0 && Entries(path).Except(written).FirstOrDefault() is { } added)
+            throw new CoppiceException($"{path}: holds {added}, which Coppice did not write there; move it away, or name another folder");
         if (existing == ExistingFolder.Refuse)
             throw new CoppiceException($"{path}: the folder is there already; name another or remove it");
     }
+
+    static IEnumerable<string> Entries(string folder) => Directory.EnumerateFileSystemEntries(folder).Select(entry => Path.GetFileName(entry)).Where(name => name != Marker).Order(StringComparer.Ordinal);
 
     // An empty folder has nothing to lose; one with the marker is a remainder of an earlier run.
     static void DeleteOurs(string path)

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Numerics;
@@ -21,6 +22,14 @@ public sealed class Gguf : ICheckpoint
 {
     /// <summary>"GGUF", little-endian.</summary>
     internal const uint Magic = 0x46554747;
+
+    /// <summary>Whether a file begins as one of GGUF does.</summary>
+    public static bool Is(string path)
+    {
+        Span<byte> first = stackalloc byte[sizeof(uint)];
+        using FileStream stream = File.OpenRead(path);
+        return stream.ReadAtLeast(first, first.Length, throwOnEndOfStream: false) == first.Length && BinaryPrimitives.ReadUInt32LittleEndian(first) == Magic;
+    }
 
     /// <summary>The version that is read and written.</summary>
     internal const uint Version = 3;

@@ -32,28 +32,33 @@ static class DecoderGguf
             : throw new CoppiceException($"{matrix}: llama.cpp has no architecture for {model.Config.Family} models");
     }
 
+    /// <summary>Whether a matrix is F32 whatever is asked for: llama.cpp adds positions, and chooses experts, by float32.</summary>
+    public static bool IsFloat32(string matrix) => matrix == "model.embed_positions" || Experts.IsRouter(matrix);
+
     /// <summary>Whether llama.cpp has an architecture for a model.</summary>
     public static bool Knows(DecoderModel model) => FamilyOf(model.Config).GgufArchitecture is not null;
 
     // llama.cpp knows Mistral as Llama, without a window: within one it computes the same.
     static Family FamilyOf(DecoderConfig config) => Family.Of(config.Family == "mistral" ? config with { Family = "llama" } : config);
 
-    /// <summary>Throws if llama.cpp has no architecture for a model, or computes it otherwise.</summary>
-    public static (DecoderConfig Config, Family Family, string Architecture) Check(DecoderModel model, string path)
+    /// <summary>Why llama.cpp does not compute a model; null where it does.</summary>
+    public static string? Refuses(DecoderConfig config)
     {
-        DecoderConfig config = model.Config;
         Family family = FamilyOf(config);
-        if (family.GgufArchitecture is not { } architecture)
-            throw new CoppiceException($"{path}: llama.cpp has no architecture for {config.Family} models");
-        if (!family.GgufStoresHeadWidth && config.HeadCount * config.HeadWidth != config.HiddenSize)
-            throw new CoppiceException($"{path}: in llama.cpp's {architecture} models all heads make up the width, in this one {config.HeadCount} of {config.HeadWidth} numbers stand beside a width of {config.HiddenSize}; write it as a folder");
-        return (config, family, architecture);
+        return family.GgufArchitecture is not { } architecture ? $"llama.cpp has no architecture for {config.Family} models"
+            : !family.GgufStoresHeadWidth && config.HeadCount * config.HeadWidth != config.HiddenSize
+                ? $"in llama.cpp's {architecture} models all heads make up the width, in this one {config.HeadCount} of {config.HeadWidth} numbers stand beside a width of {config.HiddenSize}; write it as a folder"
+            : null;
     }
 
     /// <summary>Writes a file with each matrix, told by our name, in the type that <paramref name="typeOf"/> says; <paramref name="told"/> hears what that did to its numbers.</summary>
     public static void Save(DecoderModel model, Tokenizer tokenizer, string path, string name, WritingOptions? options, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null)
     {
-        (DecoderConfig config, Family family, string architecture) = Check(model, path);
+        DecoderConfig config = model.Config;
+        if (Refuses(config) is { } reason)
+            throw new CoppiceException($"{path}: {reason}");
+        Family family = FamilyOf(config);
+        string architecture = family.GgufArchitecture!;
         bool forgetsWindow = config.Window is not null && config.WindowPattern == 0;
         List<GgufWriter.Source> sources = [];
         foreach ((CheckpointEntry entry, IReadOnlyList<string> ours) in ModelCheckpoint.Stored(model, matrix => family.InGguf(matrix, config), GgufGrids.ToBlocks))
@@ -63,9 +68,9 @@ static class DecoderGguf
                 sources.Add(new GgufWriter.Source(entry, GgmlType.F32));
                 continue;
             }
-            // Of matrices that are stored as one the first says how. llama.cpp adds positions, and chooses experts, by float32.
+            // Of matrices that are stored as one the first says how.
             string matrix = ours[0][..^WeightSuffix.Length];
-            GgmlType type = matrix == "model.embed_positions" || Experts.IsRouter(matrix) ? GgmlType.F32 : typeOf(matrix, weight);
+            GgmlType type = IsFloat32(matrix) ? GgmlType.F32 : typeOf(matrix, weight);
             sources.Add(new GgufWriter.Source(entry, type, told is null ? null : numbers =>
             {
                 foreach (string part in ours)

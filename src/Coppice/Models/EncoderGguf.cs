@@ -56,23 +56,20 @@ static class EncoderGguf
         return (ModelCheckpoint.Build(config.Family, file, (matrix, vector) => new EncoderModel(config, matrix, vector), name => new TensorPlace(names.Of(name)), _ => false, reading), tokenizer);
     }
 
-    /// <summary>Throws if llama.cpp does not compute a model, or computes it otherwise.</summary>
-    public static void Check(EncoderConfig config, string path)
-    {
-        if (config.Task == EncoderTask.MaskedLanguage)
-            throw new CoppiceException($"{path}: llama.cpp has no place for the head of a {config.Family} that tells what stands in a token's place");
-        if (config.Task == EncoderTask.Classification && config.PoolerActivation != Activation.Tanh)
-            throw new CoppiceException($"{path}: llama.cpp computes classifiers with tanh, that of this {config.Family} has {config.PoolerActivation}");
-        if (config.Activation is not (Activation.Gelu or Activation.GeluTanh))
-            throw new CoppiceException($"{path}: llama.cpp computes {Architecture} with GELU, this model has {config.Activation}");
-    }
+    /// <summary>Why llama.cpp does not compute a model, or computes it otherwise; null where it does.</summary>
+    public static string? Refuses(EncoderConfig config) =>
+        config.Task == EncoderTask.MaskedLanguage ? $"llama.cpp has no place for the head of a {config.Family} that tells what stands in a token's place"
+        : config.Task == EncoderTask.Classification && config.PoolerActivation != Activation.Tanh ? $"llama.cpp computes classifiers with tanh, that of this {config.Family} has {config.PoolerActivation}"
+        : config.Activation is not (Activation.Gelu or Activation.GeluTanh) ? $"llama.cpp computes {Architecture} with GELU, this model has {config.Activation}"
+        : null;
 
     /// <summary>Writes a file; see <see cref="ModelGguf.Save(Model, Tokenizer, string, string, WritingOptions?, Func{string, Weight, GgmlType}, Action{string, StoredNumbers}?)"/>.</summary>
     /// <exception cref="CoppiceException">llama.cpp does not compute this model.</exception>
     public static void Save(EncoderModel model, Tokenizer tokenizer, string path, string name, WritingOptions? options, Func<string, Weight, GgmlType> typeOf, Action<string, StoredNumbers>? told = null)
     {
         EncoderConfig config = model.Config;
-        Check(config, path);
+        if (Refuses(config) is { } reason)
+            throw new CoppiceException($"{path}: {reason}");
         bool isClassifier = config.Task == EncoderTask.Classification;
         List<GgufWriter.Source> sources = [];
         foreach (CheckpointEntry entry in ModelCheckpoint.Entries(model))

@@ -51,14 +51,13 @@ static class ModelGguf
     /// <summary>Whether llama.cpp has an architecture for a model.</summary>
     public static bool Knows(Model model) => model is EncoderModel || model is DecoderModel decoder && DecoderGguf.Knows(decoder);
 
-    /// <summary>Throws if llama.cpp has no architecture for a model, or computes it otherwise.</summary>
-    public static void Check(Model model, string path)
+    /// <summary>Why llama.cpp does not compute a model, or computes it otherwise; null where it does.</summary>
+    public static string? Refuses(Model model) => model switch
     {
-        if (model is EncoderModel encoder)
-            EncoderGguf.Check(encoder.Config, path);
-        else
-            DecoderGguf.Check(model as DecoderModel ?? throw new CoppiceException($"{path}: llama.cpp has no architecture for {model.Family} models"), path);
-    }
+        EncoderModel encoder => EncoderGguf.Refuses(encoder.Config),
+        DecoderModel decoder => DecoderGguf.Refuses(decoder.Config),
+        _ => $"llama.cpp has no architecture for {model.Family} models",
+    };
 
     /// <summary>llama.cpp's name for the tensor that holds a matrix of ours.</summary>
     public static string NameOf(Model model, string matrix) => PlaceOf(model, matrix).Name;

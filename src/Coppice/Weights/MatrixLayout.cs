@@ -30,8 +30,7 @@ static class MatrixLayout
             ?? throw new CoppiceException($"matrices of kind {first.Kind} are stored as one here, which this kind cannot be");
     }
 
-    /// <summary>[outputs, inputs] as [inputs, outputs].</summary>
-    /// <exception cref="CoppiceException">The matrix is no plain numbers.</exception>
+    /// <summary>[outputs, inputs] as [inputs, outputs]; packed numbers, whose groups cannot be turned, as the float32 that they stand for.</summary>
     public static Weight Transpose(Weight weight)
     {
         if (!weight.IsInMemory)
@@ -40,8 +39,7 @@ static class MatrixLayout
         for (int row = 0; row < weight.Rows; row++)
             for (int column = 0; column < weight.Columns; column++)
                 to[column * weight.Rows + row] = from[row * weight.Columns + column];
-        return Plain(weight.Kind, weight.Columns, weight.Rows, to)
-            ?? throw new CoppiceException($"a matrix of kind {weight.Kind} is stored with inputs and outputs exchanged here, which this kind cannot be");
+        return Plain(weight.Kind, weight.Columns, weight.Rows, to) ?? new DenseWeight(Tensor.From([weight.Columns, weight.Rows], to));
     }
 
     /// <summary>Some of the inputs, in the order of <paramref name="columns"/>.</summary>

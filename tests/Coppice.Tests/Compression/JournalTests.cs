@@ -134,6 +134,16 @@ public sealed class JournalTests : IDisposable
     }
 
     [Fact]
+    public void Where_another_run_is_at_work_a_second_one_is_refused()
+    {
+        Directory.CreateDirectory(Output + ".journal");
+        using (new FileStream(Path.Combine(Output + ".journal", "lock"), FileMode.Create, FileAccess.Write, FileShare.None))
+            Assert.Equal($"{Output}.journal: another run is at work there; wait for its end, or name another output", Assert.Throws<CoppiceException>(() => Journal.Open(Output, Samples.Model(), Mixed, [], 0)).Message);
+        Journal.Open(Output, Samples.Model(), Mixed, [], 0).DeleteIfEmpty();
+        Assert.False(Directory.Exists(Output + ".journal"));
+    }
+
+    [Fact]
     public void It_is_gone_once_it_is_deleted()
     {
         Journal.Open(Output, Samples.Model(), Mixed, [], 0).Delete();

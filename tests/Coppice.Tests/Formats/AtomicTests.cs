@@ -94,4 +94,15 @@ public sealed class AtomicTests : IDisposable
         Assert.Throws<CoppiceException>(() => AtomicFolder.Write(folder["photos"], ExistingFolder.ReplaceOurs, _ => { }));
         Assert.Equal("precious", File.ReadAllText(folder[theirs + "/holiday.jpg"]));
     }
+
+    [Fact]
+    public void A_folder_of_ours_that_the_user_added_to_is_not_replaced()
+    {
+        AtomicFolder.Write(folder["model"], ExistingFolder.Refuse, path => File.WriteAllText(Path.Combine(path, "weights"), ""));
+        AtomicFolder.Write(folder["model"], ExistingFolder.ReplaceOurs, path => File.WriteAllText(Path.Combine(path, "weights"), "new"));
+        File.WriteAllText(folder["model/notes.txt"], "precious");
+        Assert.Equal($"{folder["model"]}: holds notes.txt, which Coppice did not write there; move it away, or name another folder",
+            Assert.Throws<CoppiceException>(() => AtomicFolder.Write(folder["model"], ExistingFolder.ReplaceOurs, _ => { })).Message);
+        Assert.Equal("precious", File.ReadAllText(folder["model/notes.txt"]));
+    }
 }

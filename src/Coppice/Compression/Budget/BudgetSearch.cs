@@ -35,8 +35,11 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
     /// <summary>How many bytes a model takes as it is written, for a budget of <see cref="BudgetUnit.Bytes"/>; null counts its weights alone.</summary>
     public Func<Model, long>? WrittenBytes { get; init; }
 
-    /// <summary>How many bytes a matrix takes as it is written.</summary>
-    public Func<Weight, long> WrittenBytesOf { get; init; } = weight => weight.ByteCount;
+    /// <summary>How many bytes a matrix, by name, takes as it is written.</summary>
+    public Func<string, Weight, long> WrittenBytesOf { get; init; } = (_, weight) => weight.ByteCount;
+
+    /// <summary>Matrices, by name, that have to follow the same recipe, such as those that a file stores as one: see <see cref="ModelStorage.Together"/>.</summary>
+    public IReadOnlyList<IReadOnlyList<string>> Together { get; init; } = [];
 
     /// <summary>The search. <paramref name="calibration"/> is for the recipes, <paramref name="slice"/> what is measured on: better other text.</summary>
     /// <exception cref="CoppiceException">A recipe does not fit the model or does more than edit matrices, or nothing fits the budget.</exception>
@@ -48,10 +51,12 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
             throw new CoppiceException($"budget: recipe '{whole.Name}' has steps over the whole model, which are the same for every matrix; choose among recipes without");
         Model model = load();
         List<(string Name, MatrixLayer Layer)> matrices = [.. model.Matrices()];
+        Dictionary<string, int> together = Together.SelectMany((names, i) => names.Select(name => (name, i))).ToDictionary(own => own.name, own => own.i);
+        int[][] groups = [.. Enumerable.Range(0, matrices.Count).GroupBy(i => together.TryGetValue(matrices[i].Name, out int group) ? group : -1 - i).Select(group => group.ToArray())];
         // What does not fit the model is found before anything is left in a folder.
         foreach (Recipe recipe in recipes)
             _ = PlanOf(recipe, model);
-        int total = recipes.Count + matrices.Count + FrontPoints + recipes.Count, done = 0;
+        int total = recipes.Count + groups.Length + FrontPoints + recipes.Count, done = 0;
         BudgetJournal? journal = Folder is null ? null : new BudgetJournal(Folder, recipes, slice, Tokens);
         KlSlice text = new(model, slice, Tokens, pool);
         List<Variant> variants = [];
@@ -61,30 +66,24 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
             CompressionPlan plan = PlanOf(recipe, compressed);
             CompressionReport report = new CompressionPipeline(recipe, pool) { Seed = Seed }.Run(compressed, calibration, journal?.Of(variants.Count, recipe, compressed, calibration, Seed), null, cancel);
             variants.Add(new Variant(recipe, plan, report.Layers.ToDictionary(layer => layer.Name), compressed.Matrices().ToDictionary(matrix => matrix.Name, matrix => matrix.Layer.Weight),
-                compressed.Matrices().ToDictionary(matrix => matrix.Name, matrix => WrittenBytesOf(matrix.Layer.Weight)), compressed));
+                compressed.Matrices().ToDictionary(matrix => matrix.Name, matrix => WrittenBytesOf(matrix.Name, matrix.Layer.Weight)), compressed));
             Tell(recipe.Name);
         }
         double[] milliseconds = budget.Unit == BudgetUnit.MillisecondsPerToken ? Times(variants, slice[0]) : [];
         long vectors = model.ByteCount - matrices.Sum(matrix => matrix.Layer.Weight.ByteCount);
         double fixedCost = budget.Unit == BudgetUnit.MillisecondsPerToken ? 0 : vectors, limit = Limit(budget, model, variants) - fixedCost;
-        double least = matrices.Sum(matrix => variants.Select((variant, v) => Cost(variant, v, matrix.Name)).Min()), most = matrices.Sum(matrix => variants.Select((variant, v) => Cost(variant, v, matrix.Name)).Max());
+        double least = groups.Sum(group => variants.Select((variant, v) => CostOf(variant, v, group)).Min()), most = groups.Sum(group => variants.Select((variant, v) => CostOf(variant, v, group)).Max());
         if (least > limit)
-            throw new CoppiceException($"budget: the smallest of the recipes takes {Shown(least + fixedCost)}, the budget allows {Shown(limit + fixedCost)}; choose among smaller ones");
+            throw new CoppiceException($"budget: the smallest of the recipes takes {Shown(least + fixedCost)}, {(limit + fixedCost > 0 ? $"the budget allows {Shown(limit + fixedCost)}" : "and what is written beside them is more than the budget")}; choose among smaller ones");
 
         List<IReadOnlyList<Option>> items = [];
-        foreach ((string name, MatrixLayer layer) in matrices)
+        foreach (int[] group in groups)
         {
             cancel.ThrowIfCancellationRequested();
-            List<Option> options = [.. variants.Select((variant, v) => new Option(v, variant.Weights[name], variant.Layers[name].OutputError ?? variant.Layers[name].WeightError, Cost(variant, v, name)))];
-            Option smallest = options.MinBy(option => variants[option.Variant].Bytes[name])!;
-            double kl = Kl($"{name} as {smallest.Variant}", () =>
-            {
-                Weight before = layer.Weight;
-                layer.Weight = MatrixLayout.InMemory(smallest.Weight);
-                Estimate found = text.Of(model, cancel);
-                layer.Weight = before;
-                return found;
-            }).Value;
+            string name = string.Join(", ", group.Select(i => matrices[i].Name));
+            List<Option> options = [.. variants.Select((variant, v) => new Option(v, group.Sum(i => ErrorOf(variant, matrices[i].Name)), CostOf(variant, v, group)))];
+            Option smallest = options.MinBy(option => group.Sum(i => variants[option.Variant].Bytes[matrices[i].Name]))!;
+            double kl = Kl($"{name} as {smallest.Variant}", () => With(group, [.. group.Select(_ => smallest.Variant)])).Value;
             items.Add([.. options.Select(option => option with { Loss = smallest.Error > 0 ? kl * option.Error / smallest.Error : 0 })]);
             Tell(name);
         }
@@ -98,7 +97,7 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
             front.Add(Measured("mixture", Knapsack.Choose(costs, least + (most - least) * (i + 0.5) / FrontPoints)!));
         BudgetPoint best = Measured("chosen", chosen);
         return new BudgetResult(RecipeOf(chosen), best, [.. front.Append(best).OrderBy(point => point.Bytes)],
-            [.. matrices.Select((matrix, i) => new BudgetChoice(matrix.Name, variants[chosen[i]].Recipe.Name, items[i][chosen[i]].Weight.BitsPerWeight, items[i][chosen[i]].Loss))]);
+            [.. groups.SelectMany((group, g) => group.Select(i => new BudgetChoice(matrices[i].Name, variants[chosen[g]].Recipe.Name, variants[chosen[g]].Weights[matrices[i].Name].BitsPerWeight, items[g][chosen[g]].Loss / group.Length)))]);
 
         void Tell(string what) => progress?.Report(new CompressionProgress(what, Math.Min(++done, total), total));
 
@@ -106,32 +105,39 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
             ? milliseconds[v] * variant.Weights[name].Shape.Length / matrices.Sum(matrix => (double)matrix.Layer.Weight.Shape.Length)
             : variant.Bytes[name];
 
+        double CostOf(Variant variant, int v, int[] group) => group.Sum(i => Cost(variant, v, matrices[i].Name));
+
+        // The KL divergence with some matrices as variants have them.
+        Estimate With(IReadOnlyList<int> which, IReadOnlyList<int> choice)
+        {
+            Weight[] before = [.. which.Select(i => matrices[i].Layer.Weight)];
+            for (int i = 0; i < which.Count; i++)
+                matrices[which[i]].Layer.Weight = MatrixLayout.InMemory(variants[choice[i]].Weights[matrices[which[i]].Name]);
+            Estimate found = text.Of(model, cancel);
+            for (int i = 0; i < which.Count; i++)
+                matrices[which[i]].Layer.Weight = before[i];
+            return found;
+        }
+
         string Shown(double cost) => budget.Unit == BudgetUnit.MillisecondsPerToken ? $"{cost:0.###} ms a token" : $"{cost:N0} bytes of weights";
 
+        // Choices are of groups.
         BudgetPoint Measured(string name, int[] choice)
         {
-            Weight[] made = [.. choice.Select((option, i) => items[i][option].Weight)];
-            Estimate kl = Kl(string.Join(' ', choice), () =>
-            {
-                Weight[] before = [.. matrices.Select(matrix => matrix.Layer.Weight)];
-                for (int i = 0; i < made.Length; i++)
-                    matrices[i].Layer.Weight = MatrixLayout.InMemory(made[i]);
-                Estimate found = text.Of(model, cancel);
-                for (int i = 0; i < made.Length; i++)
-                    matrices[i].Layer.Weight = before[i];
-                return found;
-            });
-            long bytes = vectors + choice.Select((option, i) => variants[option].Bytes[matrices[i].Name]).Sum();
+            (int Matrix, int Variant)[] all = [.. groups.SelectMany((group, g) => group.Select(i => (i, choice[g])))];
+            Estimate kl = Kl(string.Join(' ', choice), () => With([.. all.Select(own => own.Matrix)], [.. all.Select(own => own.Variant)]));
+            long bytes = vectors + all.Sum(own => variants[own.Variant].Bytes[matrices[own.Matrix].Name]);
             Tell(name);
-            return new BudgetPoint(name, bytes, 8.0 * bytes / model.ParameterCount, choice.Select((option, i) => items[i][option].Loss).Sum(), kl.Value, kl.StandardError,
-                budget.Unit == BudgetUnit.MillisecondsPerToken ? choice.Select((option, i) => items[i][option].Cost).Sum() : null);
+            return new BudgetPoint(name, bytes, 8.0 * bytes / model.ParameterCount, choice.Select((option, g) => items[g][option].Loss).Sum(), kl.Value, kl.StandardError,
+                budget.Unit == BudgetUnit.MillisecondsPerToken ? choice.Select((option, g) => items[g][option].Cost).Sum() : null);
         }
 
         Estimate Kl(string what, Func<Estimate> measure) => journal is null ? measure() : journal.Kl(what, measure);
 
         // Steps with the same options are one step with many targets; what prunes comes before what rounds.
-        Recipe RecipeOf(int[] choice) => new("budget", [.. choice
-            .SelectMany((v, i) => variants[v].Plan.For(matrices[i].Name).Select((step, place) => (Place: place, Step: step with { Targets = [], Ignore = [], Overrides = [] }, Matrix: matrices[i].Name)))
+        Recipe RecipeOf(int[] choice) => new("budget", [.. groups
+            .SelectMany((group, g) => group.Select(i => (matrices[i].Name, variants[choice[g]].Plan)))
+            .SelectMany(matrix => matrix.Plan.For(matrix.Name).Select((step, place) => (Place: place, Step: step with { Targets = [], Ignore = [], Overrides = [] }, Matrix: matrix.Name)))
             .GroupBy(use => (use.Place, use.Step.Key, Options: string.Join(',', use.Step.Options)))
             .OrderBy(group => group.Key.Place)
             .Select(group => group.First().Step with { Targets = [.. group.Select(use => use.Matrix)] })]);
@@ -159,7 +165,9 @@ public sealed class BudgetSearch(Func<Model> load, WorkerPool pool)
 
     sealed record Variant(Recipe Recipe, CompressionPlan Plan, Dictionary<string, LayerResult> Layers, Dictionary<string, Weight> Weights, Dictionary<string, long> Bytes, Model Model);
 
-    sealed record Option(int Variant, Weight Weight, double Error, double Cost)
+    static double ErrorOf(Variant variant, string name) => variant.Layers[name].OutputError ?? variant.Layers[name].WeightError;
+
+    sealed record Option(int Variant, double Error, double Cost)
     {
         public double Loss { get; init; }
     }

@@ -86,6 +86,17 @@ public class BudgetSearchTests
         Assert.Contains("holds the work of another search", Assert.Throws<CoppiceException>(() => Search(new SizeBudget(5, BudgetUnit.BitsPerWeight), widths[..2], folder["search"])).Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void What_is_stored_as_one_follows_one_recipe()
+    {
+        string[] names = [.. Samples.Model().Matrices().Select(matrix => matrix.Name).Where(name => name.Contains("self_attn", StringComparison.Ordinal))];
+        BudgetResult found = new BudgetSearch(() => Samples.Model(), Samples.Pool) { Tokens = 96, Together = [names] }.Run(widths, new SizeBudget(5, BudgetUnit.BitsPerWeight), Samples.Tokens(), Samples.Tokens(7));
+        Assert.Single(found.Choices.Where(choice => names.Contains(choice.Matrix)).Select(choice => choice.Recipe).Distinct());
+        Assert.NotEqual(1, found.Choices.Select(choice => choice.Recipe).Distinct().Count());
+        Assert.InRange(found.Chosen.BitsPerWeight, 4.2, 5);
+        Assert.Equal(found.Chosen.Predicted, found.Choices.Sum(choice => choice.Loss), 1e-9);
+    }
+
     static BudgetResult Search(SizeBudget budget, Recipe[]? recipes = null, string? folder = null, IProgress<CompressionProgress>? progress = null, CancellationToken cancel = default) =>
         new BudgetSearch(() => Samples.Model(), Samples.Pool) { Tokens = 96, Folder = folder }.Run(recipes ?? widths, budget, Samples.Tokens(), Samples.Tokens(7), progress, cancel);
 
