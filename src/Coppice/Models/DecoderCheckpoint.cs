@@ -12,7 +12,9 @@ static class DecoderCheckpoint
     public static DecoderModel Build(DecoderConfig config, ICheckpoint checkpoint, WeightReading reading = WeightReading.Whole)
     {
         Family family = Family.Of(config);
-        return Build(config, checkpoint, name => family.InFolder(name, config), family.IsDerived, reading);
+        string table = family.InFolder("model.embed_tokens.weight", config).Name;
+        FolderNames names = new(checkpoint, table, table[..(table.IndexOf('.', StringComparison.Ordinal) + 1)]);
+        return Build(config, checkpoint, name => names.Of(family.InFolder(name, config)), name => names.MayStay(name, family.IsDerived), reading);
     }
 
     /// <summary>Builds a model: <paramref name="place"/> says where a tensor of ours is stored, <paramref name="isDerived"/> which stored ones may be there without a use.</summary>

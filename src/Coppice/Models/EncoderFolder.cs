@@ -15,9 +15,10 @@ static class EncoderFolder
     {
         EncoderConfig read = family.Read(json);
         // Embeddings need no pooler, and some writers leave it out.
-        EncoderConfig config = read with { HasPooler = read.Task == EncoderTask.Embedding && checkpoint.Names.Contains("pooler.dense.weight"), Pooling = ReadPooling(Path.GetDirectoryName(json.Path)!) };
+        FolderNames names = new(checkpoint, family.InFolder("model.embed_tokens.weight", read).Name, family.Name + ".");
+        EncoderConfig config = read with { HasPooler = read.Task == EncoderTask.Embedding && checkpoint.Names.Contains(names.Of("pooler.dense.weight")), Pooling = ReadPooling(Path.GetDirectoryName(json.Path)!) };
         config.Validate(json.Path);
-        return ModelCheckpoint.Build(config.Family, checkpoint, (matrix, vector) => new EncoderModel(config, matrix, vector), name => family.InFolder(name, config), name => family.MayStay(name, config), reading);
+        return ModelCheckpoint.Build(config.Family, checkpoint, (matrix, vector) => new EncoderModel(config, matrix, vector), name => names.Of(family.InFolder(name, config)), name => names.MayStay(name, stored => family.MayStay(stored, config)), reading);
     }
 
     // What sentence encoders keep beside the model.

@@ -73,6 +73,7 @@ class Bert : EncoderFamily
     /// <inheritdoc/>
     public override bool MayStay(string name, EncoderConfig config) =>
         name.EndsWith("embeddings.position_ids", StringComparison.Ordinal)
+        || config.Task == EncoderTask.Embedding && name.StartsWith("cls.", StringComparison.Ordinal)
         || config.Task == EncoderTask.MaskedLanguage
             && (name is "cls.predictions.decoder.weight" or "cls.predictions.decoder.bias" || name.StartsWith("cls.seq_relationship.", StringComparison.Ordinal) || name.StartsWith("bert.pooler.", StringComparison.Ordinal));
 }

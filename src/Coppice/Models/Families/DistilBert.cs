@@ -57,5 +57,8 @@ sealed class DistilBert : EncoderFamily
     }
 
     /// <inheritdoc/>
-    public override bool MayStay(string name, EncoderConfig config) => name.EndsWith("embeddings.position_ids", StringComparison.Ordinal) || name == "vocab_projector.weight";
+    public override bool MayStay(string name, EncoderConfig config) =>
+        name.EndsWith("embeddings.position_ids", StringComparison.Ordinal)
+        || name == "vocab_projector.weight"
+        || config.Task == EncoderTask.Embedding && name.StartsWith("vocab_", StringComparison.Ordinal);
 }

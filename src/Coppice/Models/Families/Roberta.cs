@@ -39,6 +39,7 @@ sealed class Roberta : Bert
     /// <inheritdoc/>
     public override bool MayStay(string name, EncoderConfig config) =>
         name.EndsWith("embeddings.position_ids", StringComparison.Ordinal)
+        || config.Task == EncoderTask.Embedding && name.StartsWith("lm_head.", StringComparison.Ordinal)
         || config.Task != EncoderTask.Embedding && name.StartsWith("roberta.pooler.", StringComparison.Ordinal)
         || config.Task == EncoderTask.MaskedLanguage && name is "lm_head.decoder.weight" or "lm_head.decoder.bias";
 }

@@ -136,6 +136,35 @@ public sealed class EncoderTests : IDisposable
     }
 
     [Theory]
+    [MemberData(nameof(Kinds))]
+    public void Names_may_lack_the_models_prefix_or_have_it_where_there_is_no_head(string kind)
+    {
+        RandomEncoder reference = new(kind);
+        string prefix = kind.Split(' ')[0] + ".";
+        bool isBare = kind.EndsWith(" Model", StringComparison.Ordinal);
+        string[] heads = !isBare ? [] : prefix switch { "bert." => ["cls.predictions.bias", "cls.seq_relationship.weight"], "roberta." => ["lm_head.bias", "lm_head.dense.weight"], _ => ["vocab_projector.bias", "vocab_transform.weight"] };
+        reference.Write(folder.Path, name => isBare ? prefix + name : name.Replace(prefix, "", StringComparison.Ordinal), Unused(heads));
+        EncoderModel model = Load();
+        Assert.Equal(isBare && prefix != "distilbert.", model.Config.HasPooler);
+        Close([.. reference.Result(tokens).SelectMany(row => row)], Results(model, new Batch(tokens)));
+    }
+
+    [Theory]
+    [InlineData("bert Model")]
+    [InlineData("bert ForSequenceClassification")]
+    [InlineData("bert ForMaskedLM", "cls.seq_relationship.weight", "cls.seq_relationship.bias", "cls.predictions.decoder.weight", "bert.pooler.dense.weight", "bert.pooler.dense.bias")]
+    public void Norms_may_be_called_gamma_and_beta_as_in_TensorFlow(string kind, params string[] pretraining)
+    {
+        RandomEncoder reference = new(kind);
+        reference.Write(folder.Path, name => name.Replace("LayerNorm.weight", "LayerNorm.gamma", StringComparison.Ordinal).Replace("LayerNorm.bias", "LayerNorm.beta", StringComparison.Ordinal), Unused(pretraining));
+        Close([.. reference.Result(tokens).SelectMany(row => row)], Results(Load(), new Batch(tokens)));
+        using ICheckpoint read = Checkpoint.Open(folder.Path);
+        Assert.Contains(read.Names, name => name.EndsWith("LayerNorm.gamma", StringComparison.Ordinal));
+    }
+
+    static IEnumerable<TensorSource> Unused(string[] names) => names.Select(name => TensorSource.Floats(name, DType.F32, Tensor.From([2], [1, 2])));
+
+    [Theory]
     [InlineData("bert")]
     [InlineData("roberta")]
     [InlineData("distilbert")]

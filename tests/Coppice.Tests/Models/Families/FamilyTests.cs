@@ -125,6 +125,41 @@ public sealed class FamilyTests : IDisposable
     }
 
     [Theory]
+    [InlineData("gpt2", "transformer."), InlineData("opt", "model."), InlineData("gpt_neox", "gpt_neox."), InlineData("qwen3", "model.")]
+    public void Names_may_lack_the_prefix_of_the_model_below_the_head(string kind, string prefix)
+    {
+        RandomCheckpoint checkpoint = new(kind);
+        checkpoint.Write(folder.Path, name => Strip(name, prefix));
+        DecoderModel model = (DecoderModel)ModelFolder.Load(folder.Path);
+        Close(checkpoint.Reference.Logits(tokens), Logits(model), 2e-5);
+        // What is written has the names of the class that config.json names.
+        using TemporaryFolder copy = new();
+        ModelFolder.Save(model, copy.Path, DType.F32, 1, 2);
+        using ICheckpoint after = Checkpoint.Open(copy.Path);
+        Assert.All(after.Names, name => Assert.True(name.StartsWith(prefix, StringComparison.Ordinal) || name is "lm_head.weight" or "embed_out.weight", name));
+    }
+
+    [Fact]
+    public void Masks_of_attention_that_a_checkpoint_carries_are_left_aside()
+    {
+        RandomCheckpoint checkpoint = new("gpt2");
+        foreach (string prefix in new[] { "transformer.", "" })
+        {
+            checkpoint.Write(folder.Path, name => Strip(name, "transformer.") is var bare && bare == name ? name : prefix + bare,
+                TensorSource.Floats(prefix + "h.0.attn.bias", DType.F32, Tensor.From([1, 1, 24, 24], Ones(576))),
+                TensorSource.Raw(prefix + "h.1.attn.bias", DType.U8, [1, 1, 24, 24], new byte[576]),
+                TensorSource.Raw(prefix + "h.0.attn.masked_bias", DType.F32, [], [-1e4f]));
+            Close(checkpoint.Reference.Logits(tokens), Logits((DecoderModel)ModelFolder.Load(folder.Path)), 2e-5);
+        }
+        checkpoint.Write(folder.Path, name => Strip(name, "transformer."), TensorSource.Floats("h.0.attn.gain", DType.F32, Tensor.From([3], Ones(3))));
+        Assert.Contains("a gpt2 model has no use for 1 of its tensors: h.0.attn.gain", Assert.Throws<CoppiceException>(() => ModelFolder.Load(folder.Path)).Message, StringComparison.Ordinal);
+    }
+
+    static string Strip(string name, string prefix) => name.StartsWith(prefix, StringComparison.Ordinal) ? name[prefix.Length..] : name;
+
+    static float[] Ones(int count) => [.. Enumerable.Repeat(1f, count)];
+
+    [Theory]
     [InlineData("llama"), InlineData("llama-biased"), InlineData("llama-3.1"), InlineData("llama-linear"), InlineData("mixtral"), InlineData("qwen2"), InlineData("qwen2-yarn"), InlineData("phi3-longrope"), InlineData("qwen2_moe"), InlineData("qwen3"), InlineData("qwen3_moe"), InlineData("phi3"), InlineData("gemma2-even"), InlineData("gemma3_text"), InlineData("olmo2"), InlineData("gpt2"), InlineData("gpt_neox"), InlineData("gpt_neox-sequential")]
     public void A_gguf_gives_the_same_logits(string kind)
     {

@@ -136,11 +136,11 @@ sealed class RandomEncoder
         };
     }
 
-    /// <summary>Writes config.json and model.safetensors, float32.</summary>
-    public void Write(string folder)
+    /// <summary>Writes config.json and model.safetensors, float32; perhaps under other names, beside other tensors.</summary>
+    public void Write(string folder, Func<string, string>? rename = null, params IEnumerable<TensorSource> more)
     {
         File.WriteAllText(Path.Combine(folder, "config.json"), Config.ToJsonString());
-        SafeTensorsWriter.WriteFolder(folder, [.. tensors.Select(pair => TensorSource.Floats(pair.Key, DType.F32, Tensor.From(Shape.Create(pair.Value.Shape), [.. pair.Value.Data.Select(v => (float)v)])))]);
+        SafeTensorsWriter.WriteFolder(folder, [.. tensors.Select(pair => TensorSource.Floats(rename?.Invoke(pair.Key) ?? pair.Key, DType.F32, Tensor.From(Shape.Create(pair.Value.Shape), [.. pair.Value.Data.Select(v => (float)v)]))), .. more]);
     }
 
     double[][] Masked(double[][] hidden, string dense, string norm, string bias) => [.. hidden.Select(row =>
