@@ -51,6 +51,14 @@ static class Options
         CustomParser = result => ParseNumber(name, least, result),
     };
 
+    /// <summary>A number above 0 that may be absent.</summary>
+    public static Option<double?> OptionalPositive(string name, string description) => new(name)
+    {
+        Description = description,
+        HelpName = "X",
+        CustomParser = result => ParseNumber(name, double.Epsilon, "above 0", result),
+    };
+
     /// <summary>One word of several.</summary>
     public static Option<string?> Choice(string name, string description, params string[] words) => new(name)
     {
@@ -86,10 +94,12 @@ static class Options
             ? number
             : Refuse<int?>(result, $"{name} is '{Word(result)}', wanted a whole number of {(most == int.MaxValue ? $"at least {least}" : $"{least} to {most}")}");
 
-    static double? ParseNumber(string name, double least, ArgumentResult result) =>
+    static double? ParseNumber(string name, double least, ArgumentResult result) => ParseNumber(name, least, string.Create(CultureInfo.InvariantCulture, $"of at least {least}"), result);
+
+    static double? ParseNumber(string name, double least, string wanted, ArgumentResult result) =>
         double.TryParse(Word(result), NumberStyles.Float, CultureInfo.InvariantCulture, out double number) && double.IsFinite(number) && number >= least
             ? number
-            : Refuse<double?>(result, string.Create(CultureInfo.InvariantCulture, $"{name} is '{Word(result)}', wanted a number of at least {least}"));
+            : Refuse<double?>(result, $"{name} is '{Word(result)}', wanted a number {wanted}");
 
     static string Word(ArgumentResult result) => result.Tokens[0].Value;
 

@@ -25,7 +25,7 @@ static class RunCommand
     static readonly Option<int> DraftTokens = Options.Integer("--draft-tokens", "Tokens that the draft guesses at a time", value: 4, least: 1);
 
     static readonly Option<string[]> Cheaper = new("--cheaper") { Description = "A cheaper variant of the model that takes over between two tokens while they take longer than --target-ms; several, best first", HelpName = "MODEL" };
-    static readonly Option<double?> TargetMilliseconds = Options.OptionalNumber("--target-ms", "With --cheaper: the most milliseconds that a token should take");
+    static readonly Option<double?> TargetMilliseconds = Options.OptionalPositive("--target-ms", "With --cheaper: the most milliseconds that a token should take");
     static readonly Option<string?> Memory = MemoryArgument.Create();
 
     static readonly Option<string?> Activations = ActivationArgument.Create("What integer matrices round their inputs to; int8 unless told otherwise", "int8-static");
@@ -148,8 +148,8 @@ static class RunCommand
     static PrecisionLadder? LoadLadder(ParseResult parsed, LanguageModel language, Session session, ActivationFormat activations, CancellationToken cancel)
     {
         string[] cheaper = parsed.GetValue(Cheaper) ?? [];
-        if (cheaper.Length > 0 != parsed.GetValue(TargetMilliseconds) is > 0)
-            throw new MisuseException("--cheaper and --target-ms, a number above 0, belong together");
+        if (cheaper.Length > 0 != parsed.GetValue(TargetMilliseconds) is not null)
+            throw new MisuseException("--cheaper and --target-ms belong together; give both");
         if (cheaper.Length == 0)
             return null;
         if (((Option[])[Draft, Memory]).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } other)

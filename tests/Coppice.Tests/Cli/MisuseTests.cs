@@ -31,7 +31,8 @@ public sealed class MisuseTests : IDisposable
     [InlineData("compress", "model", "--to", "int8", "-o", "out.onnx")]
     [InlineData("convert", "model", "-o", "out.onnx")]
     [InlineData("explain", "model", "--text", "a", "-o", "text.txt")]
-    [InlineData("explain", "model", "--text", "a", "-o", "no/such/folder.html")]
+    [InlineData("run", "model", "--prompt", "x", "--cheaper", "model")]
+    [InlineData("run", "model", "--prompt", "x", "--target-ms", "1")]
     public void Misuse_is_one_line_and_exit_code_2(params string[] args)
     {
         CommandLine.Run([.. args.Select(arg => arg is "model" or "text.txt" ? tiny[arg] : arg == "out" ? tiny["out"] : arg)]).FailsInOneLine(2);
@@ -47,6 +48,11 @@ public sealed class MisuseTests : IDisposable
     public void A_value_that_is_wrong_is_told_with_what_was_wanted() =>
         Assert.Contains("--max-tokens is 'none', wanted a whole number of at least 1",
             CommandLine.Run("run", tiny.Model, "--prompt", "x", "--max-tokens", "none").FailsInOneLine(2), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("0"), InlineData("-1"), InlineData("soon")]
+    public void A_target_that_is_no_time_is_told_in_one_way(string value) => Assert.Contains($"--target-ms is '{value}', wanted a number above 0",
+        CommandLine.Run("run", tiny.Model, "--prompt", "x", "--cheaper", tiny.Model, "--target-ms", value).FailsInOneLine(2), StringComparison.Ordinal);
 
     [Theory]
     [InlineData("--help")]
