@@ -12,31 +12,40 @@ namespace Coppice.Models;
 /// </summary>
 public sealed class BlocksOnDemand
 {
+    const string Always = "the matrices outside of the blocks or in float32";
+
     readonly PackedWeight[][] blocks;
     readonly List<PanelSlot> kept = [];
     readonly long limit;
     PanelSlot? shared;
     int? visitor;
 
-    /// <summary>Has a model hold at most <paramref name="bytes"/> of panels, its table and head included.</summary>
-    /// <exception cref="CoppiceException">A matrix of a block does not lie in a file as halves or in blocks, or table and head alone take more.</exception>
+    /// <summary>Has a model hold at most <paramref name="bytes"/> of panels, its table and head and what a block has in float32 (such as a router, which GGUF keeps so) included.</summary>
+    /// <exception cref="CoppiceException">A block has no halves or GGUF blocks that lie in a file, or a matrix of another kind; or what always stays takes more.</exception>
     public BlocksOnDemand(Model model, long bytes)
     {
-        blocks = [.. model.Blocks.Select((block, i) => block.Stages.SelectMany(stage => stage.Matrices).Select(layer => layer.Weight as PackedWeight is HalfWeight or BlockWeight
-            ? (PackedWeight)layer.Weight
-            : throw new CoppiceException($"block {i}: a matrix {layer.Weight.Shape} is {layer.Weight.Kind}, which is not read again on demand; convert the model to GGUF, or to a folder of 16-bit numbers")).ToArray())];
+        blocks = [.. model.Blocks.Select(Read)];
         HashSet<Weight> within = [.. blocks.SelectMany(block => block)];
         long rest = model.Matrices().Where(matrix => !within.Contains(matrix.Layer.Weight)).Sum(matrix => matrix.Layer.Weight.ByteCount);
         limit = bytes - rest;
         (Limit, RestBytes) = (bytes, rest);
         if (limit <= 0)
-            throw Below(rest, "the matrices outside of the blocks");
+            throw Below(rest, Always);
+
+        PackedWeight[] Read(TransformerBlock block, int index)
+        {
+            Weight[] all = [.. block.Stages.SelectMany(stage => stage.Matrices).Select(layer => layer.Weight)];
+            PackedWeight[] read = [.. all.Where(weight => weight is HalfWeight or BlockWeight).Cast<PackedWeight>()];
+            return all.FirstOrDefault(weight => weight is not (HalfWeight or BlockWeight) && (weight is not DenseWeight || read.Length == 0)) is { } other
+                ? throw new CoppiceException($"block {index}: a matrix {other.Shape} is {other.Kind}, which is not read again on demand; convert the model to GGUF, or to a folder of 16-bit numbers")
+                : read;
+        }
     }
 
     /// <summary>The most bytes that panels may take.</summary>
     public long Limit { get; }
 
-    /// <summary>Bytes of the matrices outside of the blocks, which always stay.</summary>
+    /// <summary>Bytes of what always stays: the matrices outside of the blocks, and those in float32.</summary>
     public long RestBytes { get; }
 
     /// <summary>Bytes of panels now, table and head included.</summary>
@@ -69,7 +78,7 @@ public sealed class BlocksOnDemand
         if (slot.Bytes > limit)
         {
             Drop(index);
-            throw Below(RestBytes + slot.Bytes, $"block {index.ToString(CultureInfo.InvariantCulture)} and the matrices outside of the blocks");
+            throw Below(RestBytes + slot.Bytes, $"block {index.ToString(CultureInfo.InvariantCulture)} and {Always}");
         }
         // Another block of this size must find room beside those that stay, unless this is the last.
         bool stays = shared is null && kept.Count == index && kept.Sum(block => block.Bytes) + slot.Bytes * (index == blocks.Length - 1 ? 1 : 2) <= limit;

@@ -1,8 +1,12 @@
+using Coppice.Formats;
 using Coppice.Inference;
 using Coppice.Models;
 using Coppice.Tensors;
 using Coppice.Tests.Evaluation;
+using Coppice.Tests.Formats;
+using Coppice.Tests.Models.Families;
 using Coppice.Tests.Tensors.Simd;
+using Coppice.Text;
 using Coppice.Training;
 using Coppice.Weights;
 using Coppice.Weights.Blocks;
@@ -39,9 +43,9 @@ public sealed class BlocksOnDemandTests : IDisposable
         DecoderModel none = Quantized();
         none.OnDemand = new BlocksOnDemand(none, rest + block - 1);
         Assert.Equal(
-            $"a limit of {rest + block - 1:N0} bytes is below the {rest + block:N0} that block 0 and the matrices outside of the blocks take; allow more, or compress the model further",
+            $"a limit of {rest + block - 1:N0} bytes is below the {rest + block:N0} that block 0 and the matrices outside of the blocks or in float32 take; allow more, or compress the model further",
             Assert.Throws<CoppiceException>(() => Logits(none, ids)).Message);
-        Assert.Contains("outside of the blocks take", Assert.Throws<CoppiceException>(() => new BlocksOnDemand(none, rest)).Message, StringComparison.Ordinal);
+        Assert.Contains("outside of the blocks or in float32 take", Assert.Throws<CoppiceException>(() => new BlocksOnDemand(none, rest)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -63,6 +67,27 @@ public sealed class BlocksOnDemandTests : IDisposable
     {
         string message = Assert.Throws<CoppiceException>(() => new BlocksOnDemand(TinyModels.Model(1), 1 << 30)).Message;
         Assert.StartsWith("block 0: a matrix [16, 16] is f32", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Routers_which_GGUF_keeps_in_float32_stay_and_count()
+    {
+        using TemporaryFolder folder = new();
+        new RandomCheckpoint("mixtral").Write(folder.Path);
+        ModelGguf.Save(ModelFolder.Load(folder.Path), BpeTrainer.Train(["a"], new BpeTraining { VocabularySize = RandomCheckpoint.Vocabulary }), folder["model.gguf"], "tiny", GgmlType.F16);
+        DecoderModel Read() => (DecoderModel)ModelGguf.Load(folder["model.gguf"]).Model;
+        int[] ids = [3, 17, 0, 5, 111, 2];
+        DecoderModel whole = Read(), capped = Read();
+        long outside = whole.Matrices().Where(matrix => !matrix.Name.Contains(".layers.", StringComparison.Ordinal)).Sum(matrix => matrix.Layer.Weight.ByteCount);
+        whole.OnDemand = new BlocksOnDemand(whole, long.MaxValue);
+        // Three routers of five experts, 32 wide.
+        Assert.Equal(outside + 3 * 5 * 32 * sizeof(float), whole.OnDemand.RestBytes);
+        float[] wanted = Logits(whole, ids);
+        SimdTesting.SameBits(Logits(Read(), ids), wanted, "no limit");
+        capped.OnDemand = new BlocksOnDemand(capped, whole.OnDemand.HeldBytes - 1);
+        SimdTesting.SameBits(wanted, Logits(capped, ids), "a limit");
+        Assert.Equal((1, 3L), (capped.OnDemand.KeptBlocks, capped.OnDemand.Reads));
+        Assert.InRange(capped.OnDemand.HeldBytes, capped.OnDemand.RestBytes + 1, capped.OnDemand.Limit);
     }
 
     float[] Logits(DecoderModel model, int[] ids) => model.Forward(new Batch(ids), new ForwardContext(pool) { Activations = ActivationFormat.Int8 }).Data.ToArray();
