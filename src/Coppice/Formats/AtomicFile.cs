@@ -18,8 +18,8 @@ enum Unfinished
 /// <summary>Files that are written whole or not at all: <c>NAME.partial</c> beside the target, flushed to disk, then renamed over it.</summary>
 public static class AtomicFile
 {
-    /// <summary>Writes a file through <paramref name="write"/>. Whatever fails, an older file at <paramref name="path"/> stays as it was and nothing partial is left.</summary>
-    /// <exception cref="CoppiceException">The file system refused: a full disk, no permission, no such folder.</exception>
+    /// <summary>Writes a file through <paramref name="write"/>, in a folder that is made where there is none. Whatever fails, an older file at <paramref name="path"/> stays as it was and nothing partial is left.</summary>
+    /// <exception cref="CoppiceException">The file system refused: a full disk, no permission, a file where a folder should be.</exception>
     public static void Write(string path, Action<FileStream> write) => Write(path, write, Unfinished.Deleted);
 
     internal static void Write(string path, Action<FileStream> write, Unfinished unfinished)
@@ -28,6 +28,7 @@ public static class AtomicFile
         bool ours = false;
         try
         {
+            Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
             using (FileStream stream = new(partial, unfinished == Unfinished.GoneOnWith ? FileMode.OpenOrCreate : FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16))
             {
                 ours = true;

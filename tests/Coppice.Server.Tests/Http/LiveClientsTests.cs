@@ -124,7 +124,8 @@ public sealed class LiveClientsTests : IAsyncLifetime
     [Fact]
     public async Task A_client_whose_disk_is_full_is_one_client_less()
     {
-        Task<int>[] joined = [Join(0), Join(1), Join(2, new Client(Tiny.Name(2), Tiny.Text(2), new WorkerPool(1), journal: folder["nowhere/state.safetensors"]))];
+        File.WriteAllText(folder["full"], "");
+        Task<int>[] joined = [Join(0), Join(1), Join(2, new Client(Tiny.Name(2), Tiny.Text(2), new WorkerPool(1), journal: folder["full/state.safetensors"]))];
         RoundRecord record = (await Task.Run(() => Simulation.Run(Tiny.Model(), Channels, Tiny.Options with { Rounds = 1 })).WaitAsync(Patience))[0];
         clients.End("done");
         int[] answered = await Task.WhenAll(joined).WaitAsync(Patience);

@@ -41,6 +41,19 @@ public sealed class ConvertTests : IDisposable
     }
 
     [Fact]
+    public void A_file_s_folder_is_made_where_there_is_none()
+    {
+        string text = tiny.Text;
+        CommandLine.Json("convert", tiny.Model, "-o", tiny["converted/here/m.gguf"]);
+        CommandLine.Json("compress", tiny.Model, "--to", "q8_0", "-o", tiny["streamed/here/m.gguf"]);
+        CommandLine.Json("compress", tiny.Model, "--to", "q8_0", "--calibrate", text, "--documents", "line", "-o", tiny["calibrated/here/m.gguf"]);
+        CommandLine.Json("imatrix", tiny.Model, "--calibrate", text, "--documents", "line", "--calibration-tokens", "200", "-o", tiny["gathered/here/i.gguf"]);
+        CommandLine.Json("explain", tiny.Model, "--text", "the cat sat", "-o", tiny["told/here/report.html"]);
+        foreach (string file in new[] { "converted/here/m.gguf", "streamed/here/m.gguf", "calibrated/here/m.gguf", "gathered/here/i.gguf", "told/here/report.html" })
+            Assert.Equal(tiny[file], Assert.Single(Directory.GetFileSystemEntries(Path.GetDirectoryName(tiny[file])!)));
+    }
+
+    [Fact]
     public void Onnx_is_a_folder_with_the_graph_and_its_numbers()
     {
         JsonElement json = CommandLine.Json("convert", tiny.Model, "-o", tiny["onnx"], "--format", "onnx");

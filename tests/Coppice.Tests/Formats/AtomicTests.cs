@@ -33,10 +33,19 @@ public sealed class AtomicTests : IDisposable
     }
 
     [Fact]
-    public void A_missing_folder_is_one_clear_line()
+    public void A_missing_folder_is_made()
     {
-        CoppiceException error = Assert.Throws<CoppiceException>(() => AtomicFile.WriteText(folder["no/such/file"], ""));
-        Assert.StartsWith(folder["no/such/file"] + ": could not be written: ", error.Message, StringComparison.Ordinal);
+        AtomicFile.WriteText(folder["no/such/file"], "whole");
+        Assert.Equal("whole", File.ReadAllText(folder["no/such/file"]));
+        Assert.Single(Directory.GetFileSystemEntries(folder["no/such"]));
+    }
+
+    [Fact]
+    public void A_file_in_a_folder_s_place_is_one_clear_line()
+    {
+        File.WriteAllText(folder["a"], "");
+        CoppiceException error = Assert.Throws<CoppiceException>(() => AtomicFile.WriteText(folder["a/file"], ""));
+        Assert.StartsWith(folder["a/file"] + ": could not be written: ", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -38,7 +38,8 @@ public sealed class VirtualSimulationTests
     public void A_client_s_state_that_cannot_be_kept_ends_the_run()
     {
         using TemporaryFolder folder = new();
-        IClientChannel[] channels = [.. Enumerable.Range(0, 3).Select(i => new LocalChannel(new Client(Tiny.Name(i), Tiny.Text(i), new WorkerPool(1), journal: i == 1 ? folder["nowhere/state.safetensors"] : null)))];
+        File.WriteAllText(folder["full"], "");
+        IClientChannel[] channels = [.. Enumerable.Range(0, 3).Select(i => new LocalChannel(new Client(Tiny.Name(i), Tiny.Text(i), new WorkerPool(1), journal: i == 1 ? folder["full/state.safetensors"] : null)))];
         Assert.Contains("client 'client-1', its state: ", Assert.Throws<ClientStorageException>(() => Run(Options, Even, threads: 2, channels: channels)).Message, StringComparison.Ordinal);
     }
 
