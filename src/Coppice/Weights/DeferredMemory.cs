@@ -69,6 +69,9 @@ internal static class DeferredMemory
             int[] rows = order.ToArray();
             return new DeferredMemory<T>(rows.Length, rowLength, (first, values) => Gather(memory, rowLength, rows.AsSpan(first, values.Length / rowLength), values)).Memory;
         }
+        // Of a mapped file, rows that follow one another stay where they are: those of an expert among its layer's.
+        if (FileRun<T>.IsFile(memory, out _) && FollowOneAnother(order))
+            return memory.Slice(order[0] * rowLength, order.Length * rowLength);
         T[] reordered = GC.AllocateUninitializedArray<T>(order.Length * rowLength);
         Gather(memory, rowLength, order, reordered);
         return reordered;
@@ -94,6 +97,14 @@ internal static class DeferredMemory
             }
         });
         return Array.Exists(parts, IsDeferred) ? all.Memory : ToArray<T>(all.Memory, rowLength);
+    }
+
+    static bool FollowOneAnother(ReadOnlySpan<int> order)
+    {
+        for (int i = 1; i < order.Length; i++)
+            if (order[i] != order[0] + i)
+                return false;
+        return !order.IsEmpty;
     }
 
     // Rows that lie close together are read in one piece: to read a row by itself may cost as much as to read many.

@@ -61,12 +61,5 @@ public sealed class HalfWeight : PackedWeight
     }
 
     /// <inheritdoc/>
-    public override Weight Reorder(ReadOnlySpan<int> order)
-    {
-        ushort[] reordered = new ushort[order.Length * Columns];
-        for (int i = 0; i < order.Length; i++)
-            bits.Span.Slice(order[i] * Columns, Columns).CopyTo(reordered.AsSpan(i * Columns));
-        GC.KeepAlive(this);
-        return new HalfWeight(Format, order.Length, Columns, reordered);
-    }
+    public override Weight Reorder(ReadOnlySpan<int> order) => new HalfWeight(Format, order.Length, Columns, DeferredMemory.Reorder(bits, Columns, order));
 }

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Coppice.Formats;
 using Coppice.Inference;
 using Coppice.Models;
@@ -78,6 +80,9 @@ public sealed class BlocksOnDemandTests : IDisposable
         DecoderModel Read() => (DecoderModel)ModelGguf.Load(folder["model.gguf"]).Model;
         int[] ids = [3, 17, 0, 5, 111, 2];
         DecoderModel whole = Read(), capped = Read();
+        // An expert's rows stay in the file that all of its layer's are mapped from.
+        ReadOnlySpan<ushort> Bits(int expert) => ((HalfWeight)((MixtureOfExperts)whole.Blocks[0].FeedForward).Experts[expert].Up.Weight).Bits;
+        Assert.True(Unsafe.AreSame(in Bits(0)[^1], in Unsafe.Subtract(ref MemoryMarshal.GetReference(Bits(1)), 1)));
         long outside = whole.Matrices().Where(matrix => !matrix.Name.Contains(".layers.", StringComparison.Ordinal)).Sum(matrix => matrix.Layer.Weight.ByteCount);
         whole.OnDemand = new BlocksOnDemand(whole, long.MaxValue);
         // Three routers of five experts, 32 wide.
