@@ -1,7 +1,9 @@
 using System.Buffers;
 using System.Runtime.Intrinsics;
+using Coppice.Formats;
 using Coppice.Tensors;
 using Coppice.Weights;
+using Coppice.Weights.Blocks;
 
 namespace Coppice.Export;
 
@@ -10,8 +12,8 @@ namespace Coppice.Export;
 /// <param name="Largest">The largest |a - b|, in float32.</param>
 readonly record struct Difference(long Changed, double Largest)
 {
-    // Numbers that a thread compares at a time: enough that what is stored the other way round is read in pieces worth reading.
-    const int BandNumbers = 1 << 16;
+    // Numbers that a thread compares at a time: few enough to stay in its cache, but of what may be stored the other way round enough that it is read in pieces worth reading.
+    const int FewNumbers = 1 << 16, ManyNumbers = 1 << 20;
 
     /// <summary>Of two matrices of one shape, some rows at a time.</summary>
     public static Difference Of(Weight a, Weight b, WorkerPool pool)
@@ -19,12 +21,14 @@ readonly record struct Difference(long Changed, double Largest)
         if (a.Shape != b.Shape)
             throw new ArgumentException($"Difference: {a.Shape} and {b.Shape}");
         (a, b) = (DeferredWeight.Made(a), DeferredWeight.Made(b));
-        int rows = Math.Max(1, BandNumbers / a.Columns), bands = (a.Rows + rows - 1) / rows;
+        int rows = Math.Max(1, (LiesInRows(a) && LiesInRows(b) ? FewNumbers : ManyNumbers) / a.Columns), bands = (a.Rows + rows - 1) / rows;
         Difference[] parts = new Difference[bands];
         BandJob job = new(a, b, rows, parts);
         pool.Run(bands, ref job);
         return parts.Aggregate(default(Difference), (sum, part) => sum + part);
     }
+
+    static bool LiesInRows(Weight weight) => weight is DenseWeight or HalfWeight or StoredWeight or BlockWeight;
 
     /// <summary>Of two lists of one length.</summary>
     public static Difference Of(ReadOnlySpan<float> a, ReadOnlySpan<float> b)

@@ -22,12 +22,8 @@ readonly ref struct GroupLanes(ReadOnlySpan<Vector256<float>> numbers, ReadOnlyS
     /// <summary>The eight groups from <paramref name="first"/> on.</summary>
     public GroupLanes Of(int first, int groupSize) => new(Numbers.Slice(first / Count * groupSize, groupSize), Weights.IsEmpty ? default : Weights.Slice(first / Count * groupSize, groupSize));
 
-    /// <summary>The eight groups of a round of so many: the numbers' <paramref name="round"/>-th part of <paramref name="rounds"/>.</summary>
-    public GroupLanes Round(int round, int rounds)
-    {
-        int size = Numbers.Length / rounds;
-        return Of(round * Count, size);
-    }
+    /// <summary>Eight groups, of <paramref name="count"/> times as many those at <paramref name="place"/>, from 0 on.</summary>
+    public GroupLanes Eight(int place, int count) => Of(place * Count, Numbers.Length / count);
 
     /// <summary>Small whole numbers as bytes.</summary>
     public static void ToBytes(Vector256<float> numbers, Span<sbyte> bytes)

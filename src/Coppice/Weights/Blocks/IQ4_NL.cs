@@ -69,6 +69,5 @@ public struct IQ4_NL : IBlock<IQ4_NL>
         return sum * (float)Scale;
     }
 
-    /// <summary>t[q] of weight <paramref name="i"/>.</summary>
-    internal readonly sbyte Level(int i) => NonLinearLevels.Table[Values[i % 16] >> i / 16 * 4 & 15];
+    readonly sbyte Level(int i) => NonLinearLevels.Table[Values[i % 16] >> i / 16 * 4 & 15];
 }

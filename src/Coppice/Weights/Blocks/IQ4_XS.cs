@@ -95,8 +95,7 @@ public struct IQ4_XS : IBlock<IQ4_XS>
         return sum;
     }
 
-    /// <summary>t[q] of weight <paramref name="i"/>.</summary>
-    internal readonly sbyte Level(int i) => NonLinearLevels.Table[Code(i)];
+    readonly sbyte Level(int i) => NonLinearLevels.Table[Code(i)];
 
     readonly int Code(int i) => Values[i / GroupSize][i % 16] >> i / 16 % 2 * 4 & 15;
 }

@@ -114,8 +114,7 @@ public struct MXFP4 : IBlock<MXFP4>
         return sum * Unit(Exponent);
     }
 
-    /// <summary>t[q] of weight <paramref name="i"/>.</summary>
-    internal readonly sbyte Level(int i) => Shape.Levels[Rank(Code(i))];
+    readonly sbyte Level(int i) => Shape.Levels[Rank(Code(i))];
 
     readonly int Code(int i) => Values[i % 16] >> i / 16 * 4 & 15;
 

@@ -26,7 +26,7 @@ static class SuperAffine
         Span<AffineFit> plain = stackalloc AffineFit[rounds], fits = stackalloc AffineFit[rounds];
         for (int i = 0; i < rounds; i++)
         {
-            GroupLanes x = all.Of(i * GroupLanes.Count, size);
+            GroupLanes x = all.Eight(i, rounds);
             (Vector256<float> Scale, Vector256<float> Min) covering = AffineSearch.Plain(x, most);
             (plain[i], fits[i]) = (new AffineFit { Scale = covering.Scale, Min = covering.Min }, AffineSearch.Best<TW>(x, covering, most));
         }
@@ -52,7 +52,7 @@ static class SuperAffine
         for (int i = 0; i < rounds; i++)
         {
             int first = i * GroupLanes.Count;
-            AffineSearch.Round(all.Of(first, size), best.D * s[i], best.DMin * m[i], most, numbers.Slice(i * size, size));
+            AffineSearch.Round(all.Eight(i, rounds), best.D * s[i], best.DMin * m[i], most, numbers.Slice(i * size, size));
             GroupLanes.ToBytes(s[i], parts.Scales[first..]);
             GroupLanes.ToBytes(m[i], parts.Mins[first..]);
         }
@@ -66,7 +66,7 @@ static class SuperAffine
         for (int i = 0; i < fits.Length; i++)
         {
             (s[i], m[i]) = (Near(fits[i].Scale, units.D, end), Near(fits[i].Min, units.DMin, end));
-            total += AffineSearch.Error<TW>(all.Round(i, fits.Length), units.D * s[i], units.DMin * m[i], most);
+            total += AffineSearch.Error<TW>(all.Eight(i, fits.Length), units.D * s[i], units.DMin * m[i], most);
         }
         return Vector256.Sum(total);
     }
@@ -78,7 +78,7 @@ static class SuperAffine
         Vector256<float> end = Vector256.Create((float)limit), total = default;
         for (int i = 0; i < fits.Length; i++)
         {
-            GroupLanes x = all.Round(i, fits.Length);
+            GroupLanes x = all.Eight(i, fits.Length);
             Vector256<float> middle = Near(fits[i].Min, units.DMin, end), below = Within(middle - Vector256<float>.One, end), above = Within(middle + Vector256<float>.One, end);
             Vector256<float> sMiddle = ScaleWith(middle, fits[i]), sBelow = ScaleWith(below, fits[i]), sAbove = ScaleWith(above, fits[i]), least = Vector256.Create(float.PositiveInfinity);
             for (int aside = -reach; aside <= reach; aside++)
@@ -117,7 +117,7 @@ static class SuperAffine
         Vector256<float> aa = default, ab = default, bb = default, ax = default, bx = default;
         for (int i = 0; i < s.Length; i++)
         {
-            AffineSums sums = AffineSearch.Sums<TW>(all.Round(i, s.Length), units.D * s[i], units.DMin * m[i], most);
+            AffineSums sums = AffineSearch.Sums<TW>(all.Eight(i, s.Length), units.D * s[i], units.DMin * m[i], most);
             aa += s[i] * s[i] * sums.Squares;
             ab -= s[i] * m[i] * sums.Codes;
             bb += m[i] * m[i] * sums.Weights;
